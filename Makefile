@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: MIT
+#
+#   make            programs and libraries into build/bin and build/lib
+#   make demo       installs what is missing, builds, starts a cluster, runs the quick start
+#   make test       installs what is missing, builds, runs every test
+#
+#   SANITIZE=address,undefined | thread    builds apart, in build/<names>; CC=clang likewise
+#
+# Object files mirror the sources under $(BUILD)/obj; each folder becomes one archive, and the
+# archives are linked in the order in which includes may point (DESIGN: cli, libclient, io, proto).
+
+VERSION := 0.1.0
+SOVERSION := 0
+PREFIX ?= /usr/local
+CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
+
+comma := ,
+FLAVOUR := $(strip $(if $(filter gcc,$(CC)),,$(notdir $(CC))) $(subst $(comma), ,$(SANITIZE)))
+BUILD := build$(if $(FLAVOUR),/$(subst $() ,-,$(FLAVOUR)))
+
+WARNINGS := -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wsign-conversion \
+    -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wpointer-arith -Wcast-qual \
+    -Wcast-align -Wwrite-strings -Wundef -Wformat=2 -Wvla -Wdouble-promotion -Wnull-dereference \
+    -Wimplicit-fallthrough
+HARDENING := -fstack-protector-strong -Wl,-z,relro,-z,now
+OPTIMIZE := -O2 -g $(if $(SANITIZE),,-D_FORTIFY_SOURCE=3)
+CPPFLAGS += -I. -D_GNU_SOURCE -DSHARDKV_VERSION='"$(VERSION)"'
+CFLAGS += -std=c11 $(WARNINGS) $(OPTIMIZE) -fPIC -fvisibility=hidden -ffunction-sections
+CFLAGS += $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+CFLAGS += $(if $(filter thread,$(SANITIZE)),-Wno-tsan)
+LDFLAGS += $(HARDENING) $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -Wl,--gc-sections
+PIE := -pie
+
+FOLDERS := proto io libclient bootstrapd shardd cli
+sources = $(wildcard $(1)/*.c)
+objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(call sources,$(1))))
+archive = $(BUILD)/obj/lib$(1).a
+
+PROTO_LIBS := -ljansson
+IO_LIBS := -levent_core -pthread
+TREE_LIBS := -llmdb
+
+PROGRAMS := $(BUILD)/bin/bootstrapd $(BUILD)/bin/shardd $(BUILD)/bin/shardkv
+SHARED := $(BUILD)/lib/libshardkv.so.$(VERSION)
+STATIC := $(BUILD)/lib/libshardkv.a
+PKGCONFIG := $(BUILD)/lib/shardkv.pc
+
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/*_test.c))
+FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*_fuzz.c))
+SIMULATOR := $(BUILD)/tests/sim/simulate
+
+.PHONY: all deps test-deps lint-deps demo demo-stop test unit cluster fuzz fuzz-short sim torture \
+    lint install clean build-tests
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(PROGRAMS) $(SHARED) $(STATIC) $(PKGCONFIG)
+
+# --- objects, archives, programs ---
+
+$(BUILD)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+define folder_archive
+$(call archive,$(1)): $(call objects,$(1))
+	@rm -f $$@
+	ar rcs $$@ $$^
+endef
+$(foreach folder,$(FOLDERS),$(eval $(call folder_archive,$(folder))))
+
+LINK = @mkdir -p $(@D); $(CC) $(CFLAGS) $(PIE) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
+
+$(BUILD)/bin/bootstrapd: $(BUILD)/obj/bootstrapd/main.o $(call archive,bootstrapd) $(call archive,io) $(call archive,proto)
+	$(LINK) $(IO_LIBS) $(PROTO_LIBS)
+
+$(BUILD)/bin/shardd: $(BUILD)/obj/shardd/main.o $(call archive,shardd) $(call archive,io) $(call archive,proto)
+	$(LINK) $(TREE_LIBS) $(IO_LIBS) $(PROTO_LIBS)
+
+$(BUILD)/bin/shardkv: $(BUILD)/obj/cli/main.o $(call archive,cli) $(STATIC) $(call archive,io) $(call archive,proto)
+	$(LINK) $(IO_LIBS) $(PROTO_LIBS) -lm
+
+# --- the library: only skv_ symbols are to be seen, in both forms ---
+
+$(SHARED): $(call objects,libclient) $(call archive,io) $(call archive,proto) libclient/shardkv.map
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -shared $(LDFLAGS) -Wl,-soname,libshardkv.so.$(SOVERSION) \
+	    -Wl,--version-script=libclient/shardkv.map -o $@ $(filter %.o %.a,$^) -pthread
+	ln -sf $(@F) $(@D)/libshardkv.so.$(SOVERSION)
+	ln -sf libshardkv.so.$(SOVERSION) $(@D)/libshardkv.so
+
+$(STATIC): $(call objects,libclient) $(call archive,io) $(call archive,proto)
+	@mkdir -p $(@D)
+	ld -r -o $(BUILD)/obj/shardkv.o $^
+	objcopy --localize-hidden $(BUILD)/obj/shardkv.o
+	@rm -f $@
+	ar rcs $@ $(BUILD)/obj/shardkv.o
+
+$(PKGCONFIG): libclient/shardkv.pc.in Makefile
+	@mkdir -p $(@D)
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include
+	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(STATIC) $(SHARED) $(DESTDIR)$(PREFIX)/lib
+	ln -sf $(notdir $(SHARED)) $(DESTDIR)$(PREFIX)/lib/libshardkv.so.$(SOVERSION)
+	ln -sf libshardkv.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libshardkv.so
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' libclient/shardkv.pc.in \
+	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/shardkv.pc
+	install -m 644 libclient/shardkv.h $(DESTDIR)$(PREFIX)/include
+
+# --- what must be installed first ---
+
+deps:
+	@config/deps.sh build
+
+test-deps:
+	@config/deps.sh build test
+
+lint-deps:
+	@config/deps.sh build test lint
+
+# --- people's two commands ---
+
+demo: deps
+	@$(MAKE) --no-print-directory all
+	@config/demo.sh start
+
+demo-stop:
+	@config/demo.sh stop
+
+test: test-deps
+	@$(MAKE) --no-print-directory all build-tests
+	@BUILD=$(BUILD) tests/run
+
+# --- tests, one kind at a time ---
+
+ALL_ARCHIVES := $(foreach folder,cli libclient bootstrapd shardd io proto,$(call archive,$(folder)))
+
+$(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(ALL_ARCHIVES)
+	$(LINK) $(TREE_LIBS) $(IO_LIBS) $(PROTO_LIBS) -lcmocka -lm
+
+$(SIMULATOR): $(call objects,tests/sim) $(call archive,bootstrapd) $(call archive,shardd) $(call archive,libclient) $(call archive,io) $(call archive,proto)
+	$(LINK) $(PROTO_LIBS) -lm
+
+build-tests: $(UNIT_TESTS) $(SIMULATOR) $(addprefix build/fuzz/,$(FUZZERS))
+
+unit: $(UNIT_TESTS)
+	@prove $(UNIT_TESTS)
+
+RUNS ?= 1
+sim: $(SIMULATOR)
+	$(SIMULATOR) $(if $(SEED),--seed $(SEED)) --runs $(RUNS)
+
+# Fuzzers are always clang's, with sanitizers, whatever the rest is built with.
+FUZZ_FLAGS := -std=c11 $(CPPFLAGS) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+build/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h proto/*.c proto/*.h)
+	@mkdir -p $(@D)
+	clang $(FUZZ_FLAGS) -o $@ $< $(call sources,proto) $(PROTO_LIBS)
+
+FUZZ_SECONDS ?= 60
+fuzz: $(addprefix build/fuzz/,$(FUZZERS))
+	@tests/fuzz/run $(FUZZ_SECONDS)
+
+# --- lint ---
+
+LINT_SOURCES := $(foreach folder,$(FOLDERS) tests/unit tests/sim tests/fuzz tests/cluster,$(wildcard $(folder)/*.c))
+LINT_HEADERS := $(foreach folder,$(FOLDERS) tests/unit tests/sim tests/fuzz,$(wildcard $(folder)/*.h))
+LINT_SCRIPTS := $(shell grep -lE '^\#!.*(bash|/sh|bats)' -r config tests .ci 2>/dev/null)
+
+lint: lint-deps
+	tests/lint/layers
+	clang-format --dry-run --Werror $(LINT_SOURCES) $(LINT_HEADERS)
+	shellcheck $(LINT_SCRIPTS)
+	cppcheck --quiet --error-exitcode=1 --enable=warning,style,performance,portability --inline-suppr \
+	    --suppressions-list=tests/lint/cppcheck-suppressions --std=c11 -I. -j2 $(FOLDERS)
+	printf '%s\n' $(LINT_SOURCES) | xargs -P2 -n4 clang-tidy --quiet \
+	    --warnings-as-errors='*' 2>/dev/null -- 
+
+clean:
+	rm -rf build
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+#
+# Completion of shardkv for bash: copy it to /usr/share/bash-completion/completions/shardkv, or source it.
+# The words are those of `shardkv help`.
+
+# The options that COMMAND takes besides the global ones.
+_shardkv_options() { # COMMAND
+  case $1 in
+  write) echo --bytes --if-absent --if-version ;;
+  read | pop) echo --raw ;;
+  keys) echo --prefix ;;
+  import) echo --format --if-absent --acks ;;
+  'map init') echo --server --size ;;
+  'map apply') echo --dry-run ;;
+  'shard reset') echo --accept-loss ;;
+  esac
+}
+
+# The words of the command that stand before the cursor, without options and their values.
+_shardkv_words() {
+  local i
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    case ${COMP_WORDS[i]} in
+    -b | --bootstrap | --timeout | --if-version | --prefix | --format | --acks | --server | --size) i=$((i + 1)) ;;
+    -*) ;;
+    *) printf '%s\n' "${COMP_WORDS[i]}" ;;
+    esac
+  done
+}
+
+_shardkv() {
+  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} words command offer=
+  mapfile -t words < <(_shardkv_words)
+  command=${words[0]:-}
+  case $command in
+  map | shard) command="$command ${words[1]:-}" ;;
+  esac
+  case $previous in
+  --format) offer='jsonl lines' ;;
+  --acks) compopt -o default && return ;;
+  -b | --bootstrap | --timeout | --if-version | --prefix | --server | --size) return ;;
+  *)
+    case $current in
+    -*) offer="--bootstrap --json --timeout --help --version $(_shardkv_options "$command")" ;;
+    *)
+      case $command in
+      '' | help) offer='write read pop delete exists incr keys import export status map shard ping version help' ;;
+      'map ') offer='get init apply' ;;
+      'shard ') offer='reset' ;;
+      import | export | 'map init' | 'map apply') compopt -o default && return ;;
+      esac
+      ;;
+    esac
+    ;;
+  esac
+  mapfile -t COMPREPLY < <(compgen -W "$offer" -- "$current")
+}
+
+complete -F _shardkv shardkv
