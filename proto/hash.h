@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROTO_HASH_H
+#define PROTO_HASH_H
+
+/* XXH3_64bits, default secret, seed 0: the hash of points and of checksums. */
+
+#include "proto/bytes.h"
+
+uint64_t hash_bytes(struct bytes bytes);
+
+#endif
