@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+#include "libclient/client.h"
+#include "libclient/exchange.h"
+
+/* The calls on one key: each is an exchange of one task. */
+
+static enum skv_status run(struct skv *kv, const struct task_wish *wish, struct skv_record *rec)
+{
+    struct cluster *cluster = client_enter(kv);
+    struct task task;
+    task_prepare(&task, wish, cluster->options.timeout_ms);
+    task.record = rec;
+    exchange_run(cluster, &task, 1);
+    enum skv_status status = task_report(&task);
+    task_fini(&task);
+    return status;
+}
+
+enum skv_status skv_write(struct skv *kv, struct skv_bytes key, struct skv_value value,
+                          const struct skv_call *call, struct skv_record *rec)
+{
+    return run(
+        kv, &(struct task_wish){.kind = TASK_WRITE, .key = key, .value = value, .call = call}, rec);
+}
+
+enum skv_status skv_read(struct skv *kv, struct skv_bytes key, const struct skv_call *call,
+                         struct skv_record *rec)
+{
+    return run(kv, &(struct task_wish){.kind = TASK_READ, .key = key, .call = call}, rec);
+}
+
+enum skv_status skv_pop(struct skv *kv, struct skv_bytes key, const struct skv_call *call,
+                        struct skv_record *rec)
+{
+    return run(kv, &(struct task_wish){.kind = TASK_POP, .key = key, .call = call}, rec);
+}
+
+enum skv_status skv_delete(struct skv *kv, struct skv_bytes key, const struct skv_call *call)
+{
+    return run(kv, &(struct task_wish){.kind = TASK_DELETE, .key = key, .call = call}, NULL);
+}
+
+enum skv_status skv_exists(struct skv *kv, struct skv_bytes key, const struct skv_call *call)
+{
+    return run(kv, &(struct task_wish){.kind = TASK_EXISTS, .key = key, .call = call}, NULL);
+}
+
+enum skv_status skv_incr(struct skv *kv, struct skv_bytes key, int64_t by,
+                         const struct skv_call *call, int64_t *result)
+{
+    struct skv_record rec = {.memory = NULL};
+    enum skv_status status =
+        run(kv, &(struct task_wish){.kind = TASK_INCR, .key = key, .by = by, .call = call}, &rec);
+    if (status == SKV_OK && result) {
+        *result = rec.value.integer;
+    }
+    skv_record_fini(&rec);
+    return status;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef LIBCLIENT_EXPLAIN_H
+#define LIBCLIENT_EXPLAIN_H
+
+/*
+ * The one line that a person gets to see when a call fails: what, where, why, what to do.
+ *
+ *     read "test": 127.0.0.1:5050: Connection refused; no server could serve it within 2000 ms: ...
+ */
+
+#include "libclient/shardkv.h"
+#include "proto/bytes.h"
+
+struct explanation {
+    enum skv_status status;
+    uint32_t wire_code;
+    const char *method;
+    struct bytes key;   /* empty: none */
+    const char *server; /* "" : none */
+    const char *said;   /* by the server, or of the connection; "": nothing. Any bytes. */
+    uint32_t timeout_ms;
+    uint64_t version; /* SKV_CONDITION */
+};
+
+enum { EXPLAIN_TEXT_LEN = 512 };
+
+void explain(const struct explanation *explanation, char text[EXPLAIN_TEXT_LEN]);
+
+#endif

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+#include "libclient/result.h"
+
+#include <stdlib.h>
+
+#include "libclient/value.h"
+#include "proto/limits.h"
+#include "proto/point.h"
+
+enum { WRITE_FIELDS = 2, READ_FIELDS = 5, INCR_FIELDS = 2, SCAN_FIELDS = 6 };
+
+#define FOR_EVER (-1)
+
+/*
+ * Copies key and value into the record's memory, which then holds `*found`. New memory, so that a
+ * key in the old one may be copied, unless it is there already.
+ */
+static enum result store(struct skv_record *record, struct skv_record *found)
+{
+    size_t key_len = found->key.len;
+    size_t len = key_len + found->encoded.len;
+    uint8_t *memory = record->memory;
+    size_t capacity = record->capacity;
+    if (capacity < len || !memory) {
+        capacity = len > 0 ? len : 1;
+        memory = malloc(capacity);
+        if (!memory) {
+            return RESULT_NO_MEMORY;
+        }
+    }
+    if (key_len > 0) {
+        memmove(memory, found->key.data, key_len);
+    }
+    if (found->encoded.len > 0) {
+        memcpy(memory + key_len, found->encoded.data, found->encoded.len);
+    }
+    if (memory != record->memory) {
+        free(record->memory);
+    }
+    found->key.data = memory;
+    found->encoded.data = memory + key_len;
+    found->memory = memory;
+    found->capacity = capacity;
+    *record = *found;
+    if (record->encoded.len > 0) {
+        record->value = value_decode(bytes_of(record->encoded.data, record->encoded.len));
+    }
+    return RESULT_FOUND;
+}
+
+static struct skv_bytes skv_bytes_of(struct bytes bytes)
+{
+    return (struct skv_bytes){bytes.data, bytes.len};
+}
+
+static void expect_fields(struct unpack *in, uint32_t field_count)
+{
+    if (unpack_array(in) < field_count) {
+        unpack_fail(in, UNPACK_WRONG_TYPE);
+    }
+}
+
+enum result result_of_write(struct bytes encoded, struct bytes key, struct skv_record *record)
+{
+    struct unpack in = unpack_of(encoded);
+    struct skv_record found = {
+        .key = skv_bytes_of(key), .point = point_of_key(key), .ttl_ms = FOR_EVER};
+    expect_fields(&in, WRITE_FIELDS);
+    found.version = unpack_uint(&in);
+    found.size = unpack_uint(&in);
+    if (!unpack_is_fine(&in)) {
+        return RESULT_MALFORMED;
+    }
+    return record ? store(record, &found) : RESULT_FOUND;
+}
+
+/* What read, pop and scan have in common: value, version, time to live, size, kind. */
+static void unpack_body(struct unpack *in, struct skv_record *record)
+{
+    record->encoded = skv_bytes_of(unpack_skip(in));
+    record->version = unpack_uint(in);
+    record->ttl_ms = unpack_int(in);
+    record->size = unpack_uint(in);
+    record->kind = (uint16_t)unpack_uint_max(in, UINT16_MAX);
+}
+
+enum result result_of_read(struct bytes encoded, struct bytes key, struct skv_record *record)
+{
+    struct unpack in = unpack_of(encoded);
+    if (unpack_peek(&in) == UNPACK_NIL) {
+        return RESULT_ABSENT;
+    }
+    struct skv_record found = {.key = skv_bytes_of(key), .point = point_of_key(key)};
+    expect_fields(&in, READ_FIELDS);
+    unpack_body(&in, &found);
+    if (!unpack_is_fine(&in)) {
+        return RESULT_MALFORMED;
+    }
+    return record ? store(record, &found) : RESULT_FOUND;
+}
+
+enum result result_of_bool(struct bytes encoded)
+{
+    struct unpack in = unpack_of(encoded);
+    bool is_there = unpack_bool(&in);
+    if (!unpack_is_fine(&in)) {
+        return RESULT_MALFORMED;
+    }
+    return is_there ? RESULT_FOUND : RESULT_ABSENT;
+}
+
+enum result result_of_incr(struct bytes encoded, struct bytes key, struct skv_record *record)
+{
+    struct unpack in = unpack_of(encoded);
+    struct skv_record found = {
+        .key = skv_bytes_of(key), .point = point_of_key(key), .ttl_ms = FOR_EVER};
+    expect_fields(&in, INCR_FIELDS);
+    struct unpack before = in;
+    (void)unpack_int(&in); /* it must fit */
+    size_t integer_len = (size_t)(in.next - before.next);
+    found.encoded = (struct skv_bytes){before.next, integer_len};
+    found.version = unpack_uint(&in);
+    if (!unpack_is_fine(&in)) {
+        return RESULT_MALFORMED;
+    }
+    return record ? store(record, &found) : RESULT_FOUND;
+}
+
+enum result result_of_any(struct bytes encoded, struct skv_record *record)
+{
+    struct skv_record found = {.encoded = skv_bytes_of(encoded)};
+    return record ? store(record, &found) : RESULT_FOUND;
+}
+
+bool result_unpack_record(struct unpack *in, struct skv_record *record)
+{
+    struct unpack fields = unpack_of(unpack_skip(in));
+    struct skv_record found = {0};
+    expect_fields(&fields, SCAN_FIELDS);
+    struct bytes key = unpack_text(&fields);
+    unpack_body(&fields, &found);
+    if (!unpack_is_fine(in) || !unpack_is_fine(&fields) || key.len > KEY_LEN_MAX) {
+        return false;
+    }
+    found.key = skv_bytes_of(key);
+    found.point = point_of_key(key);
+    found.value = value_decode(bytes_of(found.encoded.data, found.encoded.len));
+    *record = found;
+    return true;
+}
+
+void skv_record_fini(struct skv_record *rec)
+{
+    free(rec->memory);
+    *rec = (struct skv_record){0};
+}

@@ -1,0 +1,774 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <cmocka.h>
+#include <sys/wait.h>
+
+#include "libclient/shardkv.h"
+#include "tests/unit/fake_server.h"
+
+/*
+ * The library against two scripted servers: the first owns the lower half of the circle, the
+ * second the upper one.
+ */
+struct fixture {
+    struct fake *servers[2];
+    struct skv *kv;
+};
+
+/* Short enough to wait for in a test that needs the deadline to pass. */
+static const struct skv_call BRIEF = {.timeout_ms = 150};
+
+/* Long enough that a test which needs it has failed. */
+static const struct skv_call PATIENT = {.timeout_ms = 20000};
+
+static enum fake_act answer(struct fake *fake, const struct fake_request *request)
+{
+    (void)fake;
+    (void)request;
+    return FAKE_ANSWER;
+}
+
+static struct map map_of(struct fake *const servers[2])
+{
+    struct map map = {.cluster = {0xcc}, .instance = {0xdd}, .revision = 2, .origin_ms = 1};
+    map.entries = calloc(2, sizeof(*map.entries));
+    map.servers = calloc(2, sizeof(*map.servers));
+    map.entry_count = 2;
+    map.server_count = 2;
+    for (uint32_t i = 0; i < 2; i++) {
+        struct map_entry *entry = &map.entries[i];
+        (void)snprintf(entry->name, sizeof(entry->name), "shard%u", i);
+        entry->start = i * (BOUND_END / 2);
+        entry->end = (i + 1) * (BOUND_END / 2);
+        entry->epoch = 1 + i;
+        entry->size = 1 << 20;
+        memset(entry->server, 1 + (int)i, ID_LEN);
+        entry->address = servers[i]->address;
+        memcpy(map.servers[i].id, entry->server, ID_LEN);
+        map.servers[i].address = entry->address;
+        map.servers[i].incarnation = 1;
+    }
+    return map;
+}
+
+static void open_client(struct fixture *fixture, const struct skv_options *options)
+{
+    char addresses[2 * ADDRESS_TEXT_LEN];
+    (void)snprintf(addresses, sizeof(addresses), "127.0.0.1:%u,127.0.0.1:%u",
+                   fixture->servers[0]->address.port, fixture->servers[1]->address.port);
+    assert_int_equal(skv_open(addresses, options, &fixture->kv), SKV_OK);
+}
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof(*fixture));
+    *state = fixture;
+    for (int i = 0; i < 2; i++) {
+        fixture->servers[i] = fake_new();
+        fixture->servers[i]->script = answer;
+    }
+    for (int i = 0; i < 2; i++) {
+        fixture->servers[i]->map = map_of(fixture->servers);
+        fake_start(fixture->servers[i]);
+    }
+    open_client(fixture, NULL);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    skv_close(fixture->kv);
+    fake_free(fixture->servers[0]);
+    fake_free(fixture->servers[1]);
+    free(fixture);
+    return 0;
+}
+
+/* While no call is under way the server's thread only waits, but the lock makes it so for tools. */
+static void set_script(struct fake *fake,
+                       enum fake_act (*script)(struct fake *fake, const struct fake_request *))
+{
+    pthread_mutex_lock(&fake->lock);
+    fake->script = script;
+    fake->asked_count = 0;
+    fake->trace[0] = '\0';
+    pthread_mutex_unlock(&fake->lock);
+}
+
+static void assert_trace(struct fake *fake, const char *expected)
+{
+    char trace[sizeof(fake->trace)];
+    pthread_mutex_lock(&fake->lock);
+    memcpy(trace, fake->trace, sizeof(trace));
+    pthread_mutex_unlock(&fake->lock);
+    assert_string_equal(trace, expected);
+}
+
+static uint32_t asked_count(struct fake *fake)
+{
+    pthread_mutex_lock(&fake->lock);
+    uint32_t count = fake->asked_count;
+    pthread_mutex_unlock(&fake->lock);
+    return count;
+}
+
+/* Good until the next call. */
+static const char *key_in(uint32_t half, uint32_t index)
+{
+    static char text[16];
+    fake_print_key(half, index, text);
+    return text;
+}
+
+/* --- routing --- */
+
+static void a_call_goes_to_the_owner_of_its_key(void **state)
+{
+    struct fixture *fixture = *state;
+    char expected[64];
+    for (uint32_t half = 0; half < 2; half++) {
+        struct skv_record rec = {0};
+        const char *key = key_in(half, 0);
+        assert_int_equal(skv_read(fixture->kv, skv_key(key), NULL, &rec), SKV_OK);
+        (void)snprintf(expected, sizeof(expected), "read %s; ", key);
+        assert_trace(fixture->servers[half], expected);
+        assert_int_equal(rec.value.type, SKV_STR);
+        assert_memory_equal(rec.value.bytes.data, key, strlen(key));
+        assert_memory_equal(rec.key.data, key, strlen(key));
+        assert_int_equal(rec.version, 77);
+        assert_int_equal(rec.ttl_ms, -1);
+        assert_true(rec.point == skv_point(skv_key(key)));
+        skv_record_fini(&rec);
+    }
+}
+
+static enum fake_act redirect(struct fake *fake, const struct fake_request *request)
+{
+    (void)fake;
+    (void)request;
+    return FAKE_REDIRECT;
+}
+
+static void move_to(struct fake *from, const struct fake *to, uint32_t half)
+{
+    pthread_mutex_lock(&from->lock);
+    from->redirect = to->map.entries[half];
+    from->redirect.epoch = 9;
+    from->redirect.address = to->address;
+    pthread_mutex_unlock(&from->lock);
+}
+
+static void a_redirect_is_followed_with_one_request_and_remembered(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *key = key_in(0, 0);
+    move_to(fixture->servers[0], fixture->servers[1], 0);
+    set_script(fixture->servers[0], redirect);
+    assert_int_equal(skv_delete(fixture->kv, skv_key(key), NULL), SKV_OK);
+    assert_int_equal(asked_count(fixture->servers[0]), 1);
+    assert_int_equal(asked_count(fixture->servers[1]), 1);
+    assert_int_equal(skv_delete(fixture->kv, skv_key(key), NULL), SKV_OK);
+    assert_int_equal(asked_count(fixture->servers[0]), 1);
+    assert_int_equal(asked_count(fixture->servers[1]), 2);
+}
+
+static void a_redirected_operation_keeps_its_number(void **state)
+{
+    struct fixture *fixture = *state;
+    char expected[64];
+    const char *key = key_in(0, 0);
+    move_to(fixture->servers[0], fixture->servers[1], 0);
+    set_script(fixture->servers[0], redirect);
+    assert_int_equal(skv_delete(fixture->kv, skv_key(key), NULL), SKV_OK);
+    (void)snprintf(expected, sizeof(expected), "delete %s #1/1; ", key);
+    assert_trace(fixture->servers[0], expected);
+    assert_trace(fixture->servers[1], expected);
+    assert_memory_equal(fixture->servers[0]->client, fixture->servers[1]->client, ID_LEN);
+}
+
+static void a_redirect_without_an_entry_has_the_map_fetched(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < 2; i++) {
+        struct fake *server = fixture->servers[i];
+        pthread_mutex_lock(&server->lock);
+        server->map.revision = 9;
+        server->map.entries[0].epoch = 9;
+        server->map.entries[0].address = fixture->servers[1]->address;
+        pthread_mutex_unlock(&server->lock);
+    }
+    set_script(fixture->servers[0], redirect); /* its entry is nil */
+    assert_int_equal(skv_exists(fixture->kv, skv_key(key_in(0, 0)), &PATIENT), SKV_OK);
+    assert_int_equal(asked_count(fixture->servers[1]), 1);
+}
+
+static void a_foreign_server_is_told_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    pthread_mutex_lock(&fixture->servers[1]->lock);
+    fixture->servers[1]->hello_code = STATUS_WRONG_CLUSTER;
+    pthread_mutex_unlock(&fixture->servers[1]->lock);
+    assert_int_equal(skv_delete(fixture->kv, skv_key(key_in(1, 0)), NULL), SKV_DENIED);
+    assert_int_equal(skv_error()->wire_code, STATUS_WRONG_CLUSTER);
+    assert_int_equal(asked_count(fixture->servers[1]), 0);
+}
+
+static void opening_passes_over_an_address_where_nobody_listens(void **state)
+{
+    struct fixture *fixture = *state;
+    struct fake *gone = fake_new();
+    char addresses[2 * ADDRESS_TEXT_LEN];
+    (void)snprintf(addresses, sizeof(addresses), "127.0.0.1:%u,127.0.0.1:%u", gone->address.port,
+                   fixture->servers[1]->address.port);
+    fake_start(gone);
+    fake_stop(gone);
+    struct skv *kv = NULL;
+    assert_int_equal(skv_open(addresses, NULL, &kv), SKV_OK);
+    skv_close(kv);
+    fake_free(gone);
+}
+
+static void opening_ends_by_its_deadline_and_says_where_nobody_listens(void **state)
+{
+    (void)state;
+    struct fake *gone = fake_new();
+    char address[ADDRESS_TEXT_LEN];
+    address_print(&gone->address, address);
+    fake_start(gone);
+    fake_free(gone);
+    struct skv *kv = NULL;
+    const struct skv_options options = {.timeout_ms = 100};
+    assert_int_equal(skv_open(address, &options, &kv), SKV_UNAVAILABLE);
+    assert_null(kv);
+    assert_string_equal(skv_error()->server, address);
+    assert_non_null(strstr(skv_error()->text, "Connection refused"));
+    assert_non_null(strstr(skv_error()->text, "within 100 ms"));
+}
+
+/* --- lost replies --- */
+
+static enum fake_act drop_first(struct fake *fake, const struct fake_request *request)
+{
+    (void)request;
+    return fake->asked_count == 1 ? FAKE_DROP : FAKE_ANSWER;
+}
+
+static void a_lost_reply_is_asked_for_again_with_the_same_number(void **state)
+{
+    struct fixture *fixture = *state;
+    char expected[128];
+    const char *key = key_in(0, 0);
+    struct skv_record rec = {0};
+    set_script(fixture->servers[0], drop_first);
+    assert_int_equal(skv_write(fixture->kv, skv_key(key), skv_text("v"), NULL, &rec), SKV_OK);
+    (void)snprintf(expected, sizeof(expected), "write %s=v #1/1; write %s=v #1/1; ", key, key);
+    assert_trace(fixture->servers[0], expected);
+    assert_int_equal(rec.version, 1001);
+    assert_int_equal(rec.size, 99);
+    assert_int_equal(rec.value.type, SKV_NIL);
+    skv_record_fini(&rec);
+}
+
+static void done_passes_a_number_that_was_answered(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *key = key_in(0, 0);
+    char expected[128];
+    assert_int_equal(skv_delete(fixture->kv, skv_key(key), NULL), SKV_OK);
+    assert_int_equal(skv_delete(fixture->kv, skv_key(key), NULL), SKV_OK);
+    (void)snprintf(expected, sizeof(expected), "delete %s #1/1; delete %s #2/2; ", key, key);
+    assert_trace(fixture->servers[0], expected);
+}
+
+static enum fake_act garbage_first(struct fake *fake, const struct fake_request *request)
+{
+    (void)request;
+    return fake->asked_count == 1 ? FAKE_GARBAGE : FAKE_ANSWER;
+}
+
+static enum fake_act odd_first(struct fake *fake, const struct fake_request *request)
+{
+    (void)request;
+    return fake->asked_count == 1 ? FAKE_ODD : FAKE_ANSWER;
+}
+
+static void a_malformed_reply_counts_as_a_lost_one(void **state)
+{
+    struct fixture *fixture = *state;
+    set_script(fixture->servers[0], garbage_first);
+    assert_int_equal(skv_read(fixture->kv, skv_key(key_in(0, 0)), &PATIENT, NULL), SKV_OK);
+    assert_int_equal(asked_count(fixture->servers[0]), 2);
+    set_script(fixture->servers[0], odd_first);
+    assert_int_equal(skv_write(fixture->kv, skv_key(key_in(0, 0)), skv_int(1), &PATIENT, NULL),
+                     SKV_OK);
+    assert_int_equal(asked_count(fixture->servers[0]), 2);
+}
+
+static enum fake_act silence(struct fake *fake, const struct fake_request *request)
+{
+    (void)fake;
+    (void)request;
+    return FAKE_SILENT;
+}
+
+static void at_the_deadline_a_heard_write_is_unknown_and_a_read_unavailable(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *key = key_in(0, 0);
+    set_script(fixture->servers[0], silence);
+    assert_int_equal(skv_write(fixture->kv, skv_key(key), skv_int(1), &BRIEF, NULL), SKV_UNKNOWN);
+    assert_non_null(strstr(skv_error()->text, "may have been done"));
+    assert_int_equal(skv_read(fixture->kv, skv_key(key), &BRIEF, NULL), SKV_UNAVAILABLE);
+}
+
+static void what_nobody_heard_is_certainly_not_done(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *key = key_in(1, 0);
+    fake_stop(fixture->servers[1]);
+    assert_int_equal(skv_write(fixture->kv, skv_key(key), skv_int(1), &BRIEF, NULL),
+                     SKV_UNAVAILABLE);
+    char expected[160];
+    (void)snprintf(expected, sizeof(expected),
+                   "write \"%s\": 127.0.0.1:%u: Connection refused; no server could serve it "
+                   "within 150 ms: is shardd running there?",
+                   key, fixture->servers[1]->address.port);
+    assert_string_equal(skv_error()->text, expected);
+}
+
+static enum fake_act refuse(struct fake *fake, const struct fake_request *request)
+{
+    (void)fake;
+    (void)request;
+    return FAKE_REFUSE;
+}
+
+static enum fake_act drop_then_refuse(struct fake *fake, const struct fake_request *request)
+{
+    (void)request;
+    return fake->asked_count == 1 ? FAKE_DROP : FAKE_REFUSE;
+}
+
+static void set_refusal(struct fake *fake, enum status code, uint64_t first, uint64_t second)
+{
+    pthread_mutex_lock(&fake->lock);
+    fake->code = code;
+    fake->detail[0] = first;
+    fake->detail[1] = second;
+    pthread_mutex_unlock(&fake->lock);
+}
+
+static void a_refusal_after_a_lost_reply_leaves_it_unknown(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *key = key_in(0, 0);
+    set_refusal(fixture->servers[0], STATUS_TRY_LATER, 0, 0);
+    set_script(fixture->servers[0], refuse);
+    assert_int_equal(skv_delete(fixture->kv, skv_key(key), &BRIEF), SKV_UNAVAILABLE);
+    assert_int_equal(skv_error()->wire_code, STATUS_TRY_LATER);
+    set_script(fixture->servers[0], drop_then_refuse);
+    assert_int_equal(skv_delete(fixture->kv, skv_key(key), &BRIEF), SKV_UNKNOWN);
+}
+
+static void refusals_bring_their_details(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *key = key_in(0, 0);
+    struct skv_record rec = {.version = 5};
+    set_script(fixture->servers[0], refuse);
+    set_refusal(fixture->servers[0], STATUS_CONDITION, 12345, 0);
+    assert_int_equal(skv_write(fixture->kv, skv_key(key), skv_int(1), NULL, &rec), SKV_CONDITION);
+    assert_int_equal(skv_error()->version, 12345);
+    assert_int_equal(rec.version, 5);
+    set_refusal(fixture->servers[0], STATUS_FULL, 900, 1024);
+    assert_int_equal(skv_write(fixture->kv, skv_key(key), skv_int(1), NULL, &rec), SKV_FULL);
+    assert_int_equal(skv_error()->used, 900);
+    assert_int_equal(skv_error()->limit, 1024);
+    set_refusal(fixture->servers[0], STATUS_STALE, 0, 0);
+    assert_int_equal(skv_write(fixture->kv, skv_key(key), skv_int(1), NULL, &rec), SKV_UNKNOWN);
+    assert_int_equal(asked_count(fixture->servers[0]), 3);
+}
+
+static void a_raw_request_is_sent_once(void **state)
+{
+    struct fixture *fixture = *state;
+    char address[ADDRESS_TEXT_LEN];
+    address_print(&fixture->servers[0]->address, address);
+    struct skv_value nil = {.type = SKV_NIL};
+    struct skv_record rec = {0};
+    assert_int_equal(skv_request(fixture->kv, address, "stat", nil, 0, &rec), SKV_OK);
+    assert_int_equal(rec.value.type, SKV_BOOL);
+    set_script(fixture->servers[0], drop_first);
+    assert_int_equal(skv_request(fixture->kv, address, "stat", nil, 0, &rec), SKV_UNKNOWN);
+    assert_trace(fixture->servers[0], "stat; ");
+    assert_int_equal(skv_request(fixture->kv, NULL, "stat", skv_msgpack("\x91\x07", 2), 0, &rec),
+                     SKV_OK);
+    assert_int_equal(asked_count(fixture->servers[0]), 2);
+    skv_record_fini(&rec);
+}
+
+static void a_server_that_stopped_and_came_back_is_found_again(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *key = key_in(0, 0);
+    struct fake *server = fixture->servers[0];
+    assert_int_equal(skv_read(fixture->kv, skv_key(key), NULL, NULL), SKV_OK);
+    pthread_mutex_lock(&server->lock);
+    for (uint32_t i = 0; i < FAKE_CONNS_MAX; i++) {
+        if (server->conns[i].fd >= 0) {
+            shutdown(server->conns[i].fd, SHUT_RDWR);
+        }
+    }
+    pthread_mutex_unlock(&server->lock);
+    assert_int_equal(skv_read(fixture->kv, skv_key(key), NULL, NULL), SKV_OK);
+    assert_int_equal(asked_count(server), 2);
+}
+
+/* --- batches --- */
+
+static enum fake_act hold_two(struct fake *fake, const struct fake_request *request)
+{
+    (void)request;
+    return fake->asked_count < 3 ? FAKE_HOLD : FAKE_RELEASE;
+}
+
+static void responses_in_another_order_find_their_requests(void **state)
+{
+    struct fixture *fixture = *state;
+    struct skv_batch *batch = skv_batch_new(fixture->kv);
+    set_script(fixture->servers[0], hold_two);
+    for (uint32_t i = 0; i < 3; i++) {
+        skv_batch_read(batch, skv_key(key_in(0, i)), NULL);
+    }
+    assert_int_equal(skv_batch_run(batch), SKV_OK);
+    for (uint32_t i = 0; i < 3; i++) {
+        const struct skv_record *rec = skv_batch_record(batch, i);
+        const char *key = key_in(0, i);
+        assert_int_equal(rec->value.bytes.len, strlen(key));
+        assert_memory_equal(rec->value.bytes.data, key, strlen(key));
+    }
+    skv_batch_free(batch);
+}
+
+static enum fake_act redirect_first(struct fake *fake, const struct fake_request *request)
+{
+    (void)request;
+    return fake->asked_count == 1 ? FAKE_REDIRECT : FAKE_ANSWER;
+}
+
+static void items_of_one_key_keep_their_order_over_a_redirect(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *key = key_in(0, 0);
+    char expected[128];
+    struct skv_batch *batch = skv_batch_new(fixture->kv);
+    move_to(fixture->servers[0], fixture->servers[1], 0);
+    set_script(fixture->servers[0], redirect_first);
+    skv_batch_write(batch, skv_key(key), skv_text("a"), NULL);
+    skv_batch_write(batch, skv_key(key), skv_text("b"), NULL);
+    skv_batch_write(batch, skv_key(key), skv_text("c"), NULL);
+    assert_int_equal(skv_batch_run(batch), SKV_OK);
+    assert_int_equal(asked_count(fixture->servers[0]), 1);
+    (void)snprintf(expected, sizeof(expected),
+                   "write %s=a #1/1; write %s=b #1/1; write %s=c #2/2; ", key, key, key);
+    assert_trace(fixture->servers[1], expected);
+    skv_batch_free(batch);
+}
+
+static enum fake_act drop_second(struct fake *fake, const struct fake_request *request)
+{
+    (void)request;
+    return fake->asked_count == 2 ? FAKE_DROP : FAKE_ANSWER;
+}
+
+static void items_of_one_key_keep_their_order_over_a_lost_connection(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *key = key_in(0, 0);
+    char expected[160];
+    struct skv_batch *batch = skv_batch_new(fixture->kv);
+    set_script(fixture->servers[0], drop_second);
+    skv_batch_write(batch, skv_key(key), skv_text("a"), &PATIENT);
+    skv_batch_pop(batch, skv_key(key), &PATIENT);
+    skv_batch_write(batch, skv_key(key), skv_text("c"), &PATIENT);
+    assert_int_equal(skv_batch_run(batch), SKV_OK);
+    (void)snprintf(expected, sizeof(expected),
+                   "write %s=a #1/1; pop %s #2/2; pop %s #2/2; write %s=c #3/3; ", key, key, key,
+                   key);
+    assert_trace(fixture->servers[0], expected);
+    skv_batch_free(batch);
+}
+
+static void a_large_batch_keeps_within_the_window_of_open_numbers(void **state)
+{
+    struct fixture *fixture = *state;
+    enum { ITEMS = 3000 };
+    char key[16];
+    struct skv_batch *batch = skv_batch_new(fixture->kv);
+    for (int i = 0; i < ITEMS; i++) {
+        (void)snprintf(key, sizeof(key), "key %d", i);
+        skv_batch_write(batch, skv_key(key), skv_int(i), &PATIENT);
+    }
+    assert_int_equal(skv_batch_run(batch), SKV_OK);
+    assert_int_equal(skv_batch_count(batch), ITEMS);
+    uint32_t total = asked_count(fixture->servers[0]) + asked_count(fixture->servers[1]);
+    assert_int_equal(total, ITEMS);
+    assert_true(fixture->servers[0]->open_max <= RETRY_OPEN_MAX);
+    assert_true(fixture->servers[0]->open_max > 1);
+    skv_batch_free(batch);
+}
+
+static void each_item_has_its_own_outcome(void **state)
+{
+    struct fixture *fixture = *state;
+    struct skv_batch *batch = skv_batch_new(fixture->kv);
+    set_script(fixture->servers[1], silence);
+    skv_batch_incr(batch, skv_key(key_in(0, 0)), 3, NULL);
+    skv_batch_write(batch, skv_key(""), skv_int(1), NULL);
+    skv_batch_delete(batch, skv_key(key_in(1, 0)), &BRIEF);
+    assert_int_equal(skv_batch_status(batch, 0), SKV_UNAVAILABLE);
+    assert_string_equal(skv_batch_text(batch, 0), "not run yet");
+    assert_int_equal(skv_batch_run(batch), SKV_INVALID);
+    assert_int_equal(skv_batch_status(batch, 0), SKV_OK);
+    assert_string_equal(skv_batch_text(batch, 0), "");
+    assert_int_equal(skv_batch_record(batch, 0)->value.integer, -5);
+    assert_int_equal(skv_batch_status(batch, 1), SKV_INVALID);
+    assert_string_equal(skv_batch_text(batch, 1), skv_error()->text);
+    assert_int_equal(skv_batch_status(batch, 2), SKV_UNKNOWN);
+    assert_null(skv_batch_record(batch, 2));
+    skv_batch_clear(batch);
+    assert_int_equal(skv_batch_count(batch), 0);
+    assert_int_equal(skv_batch_run(batch), SKV_OK);
+    skv_batch_free(batch);
+}
+
+static void values_larger_than_any_buffer_go_out_while_replies_come_in(void **state)
+{
+    struct fixture *fixture = *state;
+    enum { LEN = 3 << 20 };
+    char *large = calloc(1, LEN);
+    struct skv_batch *batch = skv_batch_new(fixture->kv);
+    for (uint32_t i = 0; i < 4; i++) {
+        skv_batch_write(batch, skv_key(key_in(i % 2, i)), skv_bin(large, LEN), &PATIENT);
+    }
+    assert_int_equal(skv_batch_run(batch), SKV_OK);
+    skv_batch_free(batch);
+    free(large);
+}
+
+/* --- scans --- */
+
+static void a_scan_goes_from_owner_to_owner_and_resumes_at_its_cursor(void **state)
+{
+    struct fixture *fixture = *state;
+    struct skv_scan *scan = NULL;
+    char cursor[1024];
+    assert_int_equal(skv_scan_open(fixture->kv, NULL, &scan), SKV_OK);
+    const struct skv_record *rec = skv_scan_next(scan);
+    assert_memory_equal(rec->key.data, key_in(0, 0), rec->key.len);
+    assert_memory_equal(rec->value.bytes.data, "value", 5);
+    (void)snprintf(cursor, sizeof(cursor), "%s", skv_scan_cursor(scan));
+    rec = skv_scan_next(scan);
+    assert_memory_equal(rec->key.data, key_in(1, 0), rec->key.len);
+    assert_null(skv_scan_next(scan));
+    assert_string_equal(skv_scan_cursor(scan), "end");
+    assert_int_equal(skv_scan_close(scan), SKV_OK);
+
+    const struct skv_scan_options options = {.cursor = cursor};
+    assert_int_equal(skv_scan_open(fixture->kv, &options, &scan), SKV_OK);
+    rec = skv_scan_next(scan);
+    assert_memory_equal(rec->key.data, key_in(1, 0), rec->key.len);
+    assert_int_equal(skv_scan_close(scan), SKV_OK);
+}
+
+static void a_scan_that_fails_says_so_when_it_is_closed(void **state)
+{
+    struct fixture *fixture = *state;
+    struct skv_scan *scan = NULL;
+    const struct skv_scan_options options = {.timeout_ms = 100};
+    set_script(fixture->servers[1], silence);
+    assert_int_equal(skv_scan_open(fixture->kv, &options, &scan), SKV_OK);
+    assert_non_null(skv_scan_next(scan));
+    assert_null(skv_scan_next(scan));
+    assert_null(skv_scan_next(scan));
+    assert_int_equal(asked_count(fixture->servers[1]), 1);
+    assert_int_equal(skv_scan_close(scan), SKV_UNAVAILABLE);
+    assert_non_null(strstr(skv_error()->text, "scan"));
+}
+
+/* --- what is shared --- */
+
+static void bad_arguments_are_named_and_never_sent(void **state)
+{
+    struct fixture *fixture = *state;
+    char key[481] = {0};
+    const struct skv_bytes long_key = {key, sizeof(key)};
+    const struct skv_call reserved = {.reserved = {1}};
+    const struct skv_call table = {.table = ""};
+    const struct skv_options options = {.reserved = {1}};
+    const struct skv_scan_options cursor = {.cursor = "nonsense"};
+    struct skv_value nil = {.type = SKV_NIL};
+    struct skv_scan *scan = NULL;
+    struct skv *kv = NULL;
+    assert_int_equal(skv_read(fixture->kv, skv_key(""), NULL, NULL), SKV_INVALID);
+    assert_int_equal(skv_read(fixture->kv, long_key, NULL, NULL), SKV_INVALID);
+    assert_int_equal(skv_read(fixture->kv, skv_key("k"), &reserved, NULL), SKV_INVALID);
+    assert_int_equal(skv_read(fixture->kv, skv_key("k"), &table, NULL), SKV_INVALID);
+    assert_int_equal(skv_write(fixture->kv, skv_key("k"), skv_msgpack("\xc1", 1), NULL, NULL),
+                     SKV_INVALID);
+    assert_int_equal(skv_request(fixture->kv, "nowhere", "ping", nil, 0, NULL), SKV_INVALID);
+    assert_int_equal(skv_request(fixture->kv, NULL, "", nil, 0, NULL), SKV_INVALID);
+    assert_int_equal(skv_request(fixture->kv, NULL, "ping", skv_int(1), 0, NULL), SKV_INVALID);
+    assert_int_equal(skv_scan_open(fixture->kv, &cursor, &scan), SKV_INVALID);
+    assert_int_equal(skv_open("127.0.0.1:1,", NULL, &kv), SKV_INVALID);
+    assert_int_equal(skv_open("127.0.0.1:1", &options, &kv), SKV_INVALID);
+    assert_int_equal(asked_count(fixture->servers[0]) + asked_count(fixture->servers[1]), 0);
+}
+
+/* Exits 0 when its own write, and that of its second client, went well. */
+static void run_child(struct fixture *fixture, const char *key)
+{
+    enum skv_status status = skv_delete(fixture->kv, skv_key(key), &PATIENT);
+    skv_close(fixture->kv);
+    _exit(status == SKV_OK ? 0 : 1);
+}
+
+static void a_forked_child_is_another_client_and_leaves_the_parents_connections_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    struct fake *server = fixture->servers[0];
+    const char *key = key_in(0, 0);
+    uint8_t client[ID_LEN];
+    char expected[128];
+    assert_int_equal(skv_delete(fixture->kv, skv_key(key), NULL), SKV_OK);
+    pthread_mutex_lock(&server->lock);
+    memcpy(client, server->client, ID_LEN);
+    uint32_t conn_count = server->conn_count;
+    pthread_mutex_unlock(&server->lock);
+
+    pid_t child = fork();
+    if (child == 0) {
+        run_child(fixture, key);
+    }
+    int exit_status = -1;
+    assert_int_equal(waitpid(child, &exit_status, 0), child);
+    assert_int_equal(exit_status, 0);
+    pthread_mutex_lock(&server->lock);
+    assert_memory_not_equal(client, server->client, ID_LEN);
+    pthread_mutex_unlock(&server->lock);
+
+    assert_int_equal(skv_delete(fixture->kv, skv_key(key), NULL), SKV_OK);
+    assert_memory_equal(client, server->client, ID_LEN);
+    (void)snprintf(expected, sizeof(expected), "delete %s #1/1; delete %s #1/1; delete %s #2/2; ",
+                   key, key, key);
+    assert_trace(server, expected);
+    assert_true(server->conn_count_max <= conn_count + 1);
+}
+
+enum { THREADS = 16, CALLS = 40 };
+
+static void *call_many(void *context)
+{
+    struct skv *kv = context;
+    char key[16];
+    intptr_t failed_count = 0;
+    for (int i = 0; i < CALLS; i++) {
+        struct skv_record rec = {0};
+        (void)snprintf(key, sizeof(key), "key %d", i);
+        failed_count += skv_write(kv, skv_key(key), skv_int(i), &PATIENT, NULL) != SKV_OK;
+        failed_count += skv_read(kv, skv_key(key), &PATIENT, &rec) != SKV_OK;
+        failed_count += rec.value.bytes.len != strlen(key);
+        skv_record_fini(&rec);
+    }
+    return (void *)failed_count;
+}
+
+static void sixteen_threads_share_a_client_and_three_connections(void **state)
+{
+    struct fixture *fixture = *state;
+    pthread_t threads[THREADS];
+    const struct skv_options options = {.pool_max = 3, .pool_wait_ms = 20000};
+    skv_close(fixture->kv);
+    open_client(fixture, &options);
+    for (int i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, call_many, fixture->kv), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        void *failed_count = NULL;
+        pthread_join(threads[i], &failed_count);
+        assert_null(failed_count);
+    }
+    uint32_t total = asked_count(fixture->servers[0]) + asked_count(fixture->servers[1]);
+    assert_int_equal(total, 2 * THREADS * CALLS);
+    assert_true(fixture->servers[1]->conn_count_max <= 3);
+}
+
+static void *read_in_silence(void *context)
+{
+    struct fixture *fixture = context;
+    const struct skv_call call = {.timeout_ms = 400};
+    enum skv_status status = skv_read(fixture->kv, skv_key("k0"), &call, NULL);
+    return (void *)(intptr_t)status;
+}
+
+static void a_call_that_gets_no_connection_in_time_says_so(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct skv_options options = {.pool_max = 1, .pool_wait_ms = 50};
+    pthread_t threads[2];
+    void *statuses[2];
+    skv_close(fixture->kv);
+    open_client(fixture, &options);
+    set_script(fixture->servers[0], silence);
+    set_script(fixture->servers[1], silence);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, read_in_silence, fixture), 0);
+    }
+    for (int i = 0; i < 2; i++) {
+        pthread_join(threads[i], &statuses[i]);
+        assert_int_equal((intptr_t)statuses[i], SKV_UNAVAILABLE);
+    }
+    uint32_t total = asked_count(fixture->servers[0]) + asked_count(fixture->servers[1]);
+    assert_int_equal(total, 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_call_goes_to_the_owner_of_its_key),
+        TEST(a_redirect_is_followed_with_one_request_and_remembered),
+        TEST(a_redirected_operation_keeps_its_number),
+        TEST(a_redirect_without_an_entry_has_the_map_fetched),
+        TEST(a_foreign_server_is_told_nothing),
+        TEST(opening_passes_over_an_address_where_nobody_listens),
+        TEST(opening_ends_by_its_deadline_and_says_where_nobody_listens),
+        TEST(a_lost_reply_is_asked_for_again_with_the_same_number),
+        TEST(done_passes_a_number_that_was_answered),
+        TEST(a_malformed_reply_counts_as_a_lost_one),
+        TEST(at_the_deadline_a_heard_write_is_unknown_and_a_read_unavailable),
+        TEST(what_nobody_heard_is_certainly_not_done),
+        TEST(a_refusal_after_a_lost_reply_leaves_it_unknown),
+        TEST(refusals_bring_their_details),
+        TEST(a_raw_request_is_sent_once),
+        TEST(a_server_that_stopped_and_came_back_is_found_again),
+        TEST(responses_in_another_order_find_their_requests),
+        TEST(items_of_one_key_keep_their_order_over_a_redirect),
+        TEST(items_of_one_key_keep_their_order_over_a_lost_connection),
+        TEST(a_large_batch_keeps_within_the_window_of_open_numbers),
+        TEST(each_item_has_its_own_outcome),
+        TEST(values_larger_than_any_buffer_go_out_while_replies_come_in),
+        TEST(a_scan_goes_from_owner_to_owner_and_resumes_at_its_cursor),
+        TEST(a_scan_that_fails_says_so_when_it_is_closed),
+        TEST(bad_arguments_are_named_and_never_sent),
+        TEST(a_forked_child_is_another_client_and_leaves_the_parents_connections_alone),
+        TEST(sixteen_threads_share_a_client_and_three_connections),
+        TEST(a_call_that_gets_no_connection_in_time_says_so),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

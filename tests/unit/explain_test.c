@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+#include "libclient/explain.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "proto/status.h"
+
+static const char *text_of(struct explanation explanation)
+{
+    static char text[EXPLAIN_TEXT_LEN];
+    explanation.method = explanation.method ? explanation.method : "read";
+    explanation.server = explanation.server ? explanation.server : "";
+    explanation.said = explanation.said ? explanation.said : "";
+    explain(&explanation, text);
+    return text;
+}
+
+static void a_line_names_key_server_and_what_to_do(void **state)
+{
+    (void)state;
+    assert_string_equal(text_of((struct explanation){.status = SKV_UNAVAILABLE,
+                                                     .key = bytes_text("test"),
+                                                     .server = "127.0.0.1:5050",
+                                                     .said = "Connection refused",
+                                                     .timeout_ms = 2000}),
+                        "read \"test\": 127.0.0.1:5050: Connection refused; no server could serve "
+                        "it within 2000 ms: is shardd running there?");
+    assert_string_equal(text_of((struct explanation){.status = SKV_UNKNOWN,
+                                                     .method = "write",
+                                                     .key = bytes_text("k"),
+                                                     .server = "a:1",
+                                                     .said = "no answer"}),
+                        "write \"k\": a:1: no answer; it may have been done: read before you write "
+                        "again");
+    assert_string_equal(text_of((struct explanation){
+                            .status = SKV_NOT_FOUND, .key = bytes_text("k"), .said = "not found"}),
+                        "read \"k\": not found");
+    assert_string_equal(
+        text_of((struct explanation){
+            .status = SKV_CONDITION, .method = "write", .key = bytes_text("k"), .version = 7}),
+        "write \"k\"; version 7 is there");
+}
+
+static void a_key_that_cannot_be_printed_is_shown_as_hexadecimal(void **state)
+{
+    (void)state;
+    const struct explanation binary = {.status = SKV_INVALID, .key = bytes_of("\x01\xff", 2)};
+    assert_string_equal(text_of(binary), "read 0x01ff");
+    const struct explanation word = {.status = SKV_INVALID,
+                                     .key = bytes_text("gr\xc3\xb6\xc3\x9f")};
+    assert_string_equal(text_of(word), "read \"gr\xc3\xb6\xc3\x9f\"");
+    const struct explanation lines = {.status = SKV_INVALID, .key = bytes_text("a\nb")};
+    assert_string_equal(text_of(lines), "read 0x610a62");
+}
+
+static void long_keys_are_cut_between_characters(void **state)
+{
+    (void)state;
+    char key[100];
+    memset(key, 'k', sizeof(key));
+    key[63] = '\xc3';
+    key[64] = '\xb6';
+    const char *text =
+        text_of((struct explanation){.status = SKV_INVALID, .key = bytes_of(key, sizeof(key))});
+    assert_int_equal(strlen(text), strlen("read \"\"...") + 63);
+    assert_string_equal(text + strlen(text) - 5, "k...\"");
+}
+
+static void what_a_server_says_stays_on_the_line_and_within_its_room(void **state)
+{
+    (void)state;
+    char said[2000];
+    memset(said, '\n', sizeof(said) - 1);
+    said[sizeof(said) - 1] = '\0';
+    char key[480];
+    memset(key, 0x80, sizeof(key));
+    const char *text = text_of((struct explanation){.status = SKV_UNAVAILABLE,
+                                                    .wire_code = STATUS_TRY_LATER,
+                                                    .key = bytes_of(key, sizeof(key)),
+                                                    .said = said});
+    assert_true(strlen(text) < EXPLAIN_TEXT_LEN);
+    assert_null(strchr(text, '\n'));
+    assert_non_null(strstr(text, "??: try again"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_line_names_key_server_and_what_to_do),
+        cmocka_unit_test(a_key_that_cannot_be_printed_is_shown_as_hexadecimal),
+        cmocka_unit_test(long_keys_are_cut_between_characters),
+        cmocka_unit_test(what_a_server_says_stays_on_the_line_and_within_its_room),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
