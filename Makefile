@@ -141,8 +141,21 @@ ALL_ARCHIVES := $(foreach folder,cli libclient bootstrapd shardd io proto,$(call
 $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(ALL_ARCHIVES)
 	$(LINK) $(TREE_LIBS) $(IO_LIBS) $(PROTO_LIBS) -lcmocka -lm
 
-$(SIMULATOR): $(call objects,tests/sim) $(call archive,bootstrapd) $(call archive,shardd) $(call archive,libclient) $(call archive,io) $(call archive,proto)
-	$(LINK) $(PROTO_LIBS) -lm
+# Both daemons and the library in one program: of each only its own names are to be seen, and of
+# shardd all but the tree, whose body is the simulator's. malloc is wrapped so that a crashed
+# process's memory goes with it.
+SIM_WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=free,--wrap=strdup
+SIM_PARTS := $(patsubst %,$(BUILD)/obj/sim_%.o,bootstrapd shardd skv)
+
+$(BUILD)/obj/sim_bootstrapd.o: $(call objects,bootstrapd)
+$(BUILD)/obj/sim_shardd.o: $(filter-out %/tree.o,$(call objects,shardd))
+$(BUILD)/obj/sim_skv.o: $(call objects,libclient)
+$(SIM_PARTS): $(BUILD)/obj/sim_%.o:
+	ld -r -o $@ $^
+	objcopy --wildcard --keep-global-symbol='$*_*' $@
+
+$(SIMULATOR): $(call objects,tests/sim) $(SIM_PARTS) $(call archive,io) $(call archive,proto)
+	$(LINK) $(SIM_WRAP) $(PROTO_LIBS) -lm
 
 build-tests: $(UNIT_TESTS) $(SIMULATOR) $(addprefix build/fuzz/,$(FUZZERS))
 
@@ -175,8 +188,8 @@ lint: lint-deps
 	shellcheck $(LINT_SCRIPTS)
 	cppcheck --quiet --error-exitcode=1 --enable=warning,style,performance,portability --inline-suppr \
 	    --suppressions-list=tests/lint/cppcheck-suppressions --std=c11 -I. -j2 $(FOLDERS)
-	printf '%s\n' $(LINT_SOURCES) | xargs -P2 -n4 clang-tidy --quiet \
-	    --warnings-as-errors='*' 2>/dev/null -- 
+	printf '%s\n' $(LINT_SOURCES) | xargs -P2 -I{} clang-tidy --quiet --warnings-as-errors='*' {} -- \
+	    -std=c11 $(CPPFLAGS)
 
 clean:
 	rm -rf build

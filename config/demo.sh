@@ -29,12 +29,14 @@ launch() { # NAME PROGRAM ARGUMENT...
   "$@" </dev/null >"$home/$name.out" 2>"$home/$name.err" &
   echo $! >"$home/$name.pid"
   disown
-  # tail ends when the daemon does, so this waits for one of the two.
-  if ! tail -n +1 -f --pid=$! "$home/$name.err" | grep -q -m1 '^ready:'; then
-    echo "$name did not start:" >&2
-    cat "$home/$name.err" >&2
-    exit 1
-  fi
+  until grep -q '^ready:' "$home/$name.err"; do
+    if ! runs "$name"; then
+      echo "$name did not start:" >&2
+      cat "$home/$name.err" >&2
+      exit 1
+    fi
+    sleep 0.05
+  done
 }
 
 show() { # WANTED-EXIT-STATUS shardkv ARGUMENT...

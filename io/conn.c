@@ -1,0 +1,624 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/conn.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <event2/event_struct.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "io/clock.h"
+#include "io/conn_internal.h"
+#include "io/logline.h"
+#include "io/memory.h"
+#include "io/socket.h"
+
+/* Bytes read from one connection in one turn. */
+#define READ_LEN (64u << 10)
+
+/* Emptied output buffers that are kept for whoever writes next, and how large one may be. */
+#define SPARE_MAX          64
+#define SPARE_CAPACITY_MAX (64u << 10)
+
+TAILQ_HEAD(conn_list, conn);
+STAILQ_HEAD(conn_queue, conn);
+
+/*
+ * What the connections of one loop share, so that an idle one has no buffers at all: input is read
+ * into the arena, and only what is left of it is copied; output buffers go round.
+ */
+struct conn_group {
+    struct loop *loop;
+    struct conn_list to_flush;
+    struct conn_list watched; /* by watched_since_ms: each has CONN_PROGRESS_MS */
+    struct conn_queue left;   /* to be told, and freed, at the end of the turn */
+    struct timer *watch_timer;
+    bool is_watch_timer_set;
+    unsigned spare_count;
+    struct buffer spares[SPARE_MAX];
+    uint8_t arena[READ_LEN];
+};
+
+/*
+ *     CONNECTING --> OPEN --finish--> LINGERING --> ENDED --> freed
+ *         |            |                              ^
+ *         +------------+------------close-------------+
+ *
+ * LINGERING: the output has been sent, the owner has been told, and what still comes is thrown away
+ * until the other side closes, too. Closing at once, with input unread, would make the kernel reset
+ * the connection, and a last error message would be lost on its way.
+ */
+enum conn_state { CONNECTING, OPEN, LINGERING, ENDED };
+
+struct conn {
+    struct conn_group *group;
+    const struct conn_handler *handler;
+    void *context;
+    loop_callback *on_free; /* the listener's */
+    void *on_free_context;
+
+    enum conn_state state;
+    int fd;
+    bool is_finishing; /* to leave once the output is sent; nothing is read */
+    bool is_paused;    /* too much output: nothing is read */
+    bool is_reading;   /* read_event is added */
+    bool is_writing;   /* write_event is added: connecting, or the socket is full */
+    bool is_to_flush;  /* in a queue of the group */
+    bool is_watched;   /* likewise */
+    bool is_told;      /* on_close has run */
+    struct event read_event;
+    struct event write_event;
+    TAILQ_ENTRY(conn) flush_link;
+    TAILQ_ENTRY(conn) watch_link;
+    STAILQ_ENTRY(conn) left_link;
+
+    struct buffer input; /* left over by on_input, from input_start on; else empty */
+    size_t input_start;
+    struct buffer output;  /* appended to */
+    struct buffer sending; /* what the socket did not take yet, from sending_start on */
+    size_t sending_start;
+
+    uint64_t watched_since_ms;
+    size_t progress; /* bytes since then */
+
+    const char *reason;
+    char *remote;
+    struct socket_targets *targets; /* while connecting */
+};
+
+/* --- progress: who has begun something must go on with it --- */
+
+static void unwatch(struct conn *conn)
+{
+    if (conn->is_watched) {
+        TAILQ_REMOVE(&conn->group->watched, conn, watch_link);
+        conn->is_watched = false;
+    }
+}
+
+/* Its time begins now. */
+static void watch(struct conn *conn)
+{
+    struct conn_group *group = conn->group;
+    unwatch(conn);
+    conn->is_watched = true;
+    conn->watched_since_ms = clock_mono_ms();
+    conn->progress = 0;
+    TAILQ_INSERT_TAIL(&group->watched, conn, watch_link);
+    if (!group->is_watch_timer_set) {
+        group->is_watch_timer_set = true;
+        timer_set(group->watch_timer, CONN_PROGRESS_MS);
+    }
+}
+
+/* --- events --- */
+
+static void set_event(struct event *event, bool *is_added, bool is_wanted)
+{
+    if (is_wanted && !*is_added && event_add(event, NULL) != 0) {
+        logline_die("out of memory");
+    }
+    if (!is_wanted && *is_added) {
+        event_del(event);
+    }
+    *is_added = is_wanted;
+}
+
+static void set_reading(struct conn *conn, bool is_wanted)
+{
+    set_event(&conn->read_event, &conn->is_reading, is_wanted);
+}
+
+static void set_writing(struct conn *conn, bool is_wanted)
+{
+    set_event(&conn->write_event, &conn->is_writing, is_wanted);
+}
+
+/* --- the end of a connection --- */
+
+static void close_fd(struct conn *conn)
+{
+    if (conn->fd >= 0) {
+        close(conn->fd);
+        conn->fd = -1;
+    }
+}
+
+/* For the rest of the turn it only stands in the queue. */
+static void leave(struct conn *conn, enum conn_state state, const char *reason)
+{
+    conn->state = state;
+    conn->reason = reason;
+    set_reading(conn, false);
+    set_writing(conn, false);
+    unwatch(conn);
+    STAILQ_INSERT_TAIL(&conn->group->left, conn, left_link);
+    loop_hurry(conn->group->loop);
+}
+
+static void end(struct conn *conn, const char *reason)
+{
+    leave(conn, ENDED, reason);
+    close_fd(conn);
+}
+
+static void free_buffers(struct conn *conn)
+{
+    buffer_fini(&conn->input);
+    buffer_fini(&conn->output);
+    buffer_fini(&conn->sending);
+}
+
+static void free_conn(struct conn *conn)
+{
+    set_reading(conn, false);
+    close_fd(conn);
+    if (conn->is_to_flush) {
+        TAILQ_REMOVE(&conn->group->to_flush, conn, flush_link);
+    }
+    if (conn->on_free != NULL) {
+        conn->on_free(conn->on_free_context);
+    }
+    free_buffers(conn);
+    free(conn->targets);
+    free(conn->remote);
+    free(conn);
+}
+
+static void linger(struct conn *conn)
+{
+    free_buffers(conn);
+    set_reading(conn, true);
+    watch(conn);
+}
+
+/* A callback may close further ones, and may leave work to the hooks: hence another turn. */
+static void settle_left(struct conn_group *group)
+{
+    struct conn *conn;
+    while ((conn = STAILQ_FIRST(&group->left)) != NULL) {
+        if (!conn->is_told) {
+            conn->is_told = true;
+            conn->handler->on_close(conn->context, conn->reason);
+            loop_hurry(group->loop);
+        }
+        STAILQ_REMOVE_HEAD(&group->left, left_link);
+        if (conn->state == LINGERING) {
+            linger(conn);
+        } else {
+            free_conn(conn);
+        }
+    }
+}
+
+static const char *expiry_reason(const struct conn *conn)
+{
+    if (conn->state == CONNECTING) {
+        return "connecting took too long";
+    }
+    return conn->is_finishing ? "does not read its replies" : "stopped in the middle of a message";
+}
+
+static void on_watch_timer(void *context)
+{
+    struct conn_group *group = context;
+    uint64_t now_ms = clock_mono_ms();
+    struct conn *oldest;
+    while ((oldest = TAILQ_FIRST(&group->watched)) != NULL) {
+        uint64_t age_ms = now_ms - oldest->watched_since_ms;
+        if (age_ms < CONN_PROGRESS_MS) {
+            timer_set(group->watch_timer, CONN_PROGRESS_MS - age_ms);
+            return;
+        }
+        end(oldest, expiry_reason(oldest));
+    }
+    group->is_watch_timer_set = false;
+}
+
+/* --- output --- */
+
+static size_t unsent_len(const struct conn *conn)
+{
+    return conn->sending.len - conn->sending_start + conn->output.len;
+}
+
+static void give_back(struct conn_group *group, struct buffer *buffer)
+{
+    bool is_spare = buffer->data != NULL && buffer->capacity <= SPARE_CAPACITY_MAX;
+    if (is_spare && group->spare_count < SPARE_MAX) {
+        buffer_clear(buffer);
+        group->spares[group->spare_count++] = *buffer;
+        *buffer = (struct buffer){0};
+    } else {
+        buffer_fini(buffer);
+    }
+}
+
+/* The socket reads from one buffer while the next output gathers in the other: nothing is moved. */
+static void swap_output(struct conn *conn)
+{
+    give_back(conn->group, &conn->sending);
+    conn->sending = conn->output;
+    conn->sending_start = 0;
+    conn->output = (struct buffer){0};
+}
+
+/* What the socket takes now. May end the connection. */
+static void write_output(struct conn *conn)
+{
+    while (unsent_len(conn) > 0) {
+        if (conn->sending_start == conn->sending.len) {
+            swap_output(conn);
+        }
+        size_t rest = conn->sending.len - conn->sending_start;
+        ssize_t sent = send(conn->fd, conn->sending.data + conn->sending_start, rest, MSG_NOSIGNAL);
+        if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+            end(conn, socket_error_text(errno));
+            return;
+        }
+        conn->sending_start += sent > 0 ? (size_t)sent : 0;
+        if (sent > 0 && conn->is_finishing) {
+            watch(conn);
+        }
+        if (conn->sending_start < conn->sending.len) {
+            set_writing(conn, true);
+            return;
+        }
+    }
+    set_writing(conn, false);
+    swap_output(conn);
+    give_back(conn->group, &conn->sending);
+}
+
+static void pause_input(struct conn *conn)
+{
+    conn->is_paused = true;
+    set_reading(conn, false);
+    unwatch(conn);
+}
+
+static void resume_input(struct conn *conn)
+{
+    conn->is_paused = false;
+    set_reading(conn, true);
+    if (conn->input.len > 0) {
+        /* on_input may have stopped because of its output; it goes on in the next turn. */
+        event_active(&conn->read_event, EV_TIMEOUT, 0);
+        watch(conn);
+    }
+}
+
+/* What the length of the output means for the connection. */
+static void weigh_output(struct conn *conn)
+{
+    size_t unsent = unsent_len(conn);
+    if (conn->output.failed) {
+        end(conn, "out of memory");
+    } else if (unsent > CONN_OUTPUT_MAX) {
+        end(conn, "does not read its replies");
+    } else if (conn->is_finishing) {
+        if (unsent == 0 && conn->state == OPEN) {
+            shutdown(conn->fd, SHUT_WR);
+            leave(conn, LINGERING, conn->reason);
+        }
+    } else if (conn->is_paused) {
+        if (unsent < CONN_OUTPUT_PAUSE / 2) {
+            resume_input(conn);
+        }
+    } else if (unsent > CONN_OUTPUT_PAUSE) {
+        pause_input(conn);
+    }
+}
+
+static void flush(void *context)
+{
+    struct conn_group *group = context;
+    struct conn *conn;
+    while ((conn = TAILQ_FIRST(&group->to_flush)) != NULL) {
+        TAILQ_REMOVE(&group->to_flush, conn, flush_link);
+        conn->is_to_flush = false;
+        if (conn->state == OPEN && !conn->is_writing) {
+            write_output(conn);
+        }
+        if (conn->state <= OPEN) {
+            weigh_output(conn);
+        }
+    }
+    settle_left(group);
+}
+
+static void request_flush(struct conn *conn)
+{
+    if (!conn->is_to_flush) {
+        conn->is_to_flush = true;
+        TAILQ_INSERT_TAIL(&conn->group->to_flush, conn, flush_link);
+        loop_hurry(conn->group->loop);
+    }
+}
+
+/* --- input --- */
+
+/* Drops `consumed` bytes at the front, moving at most as many. */
+static void consume_input(struct conn *conn, size_t consumed)
+{
+    conn->input_start += consumed;
+    size_t rest = conn->input.len - conn->input_start;
+    if (conn->input_start < rest) {
+        return;
+    }
+    /* Into a buffer of its own size: a small rest must not keep the memory of a large message. */
+    struct buffer kept = {0};
+    buffer_append(&kept, conn->input.data + conn->input_start, rest);
+    buffer_fini(&conn->input);
+    conn->input = kept;
+    conn->input_start = 0;
+}
+
+static void note_progress(struct conn *conn, size_t received, size_t consumed)
+{
+    conn->progress += received;
+    if (conn->input.len == 0) {
+        unwatch(conn);
+    } else if (!conn->is_watched || consumed > 0 || conn->progress >= CONN_PROGRESS_BYTES) {
+        watch(conn);
+    }
+}
+
+/* Offers what was left over, and behind it the first `received` bytes of the arena. */
+static void give_input(struct conn *conn, size_t received)
+{
+    const uint8_t *arena = conn->group->arena;
+    bool is_behind_rest = conn->input.len > 0;
+    struct bytes input = bytes_of(arena, received);
+    if (is_behind_rest) {
+        buffer_append(&conn->input, arena, received);
+        input = bytes_of(conn->input.data + conn->input_start, conn->input.len - conn->input_start);
+    }
+    size_t consumed = conn->handler->on_input(conn->context, input);
+    assert(consumed <= input.len);
+    if (conn->state != OPEN || conn->is_finishing) {
+        return;
+    }
+    if (is_behind_rest) {
+        consume_input(conn, consumed);
+    } else {
+        buffer_append(&conn->input, arena + consumed, received - consumed);
+    }
+    if (conn->input.failed) {
+        end(conn, "out of memory");
+        return;
+    }
+    note_progress(conn, received, consumed);
+    weigh_output(conn);
+}
+
+/* Bytes now in the arena; none if the connection has ended or there is nothing. */
+static size_t receive(struct conn *conn)
+{
+    ssize_t received = recv(conn->fd, conn->group->arena, READ_LEN, 0);
+    if (received > 0) {
+        return (size_t)received;
+    }
+    if (received == 0) {
+        end(conn, "closed by the other side");
+    } else if (errno != EAGAIN && errno != EINTR) {
+        end(conn, socket_error_text(errno));
+    }
+    return 0;
+}
+
+/* EV_TIMEOUT stands for resume_input; these events have no time-outs. */
+static void on_readable(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd;
+    struct conn *conn = context;
+    size_t received = (what & EV_READ) ? receive(conn) : 0;
+    if (conn->state == OPEN && (received > 0 || (what & EV_TIMEOUT))) {
+        give_input(conn, received);
+    }
+}
+
+/* --- the beginning of a connection --- */
+
+static void on_writable(evutil_socket_t fd, short what, void *context);
+
+static void attach(struct conn *conn, int fd)
+{
+    struct event_base *base = loop_base(conn->group->loop);
+    conn->fd = fd;
+    event_assign(&conn->read_event, base, fd, EV_READ | EV_PERSIST, on_readable, conn);
+    event_assign(&conn->write_event, base, fd, EV_WRITE | EV_PERSIST, on_writable, conn);
+}
+
+static void connect_next(struct conn *conn, const char *problem)
+{
+    set_writing(conn, false);
+    close_fd(conn);
+    int fd = socket_connect(conn->targets, &problem);
+    if (fd < 0) {
+        end(conn, problem);
+        return;
+    }
+    attach(conn, fd);
+    set_writing(conn, true);
+    watch(conn);
+}
+
+static void on_connected(struct conn *conn)
+{
+    conn->state = OPEN;
+    free(conn->targets);
+    conn->targets = NULL;
+    unwatch(conn);
+    set_writing(conn, false);
+    set_reading(conn, !conn->is_finishing && !conn->is_paused);
+    request_flush(conn);
+    if (conn->handler->on_open != NULL) {
+        conn->handler->on_open(conn->context);
+    }
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *context)
+{
+    (void)what;
+    struct conn *conn = context;
+    if (conn->state == CONNECTING) {
+        int error_number = socket_connect_result(fd);
+        if (error_number == 0) {
+            on_connected(conn);
+        } else {
+            connect_next(conn, socket_error_text(error_number));
+        }
+        return;
+    }
+    write_output(conn);
+    if (conn->state == OPEN) {
+        weigh_output(conn);
+    }
+}
+
+static void free_group(void *context)
+{
+    struct conn_group *group = context;
+    struct conn *conn;
+    while ((conn = STAILQ_FIRST(&group->left)) != NULL) {
+        STAILQ_REMOVE_HEAD(&group->left, left_link);
+        free_conn(conn);
+    }
+    struct conn *next;
+    for (conn = TAILQ_FIRST(&group->watched); conn != NULL; conn = next) {
+        assert(conn->state == LINGERING);
+        next = TAILQ_NEXT(conn, watch_link);
+        free_conn(conn);
+    }
+    while (group->spare_count > 0) {
+        buffer_fini(&group->spares[--group->spare_count]);
+    }
+    timer_free(group->watch_timer);
+    free(group);
+}
+
+static struct conn_group *get_group(struct loop *loop)
+{
+    struct loop_flusher *flusher = loop_flusher(loop);
+    if (flusher->context == NULL) {
+        struct conn_group *group = memory_get(1, sizeof(*group));
+        group->loop = loop;
+        TAILQ_INIT(&group->to_flush);
+        TAILQ_INIT(&group->watched);
+        STAILQ_INIT(&group->left);
+        group->watch_timer = timer_new(loop, on_watch_timer, group);
+        *flusher = (struct loop_flusher){flush, free_group, group};
+    }
+    return flusher->context;
+}
+
+static struct conn *new_conn(struct loop *loop, const struct address *remote)
+{
+    char text[ADDRESS_TEXT_LEN];
+    address_print(remote, text);
+    struct conn *conn = memory_get(1, sizeof(*conn));
+    conn->group = get_group(loop);
+    conn->fd = -1;
+    conn->remote = memory_copy_text(text);
+    return conn;
+}
+
+struct conn *conn_connect(struct loop *loop, const struct address *address,
+                          const struct conn_handler *handler, void *context)
+{
+    struct conn *conn = new_conn(loop, address);
+    conn_set_handler(conn, handler, context);
+    conn->targets = memory_get(1, sizeof(*conn->targets));
+    const char *problem = socket_resolve(address, conn->targets);
+    connect_next(conn, problem);
+    return conn;
+}
+
+struct conn *conn_accepted(struct loop *loop, int fd, const struct address *remote,
+                           loop_callback *on_free, void *context)
+{
+    struct conn *conn = new_conn(loop, remote);
+    conn->state = OPEN;
+    conn->on_free = on_free;
+    conn->on_free_context = context;
+    attach(conn, fd);
+    set_reading(conn, true);
+    return conn;
+}
+
+/* --- for the owner --- */
+
+void conn_set_handler(struct conn *conn, const struct conn_handler *handler, void *context)
+{
+    conn->handler = handler;
+    conn->context = context;
+}
+
+bool conn_has_handler(const struct conn *conn)
+{
+    return conn->handler != NULL;
+}
+
+struct buffer *conn_output(struct conn *conn)
+{
+    struct conn_group *group = conn->group;
+    if (conn->state <= OPEN && unsent_len(conn) > CONN_OUTPUT_MAX) {
+        end(conn, "does not read its replies");
+    }
+    if (conn->state > OPEN) {
+        buffer_clear(&conn->output); /* swallowed, and never more than one message kept */
+        return &conn->output;
+    }
+    if (conn->output.data == NULL && group->spare_count > 0) {
+        conn->output = group->spares[--group->spare_count];
+    }
+    request_flush(conn);
+    return &conn->output;
+}
+
+void conn_close(struct conn *conn, const char *reason)
+{
+    if (conn->state <= OPEN) {
+        end(conn, reason);
+    }
+}
+
+void conn_finish(struct conn *conn, const char *reason)
+{
+    if (conn->state > OPEN || conn->is_finishing) {
+        return;
+    }
+    conn->is_finishing = true;
+    conn->reason = reason;
+    set_reading(conn, false);
+    watch(conn);
+    request_flush(conn);
+}
+
+const char *conn_remote(const struct conn *conn)
+{
+    return conn->remote;
+}

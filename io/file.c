@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define LOCK_NAME "LOCK"
+
+/* Bytes of zeros written at a time by file_preallocate. */
+#define ZEROS_LEN (1u << 20)
+
+struct dir {
+    int fd;
+    int lock_fd;
+    char *path;
+};
+
+struct file {
+    int fd;
+    uint64_t len;
+};
+
+static int outcome(int result)
+{
+    return result < 0 ? errno : 0;
+}
+
+/* The lock is the kernel's: it goes with the process, however that ends. */
+static int lock(struct dir *dir)
+{
+    dir->lock_fd = openat(dir->fd, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (dir->lock_fd < 0) {
+        return errno;
+    }
+    return outcome(flock(dir->lock_fd, LOCK_EX | LOCK_NB));
+}
+
+/* The new directory's name is in its parent. */
+static int sync_parent(struct dir *dir)
+{
+    int parent = openat(dir->fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (parent < 0) {
+        return errno;
+    }
+    int result = outcome(fsync(parent));
+    close(parent);
+    return result;
+}
+
+static int make_and_lock(struct dir *dir)
+{
+    bool is_new = mkdir(dir->path, 0700) == 0;
+    if (!is_new && errno != EEXIST) {
+        return errno;
+    }
+    dir->fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir->fd < 0) {
+        return errno;
+    }
+    int result = is_new ? sync_parent(dir) : 0;
+    return result ? result : lock(dir);
+}
+
+struct dir *dir_open(const char *path, char *error, size_t error_len)
+{
+    struct dir *dir = calloc(1, sizeof(*dir));
+    char *path_copy = strdup(path);
+    if (dir == NULL || path_copy == NULL) {
+        free(dir);
+        free(path_copy);
+        (void)snprintf(error, error_len, "%s: %s", path, strerror(ENOMEM));
+        return NULL;
+    }
+    dir->fd = -1;
+    dir->lock_fd = -1;
+    dir->path = path_copy;
+    int result = make_and_lock(dir);
+    if (result != 0) {
+        (void)snprintf(error, error_len, "%s: %s", path,
+                       result == EWOULDBLOCK ? "in use by another process" : strerror(result));
+        dir_close(dir);
+        return NULL;
+    }
+    return dir;
+}
+
+const char *dir_path(const struct dir *dir)
+{
+    return dir->path;
+}
+
+static bool is_own_name(const char *name)
+{
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, LOCK_NAME) == 0;
+}
+
+bool dir_is_empty(const struct dir *dir)
+{
+    /* Not dup(): the copy would share the position, and a second call would find nothing. */
+    int fd = openat(dir->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *entries = fd < 0 ? NULL : fdopendir(fd);
+    if (entries == NULL) {
+        if (fd >= 0) {
+            close(fd);
+        }
+        return false; /* what cannot be read must not be taken for new */
+    }
+    const struct dirent *entry;
+    do {
+        errno = 0;
+        entry = readdir(entries);
+    } while (entry != NULL && is_own_name(entry->d_name));
+    bool is_empty = entry == NULL && errno == 0;
+    closedir(entries);
+    return is_empty;
+}
+
+bool dir_has(const struct dir *dir, const char *name)
+{
+    return faccessat(dir->fd, name, F_OK, 0) == 0;
+}
+
+int dir_rename(struct dir *dir, const char *from, const char *to)
+{
+    return outcome(renameat(dir->fd, from, dir->fd, to));
+}
+
+int dir_unlink(struct dir *dir, const char *name)
+{
+    return outcome(unlinkat(dir->fd, name, 0));
+}
+
+int dir_sync(struct dir *dir)
+{
+    return outcome(fsync(dir->fd));
+}
+
+void dir_close(struct dir *dir)
+{
+    if (dir == NULL) {
+        return;
+    }
+    if (dir->lock_fd >= 0) {
+        close(dir->lock_fd);
+    }
+    if (dir->fd >= 0) {
+        close(dir->fd);
+    }
+    free(dir->path);
+    free(dir);
+}
+
+struct file *file_open(struct dir *dir, const char *name, enum file_mode mode, int *error_number)
+{
+    int flags = O_RDWR | O_CLOEXEC | (mode == FILE_NEW ? O_CREAT | O_EXCL : 0);
+    int fd = openat(dir->fd, name, flags, 0600);
+    if (fd < 0) {
+        *error_number = errno;
+        return NULL;
+    }
+    struct stat status;
+    struct file *file = calloc(1, sizeof(*file));
+    if (file == NULL || fstat(fd, &status) != 0) {
+        *error_number = file == NULL ? ENOMEM : errno;
+        free(file);
+        close(fd);
+        return NULL;
+    }
+    *file = (struct file){fd, (uint64_t)status.st_size};
+    return file;
+}
+
+int file_read(struct file *file, uint64_t offset, void *data, size_t len)
+{
+    uint8_t *next = data;
+    while (len > 0) {
+        ssize_t done = pread(file->fd, next, len, (off_t)offset);
+        if (done == 0) {
+            return EIO;
+        }
+        if (done < 0) {
+            if (errno == EINTR) {
+                continue;
+            }
+            return errno;
+        }
+        next += done;
+        offset += (uint64_t)done;
+        len -= (size_t)done;
+    }
+    return 0;
+}
+
+int file_write(struct file *file, uint64_t offset, const void *data, size_t len)
+{
+    const uint8_t *next = data;
+    while (len > 0) {
+        ssize_t done = pwrite(file->fd, next, len, (off_t)offset);
+        if (done < 0) {
+            if (errno == EINTR) {
+                continue;
+            }
+            return errno;
+        }
+        next += done;
+        offset += (uint64_t)done;
+        len -= (size_t)done;
+        file->len = offset > file->len ? offset : file->len;
+    }
+    return 0;
+}
+
+/* Written, not fallocate(): that leaves extents whose first overwrite changes metadata. */
+int file_preallocate(struct file *file, uint64_t len)
+{
+    void *zeros = calloc(1, ZEROS_LEN);
+    if (zeros == NULL) {
+        return ENOMEM;
+    }
+    int result = 0;
+    for (uint64_t done = 0; done < len && result == 0; done += ZEROS_LEN) {
+        uint64_t left = len - done;
+        result = file_write(file, done, zeros, left < ZEROS_LEN ? (size_t)left : ZEROS_LEN);
+    }
+    free(zeros);
+    return result ? result : file_sync(file);
+}
+
+int file_sync(struct file *file)
+{
+    return outcome(fdatasync(file->fd));
+}
+
+uint64_t file_len(const struct file *file)
+{
+    return file->len;
+}
+
+void file_close(struct file *file)
+{
+    if (file == NULL) {
+        return;
+    }
+    close(file->fd);
+    free(file);
+}

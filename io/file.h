@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef IO_FILE_H
+#define IO_FILE_H
+
+/*
+ * A daemon's data directory and the files in it (RULES L7): directory 0700, files 0600, O_CLOEXEC,
+ * one lock held by the process. All calls block; all results are an errno, 0 for done. After a failed
+ * file_write or file_sync the file must not be trusted: the kernel has marked its pages clean.
+ *
+ * Two bodies: io/file.c, tests/sim/ where unsynced writes may be lost or torn at a crash.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct dir;
+struct file;
+
+/*
+ * Makes the directory if need be (its parent must exist) and locks it. NULL with `error` filled:
+ * "data/a: in use by another process", "data/a: Permission denied".
+ */
+struct dir *dir_open(const char *path, char *error, size_t error_len);
+const char *dir_path(const struct dir *dir);
+
+/* Nothing but the lock file in it. */
+bool dir_is_empty(const struct dir *dir);
+bool dir_has(const struct dir *dir, const char *name);
+int dir_rename(struct dir *dir, const char *from, const char *to);
+int dir_unlink(struct dir *dir, const char *name);
+
+/* Makes creations, renames and unlinks durable. */
+int dir_sync(struct dir *dir);
+void dir_close(struct dir *dir); /* gives the lock back; NULL is allowed */
+
+enum file_mode { FILE_EXISTING, FILE_NEW /* must not exist */ };
+
+/* NULL: *error_number says why. */
+struct file *file_open(struct dir *dir, const char *name, enum file_mode mode, int *error_number);
+
+/* Exactly `len` bytes; past the end: EIO. */
+int file_read(struct file *file, uint64_t offset, void *data, size_t len);
+int file_write(struct file *file, uint64_t offset, const void *data, size_t len);
+
+/* Zero-fills [0, len) and syncs, so that later overwrites change no metadata. */
+int file_preallocate(struct file *file, uint64_t len);
+int file_sync(struct file *file); /* fdatasync */
+uint64_t file_len(const struct file *file);
+void file_close(struct file *file); /* NULL is allowed */
+
+#endif

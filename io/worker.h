@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef IO_WORKER_H
+#define IO_WORKER_H
+
+/*
+ * A thread that takes jobs in order. The only threads of a daemon: a job is given copies, and
+ * nothing else is shared; its completion is posted to the loop.
+ *
+ * Two bodies: io/worker.c on pthreads, tests/sim/ where a job runs at a later virtual time and a
+ * crash may fall before it, between its run and its completion, or after.
+ */
+
+#include "io/loop.h"
+
+struct worker;
+
+/* Embedded in the caller's own struct. */
+struct job {
+    void (*run)(struct job *job);  /* on the worker */
+    void (*done)(struct job *job); /* on the loop, after run; may free the job */
+    struct job *next;              /* the worker's */
+};
+
+/* `name` (at most 15 characters) is the thread's; static. Aborts when no thread can be had. */
+struct worker *worker_new(struct loop *loop, const char *name);
+
+/* Jobs run one after another, in this order. The job must live until `done`. */
+void worker_submit(struct worker *worker, struct job *job);
+
+/* Waits for what was submitted; runs no more completions. NULL is allowed. */
+void worker_free(struct worker *worker);
+
+#endif
