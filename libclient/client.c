@@ -136,7 +136,7 @@ enum skv_status skv_open(const char *addresses, const struct skv_options *option
     if (!opened) {
         return error_say(SKV_NO_MEMORY, "open: out of memory");
     }
-    status = fetch_map(&opened->cluster);
+    status = filled.without_map ? SKV_OK : fetch_map(&opened->cluster);
     if (status != SKV_OK) {
         skv_close(opened);
         return status;

@@ -131,6 +131,7 @@ struct skv_options {
     /* Level 0 error .. 3 debug. Called by whichever thread has something to say. May be NULL. */
     void (*log)(void *context, int level, const char *line);
     void *log_context;
+    bool without_map; /* skv_open asks nobody; the map is fetched when a call needs it */
     uint64_t reserved[8];
 };
 

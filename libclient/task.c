@@ -114,6 +114,7 @@ static const char *pack_arguments(struct task *task, const struct task_wish *wis
     struct buffer *out = &task->arguments;
     pack_bin(out, bytes_of(wish->key.data, wish->key.len));
     size_t key_end = out->len;
+    task->key = bytes_of(wish->key.data, wish->key.len); /* until it has its own copy */
     task->argument_count = 1;
     if (wish->kind == TASK_WRITE) {
         task->argument_count = 2;
@@ -148,6 +149,7 @@ void task_prepare(struct task *task, const struct task_wish *wish, uint32_t time
     if (fault) {
         task->state = TASK_FINISHED;
         task_fail(task, SKV_INVALID, fault);
+        task->key = bytes_of(NULL, 0);
     } else if (task->arguments.failed) {
         task->state = TASK_FINISHED;
         task_fail(task, SKV_NO_MEMORY, "out of memory");

@@ -21,11 +21,11 @@ enum status_class {
 /* clang-format off */
 #define STATUS_TABLE(X)                                                                            \
     X(OK,             0,  DONE,    "done")                                                         \
-    X(WRONG_SHARD,    1,  RETRY,   "another server owns this point; detail [revision, entry|nil]") \
+    X(WRONG_SHARD,    1,  RETRY,   "another server owns this point")                               \
     X(TRY_LATER,      2,  RETRY,   "cannot be served at the moment")                               \
     X(SHUTTING_DOWN,  3,  RETRY,   "the server is stopping")                                       \
-    X(CONDITION,      4,  REFUSED, "if_absent or if_version did not hold; detail [version]")       \
-    X(FULL,           5,  REFUSED, "the shard is at its size; detail [used, limit]")               \
+    X(CONDITION,      4,  REFUSED, "if_absent or if_version did not hold")                         \
+    X(FULL,           5,  REFUSED, "the shard is at its size")                                     \
     X(STALE,          6,  UNKNOWN, "a retry of something whose result is no longer kept")          \
     X(UNKNOWN_METHOD, 7,  REFUSED, "no such method")                                               \
     X(INVALID,        8,  REFUSED, "malformed or out-of-range argument")                           \

@@ -123,6 +123,30 @@ static const char *key_in(uint32_t half, uint32_t index)
     return text;
 }
 
+/* --- opening --- */
+
+static uint32_t map_count(struct fake *fake)
+{
+    pthread_mutex_lock(&fake->lock);
+    uint32_t count = fake->map_count;
+    pthread_mutex_unlock(&fake->lock);
+    return count;
+}
+
+static void opened_without_a_map_it_is_fetched_when_a_key_needs_it(void **state)
+{
+    struct fixture *fixture = *state;
+    struct skv_options options = {.without_map = true};
+    struct skv_record rec = {0};
+    skv_close(fixture->kv);
+    uint32_t before = map_count(fixture->servers[0]) + map_count(fixture->servers[1]);
+    open_client(fixture, &options);
+    assert_int_equal(map_count(fixture->servers[0]) + map_count(fixture->servers[1]), before);
+    assert_int_equal(skv_read(fixture->kv, skv_key(key_in(1, 0)), NULL, &rec), SKV_OK);
+    assert_int_equal(map_count(fixture->servers[0]) + map_count(fixture->servers[1]), before + 1);
+    skv_record_fini(&rec);
+}
+
 /* --- routing --- */
 
 static void a_call_goes_to_the_owner_of_its_key(void **state)
@@ -740,6 +764,7 @@ static void a_call_that_gets_no_connection_in_time_says_so(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(opened_without_a_map_it_is_fetched_when_a_key_needs_it),
         TEST(a_call_goes_to_the_owner_of_its_key),
         TEST(a_redirect_is_followed_with_one_request_and_remembered),
         TEST(a_redirected_operation_keeps_its_number),

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLI_OUTPUT_H
+#define CLI_OUTPUT_H
+
+/*
+ * Standard output, where data goes and nothing else. Text is put together in a buffer first, so that
+ * running out of memory prints nothing; a failed write shows in output_finish.
+ */
+
+#include "cli/failure.h"
+#include "proto/buffer.h"
+
+/* Prints the text and frees it. Out of memory: says so. */
+enum exit_code output_print(struct buffer *text);
+
+/* Bytes as they are. */
+void output_bytes(struct bytes bytes);
+
+/* Of the whole run: `code`, or worse when not all of the data could be written; says so, once. */
+enum exit_code output_finish(enum exit_code code);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLI_RECORD_LINE_H
+#define CLI_RECORD_LINE_H
+
+/*
+ * A record as one line of text. Parsing what was printed gives the same key and value, byte for byte.
+ *
+ *     jsonl   {"key":"test","value":{"hello":"world"}}     "key_base64" for a key that is not UTF-8
+ *     lines   test|{"hello":"world"}                       pyshard's: the key ends at the first |
+ *
+ * A value in `lines` is typed as pyshard does: in braces JSON, digits an integer, digits.digits a
+ * float, all else a string.
+ */
+
+#include "proto/buffer.h"
+
+enum record_line_format { RECORD_LINE_JSONL, RECORD_LINE_LINES };
+
+/* A line of 12 MiB holds the largest value in base64 (8 MiB * 4/3) and its key. */
+#define RECORD_LINE_LEN_MAX (12u << 20)
+
+/* Give it to call after call; what it holds is good until the next. */
+struct record_line {
+    struct buffer key;
+    struct buffer value; /* encoded */
+    struct buffer scratch;
+    char error[200];
+};
+
+void record_line_fini(struct record_line *line);
+
+/* `text` without its newline. False: line->error says what is wrong and where. */
+bool record_line_parse(struct record_line *line, enum record_line_format format, struct bytes text);
+
+/*
+ * Appends the jsonl line with its newline, at most RECORD_LINE_LEN_MAX: a value whose JSON is longer
+ * becomes one {"$msgpack":"base64"}. Running out of memory sticks in `text`.
+ */
+void record_line_print(struct bytes key, struct bytes value, struct buffer *text);
+
+#endif

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/record_line.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "proto/json.h"
+#include "proto/limits.h"
+#include "proto/pack.h"
+#include "tests/unit/random_object.h"
+
+static struct record_line line;
+
+static int free_line(void **state)
+{
+    (void)state;
+    record_line_fini(&line);
+    memset(&line, 0, sizeof(line));
+    return 0;
+}
+
+static void expect_json(const char *json)
+{
+    struct buffer printed = {0};
+    assert_true(json_print(buffer_bytes(&line.value), &printed));
+    assert_int_equal(printed.len, strlen(json));
+    assert_memory_equal(printed.data, json, printed.len);
+    buffer_fini(&printed);
+}
+
+static void expect_key(struct bytes key)
+{
+    assert_true(bytes_equal(buffer_bytes(&line.key), key));
+}
+
+static void a_jsonl_line_has_a_key_and_a_value(void **state)
+{
+    (void)state;
+    assert_true(
+        record_line_parse(&line, RECORD_LINE_JSONL,
+                          bytes_text("{\"key\":\"test\",\"value\":{\"hello\":\"world\"}}")));
+    expect_key(bytes_text("test"));
+    expect_json("{\"hello\":\"world\"}");
+    assert_true(
+        record_line_parse(&line, RECORD_LINE_JSONL,
+                          bytes_text(" { \"value\" : [1 ,\"}\\\"]\"] , \"key\":\"k\" }\r")));
+    expect_key(bytes_text("k"));
+    expect_json("[1,\"}\\\"]\"]");
+}
+
+static void a_key_that_is_not_utf8_is_base64(void **state)
+{
+    (void)state;
+    assert_true(record_line_parse(&line, RECORD_LINE_JSONL,
+                                  bytes_text("{\"key_base64\":\"/wA=\",\"value\":null}")));
+    expect_key(bytes_of("\xff\0", 2));
+    expect_json("null");
+}
+
+static void what_read_prints_is_taken_and_its_other_fields_ignored(void **state)
+{
+    (void)state;
+    assert_true(record_line_parse(
+        &line, RECORD_LINE_JSONL,
+        bytes_text("{\"key\":\"k\",\"value\":5,\"hash\":0.25,\"version\":\"7\",\"size\":70}")));
+    expect_json("5");
+}
+
+static void a_bad_jsonl_line_is_named_by_what_is_wrong(void **state)
+{
+    static const struct {
+        const char *text, *word;
+    } cases[] = {
+        {"nonsense", "one object"},
+        {"", "one object"},
+        {"[]", "one object"},
+        {"{}", "column 2"},
+        {"{\"key\":\"b\"}", "value is missing"},
+        {"{\"value\":1}", "key is missing"},
+        {"{\"key\":\"\",\"value\":1}", "key has 0 bytes"},
+        {"{\"key\":5,\"value\":1}", "string is needed"},
+        {"{\"key\":\"a\",\"key\":\"b\",\"value\":1}", "second key"},
+        {"{\"key\":\"a\",\"key_base64\":\"YQ==\",\"value\":1}", "second key"},
+        {"{\"key\":\"a\",\"value\":1,\"value\":2}", "second value"},
+        {"{\"key_base64\":\"?\",\"value\":1}", "base64"},
+        {"{\"key\":\"a\",\"value\":1,\"colour\":2}", "colour"},
+        {"{\"key\":\"a\",\"value\":tru}", "column 22"},
+        {"{\"key\":\"a\",\"value\":}", "column 20"},
+        {"{\"key\":\"a\",\"value\":{\"b\":1,\"b\":2}}", "column"},
+        {"{\"key\":\"a\" \"value\":1}", "column"},
+        {"{\"key\" \"a\",\"value\":1}", "column"},
+        {"{\"key\":\"a\",\"value\":1", "brace"},
+        {"{\"key\":\"a\",\"value\":1}}", "follows"},
+        {"{\"key\":\"a\",\"value\":1,}", "column"},
+        {"{\"key\":\"a", "column"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        bool is_parsed = record_line_parse(&line, RECORD_LINE_JSONL, bytes_text(cases[i].text));
+        if (is_parsed || !strstr(line.error, cases[i].word)) {
+            print_error("%s: %s\n", cases[i].text, is_parsed ? "taken" : line.error);
+        }
+        assert_false(is_parsed);
+        assert_non_null(strstr(line.error, cases[i].word));
+    }
+}
+
+static void every_shorter_prefix_is_bad(void **state)
+{
+    const char *text = "{\"key\":\"a\\\"\",\"value\":[{\"b\":\"}\"},2.5]}";
+    (void)state;
+    assert_true(record_line_parse(&line, RECORD_LINE_JSONL, bytes_text(text)));
+    for (size_t len = 0; len < strlen(text); len++) {
+        /* Of its own memory, so that a sanitizer sees a look behind the end. */
+        struct buffer prefix = {0};
+        buffer_append(&prefix, text, len);
+        assert_false(record_line_parse(&line, RECORD_LINE_JSONL, buffer_bytes(&prefix)));
+        buffer_fini(&prefix);
+    }
+}
+
+static void pyshards_lines_are_typed_as_pyshard_types_them(void **state)
+{
+    static const struct {
+        const char *text, *key, *json;
+    } cases[] = {
+        {"k|{\"a\": 1}", "k", "{\"a\":1}"},
+        {"k|5", "k", "5"},
+        {"k|007", "k", "7"},
+        {"k|18446744073709551615", "k", "18446744073709551615"},
+        {"k|1.5", "k", "1.5"},
+        {"k|1.50", "k", "1.5"},
+        {"k|-5", "k", "\"-5\""},
+        {"k|.5", "k", "\".5\""},
+        {"k|5.", "k", "\"5.\""},
+        {"k|1.5.2", "k", "\"1.5.2\""},
+        {"k|word", "k", "\"word\""},
+        {"k|true", "k", "\"true\""},
+        {"k|[1]", "k", "\"[1]\""},
+        {"k|{", "k", "\"{\""},
+        {"k|", "k", "\"\""},
+        {"a|b|c", "a", "\"b|c\""},
+        {"k|5\r", "k", "5"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_true(record_line_parse(&line, RECORD_LINE_LINES, bytes_text(cases[i].text)));
+        expect_key(bytes_text(cases[i].key));
+        expect_json(cases[i].json);
+    }
+}
+
+static void a_bad_line_of_pyshard_is_named_by_what_is_wrong(void **state)
+{
+    static const struct {
+        const char *text, *word;
+    } cases[] = {
+        {"no bar", "no |"},         {"|value", "key has 0 bytes"},
+        {"k|{not json}", "column"}, {"k|18446744073709551616", "2^64-1"},
+        {"k|\xff", "UTF-8"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_false(record_line_parse(&line, RECORD_LINE_LINES, bytes_text(cases[i].text)));
+        assert_non_null(strstr(line.error, cases[i].word));
+    }
+}
+
+static void a_key_has_its_limit(void **state)
+{
+    char text[KEY_LEN_MAX + 4];
+    (void)state;
+    memset(text, 'k', sizeof(text));
+    text[KEY_LEN_MAX] = '|';
+    assert_true(record_line_parse(&line, RECORD_LINE_LINES, bytes_of(text, KEY_LEN_MAX + 1)));
+    text[KEY_LEN_MAX] = 'k';
+    text[KEY_LEN_MAX + 1] = '|';
+    assert_false(record_line_parse(&line, RECORD_LINE_LINES, bytes_of(text, KEY_LEN_MAX + 2)));
+    assert_non_null(strstr(line.error, "481"));
+}
+
+/* --- print and parse --- */
+
+static void expect_round_trip(struct bytes key, struct bytes value)
+{
+    struct buffer text = {0};
+    record_line_print(key, value, &text);
+    assert_false(text.failed);
+    assert_true(text.len <= RECORD_LINE_LEN_MAX);
+    assert_int_equal(text.data[text.len - 1], '\n');
+    assert_null(memchr(text.data, '\n', text.len - 1));
+    assert_true(record_line_parse(&line, RECORD_LINE_JSONL, bytes_of(text.data, text.len - 1)));
+    assert_true(bytes_equal(buffer_bytes(&line.key), key));
+    assert_true(bytes_equal(buffer_bytes(&line.value), value));
+    buffer_fini(&text);
+}
+
+static void parsing_what_was_printed_is_the_identity_for_random_records(void **state)
+{
+    struct dice dice = dice_of(20261121);
+    (void)state;
+    for (unsigned i = 0; i < 20000; i++) {
+        struct buffer value = {0};
+        uint8_t key[8];
+        size_t key_len = 1 + dice_below(&dice, sizeof(key));
+        uint64_t bits = dice_roll(&dice);
+        uint64_t text_mask = i % 2 ? UINT64_C(0x7f7f7f7f7f7f7f7f) : UINT64_MAX;
+        bits &= text_mask;
+        memcpy(key, &bits, sizeof(key));
+        random_object(&dice, &value, 5);
+        expect_round_trip(bytes_of(key, key_len), buffer_bytes(&value));
+        buffer_fini(&value);
+    }
+}
+
+static void unusual_encodings_make_the_round_trip(void **state)
+{
+    static const struct bytes objects[] = {
+        {"\xca\x3f\x80\0\0", 5},         /* float 32 */
+        {"\xce\0\0\0\5", 5},             /* 5 in more bytes than it needs */
+        {"\xcb\x7f\xf8\0\0\0\0\0\1", 9}, /* a NaN with a payload */
+        {"\xcb\xff\xf0\0\0\0\0\0\0", 9}, /* minus infinity */
+        {"\xa2\xff\xfe", 3},             /* str that is not UTF-8 */
+        {"\x82\xa1"
+         "a"
+         "\1\xa1"
+         "a"
+         "\2",
+         7}, /* a repeated key */
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(objects) / sizeof(objects[0]); i++) {
+        expect_round_trip(bytes_text("odd"), objects[i]);
+    }
+}
+
+static void the_deepest_value_makes_the_round_trip(void **state)
+{
+    struct buffer value = {0};
+    (void)state;
+    for (unsigned i = 0; i + 1 < DEPTH_MAX; i++) {
+        pack_array(&value, 1);
+    }
+    pack_map(&value, 1);
+    pack_int(&value, 1);
+    pack_nil(&value);
+    expect_round_trip(bytes_text("deep"), buffer_bytes(&value));
+    buffer_fini(&value);
+}
+
+static void a_value_whose_json_is_too_long_is_printed_as_messagepack(void **state)
+{
+    struct buffer value = {0};
+    const uint32_t count = 3u << 20;
+    (void)state;
+    pack_array(&value, count);
+    for (uint32_t i = 0; i < count; i++) {
+        pack_bool(&value, false);
+    }
+    expect_round_trip(bytes_text("long"), buffer_bytes(&value));
+    buffer_fini(&value);
+}
+
+static void the_largest_bin_fits_a_line(void **state)
+{
+    static uint8_t bytes[VALUE_LEN_MAX - 5];
+    struct buffer value = {0};
+    char key[KEY_LEN_MAX];
+    (void)state;
+    memset(key, 0xff, sizeof(key));
+    pack_bin(&value, bytes_of(bytes, sizeof(bytes)));
+    assert_int_equal(value.len, VALUE_LEN_MAX);
+    expect_round_trip(bytes_of(key, sizeof(key)), buffer_bytes(&value));
+    buffer_fini(&value);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_jsonl_line_has_a_key_and_a_value),
+        cmocka_unit_test(a_key_that_is_not_utf8_is_base64),
+        cmocka_unit_test(what_read_prints_is_taken_and_its_other_fields_ignored),
+        cmocka_unit_test(a_bad_jsonl_line_is_named_by_what_is_wrong),
+        cmocka_unit_test(every_shorter_prefix_is_bad),
+        cmocka_unit_test(pyshards_lines_are_typed_as_pyshard_types_them),
+        cmocka_unit_test(a_bad_line_of_pyshard_is_named_by_what_is_wrong),
+        cmocka_unit_test(a_key_has_its_limit),
+        cmocka_unit_test(parsing_what_was_printed_is_the_identity_for_random_records),
+        cmocka_unit_test(unusual_encodings_make_the_round_trip),
+        cmocka_unit_test(the_deepest_value_makes_the_round_trip),
+        cmocka_unit_test(a_value_whose_json_is_too_long_is_printed_as_messagepack),
+        cmocka_unit_test(the_largest_bin_fits_a_line),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, free_line);
+}
