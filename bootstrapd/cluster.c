@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: MIT */
+#include "bootstrapd/cluster.h"
+
+#include <stdlib.h>
+
+#include "io/memory.h"
+
+struct cluster {
+    struct ledger present;
+    struct site *sites; /* by address */
+    uint32_t site_count;
+    uint32_t *order; /* indexes of present.map.entries, by address */
+    uint64_t *
+        opened; /* parallel to present.map.entries: the epoch at which it was reported open, or 0 */
+    struct text behind;
+    bool is_settled; /* cluster_next found nothing, and nothing that matters was heard since */
+};
+
+static struct site_entries entries_of(const struct cluster *cluster)
+{
+    return (struct site_entries){&cluster->present.map, cluster->order};
+}
+
+static int compare_entries(const void *a, const void *b, void *context)
+{
+    const struct map *map = context;
+    uint32_t index_a = *(const uint32_t *)a;
+    uint32_t index_b = *(const uint32_t *)b;
+    int order = address_compare(&map->entries[index_a].address, &map->entries[index_b].address);
+    return order ? order : (index_a > index_b) - (index_a < index_b);
+}
+
+static int compare_sites(const void *a, const void *b)
+{
+    return address_compare(&((const struct site *)a)->address, &((const struct site *)b)->address);
+}
+
+static struct site *find_site(const struct site *sites, uint32_t count,
+                              const struct address *address)
+{
+    struct site wanted = {.address = *address};
+    return count ? bsearch(&wanted, sites, count, sizeof(*sites), compare_sites) : NULL;
+}
+
+/* Groups the entries by address; what was heard at addresses that stay is kept. */
+static void gather_sites(struct cluster *cluster)
+{
+    struct map *map = &cluster->present.map;
+    struct site *old = cluster->sites;
+    uint32_t old_count = cluster->site_count;
+    cluster->order = memory_resize(cluster->order, map->entry_count, sizeof(*cluster->order));
+    for (uint32_t i = 0; i < map->entry_count; i++) {
+        cluster->order[i] = i;
+    }
+    qsort_r(cluster->order, map->entry_count, sizeof(*cluster->order), compare_entries, map);
+
+    cluster->sites = memory_get(map->entry_count, sizeof(*cluster->sites));
+    cluster->site_count = 0;
+    struct site *site = NULL;
+    for (uint32_t i = 0; i < map->entry_count; i++) {
+        const struct address *address = &map->entries[cluster->order[i]].address;
+        if (!site || !address_equal(&site->address, address)) {
+            const struct site *known = find_site(old, old_count, address);
+            site = &cluster->sites[cluster->site_count++];
+            *site = known ? *known : (struct site){.address = *address};
+            site->first = i;
+            site->entry_count = 0;
+        }
+        site->entry_count++;
+    }
+    free(old);
+}
+
+static void judge_all(struct cluster *cluster)
+{
+    struct site_entries entries = entries_of(cluster);
+    for (uint32_t i = 0; i < cluster->site_count; i++) {
+        site_judge(&cluster->sites[i], &entries);
+    }
+}
+
+struct cluster *cluster_new(struct ledger *ledger)
+{
+    struct cluster *cluster = memory_get(1, sizeof(*cluster));
+    cluster->present = *ledger;
+    *ledger = (struct ledger){0};
+    cluster->opened = memory_get(cluster->present.map.entry_count, sizeof(*cluster->opened));
+    gather_sites(cluster);
+    return cluster;
+}
+
+void cluster_free(struct cluster *cluster)
+{
+    if (!cluster) {
+        return;
+    }
+    ledger_fini(&cluster->present);
+    free(cluster->sites);
+    free(cluster->order);
+    free(cluster->opened);
+    free(cluster);
+}
+
+const struct ledger *cluster_ledger(const struct cluster *cluster)
+{
+    return &cluster->present;
+}
+
+uint32_t cluster_site_count(const struct cluster *cluster)
+{
+    return cluster->site_count;
+}
+
+const struct site *cluster_site(const struct cluster *cluster, uint32_t index)
+{
+    return &cluster->sites[index];
+}
+
+const struct site *cluster_find_site(const struct cluster *cluster, const struct address *address)
+{
+    return find_site(cluster->sites, cluster->site_count, address);
+}
+
+/* --- what was heard --- */
+
+static void note_behind(struct cluster *cluster, const struct site *site)
+{
+    const struct map *map = &cluster->present.map;
+    const struct site_hello *hello = &site->hello;
+    uint64_t seen = hello->epoch > hello->revision ? hello->epoch : hello->revision;
+    if (seen <= map->revision || memcmp(hello->cluster, map->cluster, ID_LEN) != 0 ||
+        !text_is_empty(&cluster->behind)) {
+        return;
+    }
+    text_set(&cluster->behind, "server ");
+    text_add_address(&cluster->behind, &site->address);
+    text_add(&cluster->behind,
+             " has taken revision %llu and this map is at %llu: an old copy of it was restored; "
+             "nothing is changed until the newer one is back",
+             (unsigned long long)seen, (unsigned long long)map->revision);
+}
+
+void cluster_on_hello(struct cluster *cluster, const struct address *address,
+                      const struct site_hello *hello)
+{
+    struct site *site = find_site(cluster->sites, cluster->site_count, address);
+    if (site) {
+        struct site_entries entries = entries_of(cluster);
+        site->contact = CONTACT_HELLO;
+        site->hello = *hello;
+        site->refusal = STATUS_OK;
+        cluster->is_settled = false;
+        note_behind(cluster, site);
+        site_judge(site, &entries);
+    }
+}
+
+static void hear(struct cluster *cluster, struct site *site, enum status code, struct bytes text)
+{
+    struct site_entries entries = entries_of(cluster);
+    enum site_state before = site->state;
+    site->refusal = code;
+    text_clear(&site->reason);
+    text_add_foreign(&site->reason, text);
+    site_judge(site, &entries);
+    cluster->is_settled = cluster->is_settled && site->state == before;
+}
+
+void cluster_on_refused(struct cluster *cluster, const struct address *address, enum status code,
+                        struct bytes text)
+{
+    struct site *site = find_site(cluster->sites, cluster->site_count, address);
+    if (site) {
+        site->contact = CONTACT_REFUSED;
+        hear(cluster, site, code, text);
+    }
+}
+
+void cluster_on_pushed(struct cluster *cluster, const struct address *address, enum status code,
+                       struct bytes text)
+{
+    struct site *site = find_site(cluster->sites, cluster->site_count, address);
+    if (site && site->contact == CONTACT_HELLO) {
+        hear(cluster, site, code, text);
+    }
+}
+
+void cluster_on_down(struct cluster *cluster, const struct address *address, const char *reason)
+{
+    struct site *site = find_site(cluster->sites, cluster->site_count, address);
+    if (site) {
+        site->contact = CONTACT_NONE;
+        hear(cluster, site, STATUS_OK, bytes_text(reason));
+    }
+}
+
+void cluster_on_opened(struct cluster *cluster, const struct address *address, struct bytes name,
+                       uint64_t epoch)
+{
+    const struct map *map = &cluster->present.map;
+    const struct site *site = cluster_find_site(cluster, address);
+    const struct map_entry *entry = map_find_name(map, name);
+    if (site && site->contact == CONTACT_HELLO && entry && entry->epoch == epoch &&
+        memcmp(entry->server, site->hello.server, ID_LEN) == 0) {
+        cluster->opened[entry - map->entries] = epoch;
+        cluster->is_settled = false;
+    }
+}
+
+/* --- what follows --- */
+
+static void bind_entry(struct plan *plan, struct map_entry *entry, const struct site *site)
+{
+    struct text line = {{0}};
+    memcpy(entry->server, site->hello.server, ID_LEN);
+    plan_touch(plan, entry);
+    text_set(&line, "shard %s: bound to server ", entry->name);
+    text_add_id(&line, entry->server);
+    text_add(&line, " at ");
+    text_add_address(&line, &site->address);
+    plan_say(plan, &line);
+}
+
+/* A server that is up: its incarnation, and the entries at its address that nobody has yet. */
+static void plan_site(const struct cluster *cluster, const struct site *site, struct plan *plan)
+{
+    struct map *next = &plan->next.map;
+    const struct map_server *known = map_find_server(next, site->hello.server);
+    /* Judged by the present map both of two addresses may be up: the first one gets the server. */
+    if (known && !address_equal(&known->address, &site->address)) {
+        return;
+    }
+    struct map_server server = {.address = site->address, .incarnation = site->hello.incarnation};
+    memcpy(server.id, site->hello.server, ID_LEN);
+    plan_set_server(plan, &server);
+    for (uint32_t i = 0; i < site->entry_count; i++) {
+        struct map_entry *entry = &next->entries[cluster->order[site->first + i]];
+        if (id_bytes_is_zero(entry->server)) {
+            bind_entry(plan, entry, site);
+        }
+    }
+}
+
+static void strike_new(const struct cluster *cluster, struct plan *plan)
+{
+    struct map *next = &plan->next.map;
+    for (uint32_t i = 0; i < next->entry_count; i++) {
+        struct map_entry *entry = &next->entries[i];
+        if (entry->is_new && cluster->opened[i] == entry->epoch) {
+            struct text line = {{0}};
+            entry->is_new = false;
+            plan_touch(plan, entry);
+            text_set(&line, "shard %s: open", entry->name);
+            plan_say(plan, &line);
+        }
+    }
+}
+
+static bool is_all_open(const struct map *map)
+{
+    for (uint32_t i = 0; i < map->entry_count; i++) {
+        if (map->entries[i].is_new || id_bytes_is_zero(map->entries[i].server)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool cluster_next(struct cluster *cluster, struct plan *plan)
+{
+    if (cluster->is_settled || !text_is_empty(&cluster->behind)) {
+        return false;
+    }
+    plan_begin(plan, &cluster->present);
+    for (uint32_t i = 0; i < cluster->site_count; i++) {
+        const struct site *site = &cluster->sites[i];
+        if (site->state == SITE_UP) {
+            plan_site(cluster, site, plan);
+        }
+    }
+    strike_new(cluster, plan);
+    if (!plan->next.is_founded && is_all_open(&plan->next.map)) {
+        struct text line = {{0}};
+        text_set(&line, "founded: every shard is open");
+        plan->next.is_founded = true;
+        plan_touch_map(plan);
+        plan_say(plan, &line);
+    }
+    cluster->is_settled = !plan->is_changed;
+    if (cluster->is_settled) {
+        plan_fini(plan);
+    }
+    return !cluster->is_settled;
+}
+
+void cluster_adopt(struct cluster *cluster, struct plan *plan)
+{
+    struct map *old = &cluster->present.map;
+    const struct map *new = &plan->next.map;
+    uint64_t *opened = memory_get(new->entry_count, sizeof(*opened));
+    for (uint32_t i = 0; i < new->entry_count &&i < old->entry_count; i++) {
+        bool is_same = old->entries[i].start == new->entries[i].start;
+        opened[i] = is_same ? cluster->opened[i] : 0;
+    }
+    free(cluster->opened);
+    cluster->opened = opened;
+    ledger_fini(&cluster->present);
+    cluster->present = plan->next;
+    plan->next = (struct ledger){0};
+    cluster->is_settled = false;
+    gather_sites(cluster);
+    judge_all(cluster);
+}
+
+bool cluster_may_push(const struct cluster *cluster, const struct site *site)
+{
+    struct site_entries entries = entries_of(cluster);
+    return site->is_accepted && site_is_bound(site, &entries);
+}
+
+bool cluster_awaits_open(const struct cluster *cluster, const struct site *site)
+{
+    struct site_entries entries = entries_of(cluster);
+    for (uint32_t i = 0; i < site->entry_count; i++) {
+        const struct map_entry *entry = site_entry(site, &entries, i);
+        if (entry->is_new && memcmp(entry->server, site->hello.server, ID_LEN) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void cluster_expected_server(const struct cluster *cluster, const struct site *site,
+                             uint8_t server[ID_LEN])
+{
+    const struct map *map = &cluster->present.map;
+    memset(server, 0, ID_LEN);
+    /* The last one: after a reset of some of its shards an address has two, the newer behind. */
+    for (uint32_t i = 0; i < map->server_count; i++) {
+        if (address_equal(&map->servers[i].address, &site->address)) {
+            memcpy(server, map->servers[i].id, ID_LEN);
+        }
+    }
+}
+
+const struct site *cluster_take_news(struct cluster *cluster)
+{
+    for (uint32_t i = 0; i < cluster->site_count; i++) {
+        struct site *site = &cluster->sites[i];
+        if (site->is_unsaid) {
+            site->is_unsaid = false;
+            return site;
+        }
+    }
+    return NULL;
+}
+
+const struct text *cluster_behind(const struct cluster *cluster)
+{
+    return &cluster->behind;
+}
+
+void cluster_say_founding(const struct cluster *cluster, struct text *text)
+{
+    struct site_entries entries = entries_of(cluster);
+    text_clear(text);
+    if (cluster->present.is_founded) {
+        return;
+    }
+    text_set(text, "the cluster is being founded; waiting for ");
+    const char *separator = "";
+    for (uint32_t i = 0; i < cluster->site_count; i++) {
+        const struct site *site = &cluster->sites[i];
+        bool is_waited_for = false;
+        for (uint32_t j = 0; j < site->entry_count; j++) {
+            const struct map_entry *entry = site_entry(site, &entries, j);
+            is_waited_for |= entry->is_new || id_bytes_is_zero(entry->server);
+        }
+        if (is_waited_for) {
+            text_add(text, "%s", separator);
+            text_add_address(text, &site->address);
+            text_add(text, " (%s)", site_state_text(site->state));
+            separator = ", ";
+        }
+    }
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BOOTSTRAPD_CLUSTER_H
+#define BOOTSTRAPD_CLUSTER_H
+
+/*
+ * The cluster as bootstrapd knows it, and what is to be done about it. Pure: no I/O, no clock.
+ *
+ *     what servers say --> cluster_on_x --> sites
+ *                                            |
+ *     present ledger ------------------------+--> cluster_next --> plan, made durable
+ *          ^                                                         |
+ *          +---------------------- cluster_adopt --------------------+
+ *
+ * cluster_next looks at what is known, not at what has just happened, so that an event that comes
+ * while a change is being written is not lost and a restart in the middle goes on.
+ *
+ * A bootstrapd that is behind a server (an old copy of its map was restored) changes nothing
+ * (RULES M4).
+ */
+
+#include "bootstrapd/plan.h"
+#include "bootstrapd/site.h"
+
+struct cluster;
+
+/* Takes the ledger's memory and zeroes it. */
+struct cluster *cluster_new(struct ledger *ledger);
+void cluster_free(struct cluster *cluster); /* NULL is allowed */
+
+/* The durable ledger. Valid until cluster_adopt. */
+const struct ledger *cluster_ledger(const struct cluster *cluster);
+
+/* One for each address in the map, by address. Valid until cluster_adopt. */
+uint32_t cluster_site_count(const struct cluster *cluster);
+const struct site *cluster_site(const struct cluster *cluster, uint32_t index);
+const struct site *cluster_find_site(const struct cluster *cluster, const struct address *address);
+
+/* --- what was heard at an address; of one that is not in the map nothing is noted --- */
+
+void cluster_on_hello(struct cluster *cluster, const struct address *address,
+                      const struct site_hello *hello);
+
+/* It answered hello with an error. */
+void cluster_on_refused(struct cluster *cluster, const struct address *address, enum status code,
+                        struct bytes text);
+
+/* It answered a push: STATUS_OK, or an error. */
+void cluster_on_pushed(struct cluster *cluster, const struct address *address, enum status code,
+                       struct bytes text);
+
+/* It has opened the new entry of that name and epoch. */
+void cluster_on_opened(struct cluster *cluster, const struct address *address, struct bytes name,
+                       uint64_t epoch);
+
+void cluster_on_down(struct cluster *cluster, const struct address *address, const char *reason);
+
+/* --- what follows --- */
+
+/*
+ * What the servers' words ask for: binds new entries to the servers at their addresses, strikes
+ * `new` where it was opened (RULES M3), notes incarnations (RULES M4). False: nothing, and no plan.
+ * The plan is to be adopted before the next one is asked for.
+ */
+bool cluster_next(struct cluster *cluster, struct plan *plan);
+
+/* The plan's ledger is durable now. Takes it; plan_fini stays the caller's. */
+void cluster_adopt(struct cluster *cluster, struct plan *plan);
+
+/* Whether the server there may be sent the map: one of its entries is durably bound to it. */
+bool cluster_may_push(const struct cluster *cluster, const struct site *site);
+
+/* Whether the server there has yet to open an entry that is bound to it. */
+bool cluster_awaits_open(const struct cluster *cluster, const struct site *site);
+
+/* The server that the map binds to the address, to be put into hello; zero if none. */
+void cluster_expected_server(const struct cluster *cluster, const struct site *site,
+                             uint8_t server[ID_LEN]);
+
+/* A site whose state or problem has changed since it was last given here; NULL when none. */
+const struct site *cluster_take_news(struct cluster *cluster);
+
+/* Empty unless behind. */
+const struct text *cluster_behind(const struct cluster *cluster);
+
+/* While the founding goes on: the servers that are waited for. Empty afterwards. */
+void cluster_say_founding(const struct cluster *cluster, struct text *text);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BOOTSTRAPD_LEDGER_H
+#define BOOTSTRAPD_LEDGER_H
+
+/*
+ * What bootstrapd must not forget: the map and a few words beside it. One ledger is one payload of
+ * the map store (bootstrapd/mapstore.h), as MessagePack:
+ *
+ *     [map, term, config hash, is founded]       longer in later versions
+ *
+ * The instance id is the map's own.
+ */
+
+#include "proto/map.h"
+
+struct ledger {
+    struct map map;
+    uint64_t term;        /* raised at each start */
+    uint64_t config_hash; /* of the map file's text that was founded from or applied last */
+    bool is_founded;      /* every entry was bound and opened once: clients may be told the map */
+};
+
+void ledger_fini(struct ledger *ledger);
+
+/* Ends the process when out of memory. */
+void ledger_copy(const struct ledger *ledger, struct ledger *copy);
+
+/*
+ * The first ledger of a cluster, from what a person wrote: revision 1, every entry new and bound to
+ * nobody. The ids are the caller's random bytes. False: *error says what is wrong.
+ */
+bool ledger_found(struct bytes config, const uint8_t cluster[ID_LEN],
+                  const uint8_t instance[ID_LEN], struct ledger *ledger, struct map_error *error);
+
+/* Servers that the map names, each by its address; more than MAP_SERVERS_MAX are refused. */
+bool ledger_check_addresses(const struct map *map, struct map_error *error);
+
+void ledger_pack(const struct ledger *ledger, struct buffer *out);
+
+/* False: *error says why; *ledger is then untouched. */
+bool ledger_unpack(struct bytes packed, struct ledger *ledger, struct map_error *error);
+
+#endif

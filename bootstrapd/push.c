@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: MIT */
+#include "bootstrapd/push.h"
+
+#include <stdlib.h>
+
+#include "bootstrapd/greeting.h"
+#include "io/memory.h"
+#include "io/random.h"
+#include "proto/pack.h"
+
+#define BACKOFF_MIN_MS 50
+#define BACKOFF_MAX_MS 1000
+
+/* A server's own sign that bootstrapd lives. */
+#define PING_EVERY_MS 1000
+
+/* A server that answers nothing for so long is down. */
+#define ANSWER_WITHIN_MS 3000
+
+enum link_state { LINK_WAITING, LINK_CONNECTING, LINK_GREETING, LINK_SERVING };
+
+struct link {
+    struct push *push; /* NULL: let go, and freed when its connection has closed */
+    struct loop *loop;
+    struct address address;
+    enum link_state state;
+    struct peer *peer; /* NULL while waiting */
+    struct timer
+        *timer; /* waiting: until the next try; connecting: until it is too late; serving: ping */
+    uint32_t backoff_ms;
+    bool is_judged;  /* the cluster knows why the connection ends */
+    bool is_pinging; /* a ping is not answered yet */
+    bool is_pushing;
+    uint64_t sent_revision;
+    uint64_t taken_revision; /* acknowledged on this connection */
+};
+
+struct push {
+    struct loop *loop;
+    struct cluster *cluster;
+    const struct push_handler *handler;
+    void *context;
+    struct link **links; /* by address, as the cluster's sites */
+    uint32_t link_count;
+    struct buffer params; /* of map.push: the present map */
+    uint64_t revision;    /* of `params` */
+    bool is_stopping;
+    uint32_t closing_count; /* connections that are yet to close before on_stopped */
+};
+
+static const struct peer_handler link_handler;
+
+static void link_push(struct link *link);
+
+static void link_connect(struct link *link)
+{
+    link->state = LINK_CONNECTING;
+    link->is_judged = false;
+    link->is_pinging = false;
+    link->is_pushing = false;
+    link->taken_revision = 0;
+    timer_set(link->timer, ANSWER_WITHIN_MS);
+    link->peer = peer_connect(link->loop, &link->address, &link_handler, link);
+}
+
+/* Between half of the time and all of it, so that many servers are not tried at once. */
+static void link_wait(struct link *link)
+{
+    uint32_t half = link->backoff_ms / 2;
+    link->state = LINK_WAITING;
+    timer_set(link->timer, half + random_below(half + 1));
+    link->backoff_ms =
+        link->backoff_ms * 2 < BACKOFF_MAX_MS ? link->backoff_ms * 2 : BACKOFF_MAX_MS;
+}
+
+/* The cluster has judged: whatever happens to the connection now is no news. */
+static void link_part(struct link *link, const char *reason)
+{
+    link->is_judged = true;
+    peer_close(link->peer, reason);
+}
+
+static void heard(struct push *push)
+{
+    push->handler->on_heard(push->context);
+}
+
+/* --- map.push --- */
+
+static const struct site *site_of(const struct link *link)
+{
+    return cluster_find_site(link->push->cluster, &link->address);
+}
+
+static bool decode_opened(struct link *link, struct bytes result)
+{
+    struct unpack in = unpack_of(result);
+    uint32_t field_count = unpack_array(&in);
+    uint64_t revision = unpack_uint(&in);
+    uint32_t count = unpack_array(&in);
+    for (uint32_t i = 0; i < count && unpack_is_fine(&in); i++) {
+        uint32_t item_count = unpack_array(&in);
+        struct bytes name = unpack_text(&in);
+        uint64_t epoch = unpack_uint(&in);
+        for (uint32_t j = 2; j < item_count; j++) {
+            unpack_skip(&in);
+        }
+        if (unpack_is_fine(&in)) {
+            cluster_on_opened(link->push->cluster, &link->address, name, epoch);
+        }
+    }
+    if (field_count < 2 || !unpack_is_fine(&in)) {
+        return false;
+    }
+    link->taken_revision = revision < link->sent_revision ? revision : link->sent_revision;
+    return true;
+}
+
+static void on_pushed(void *context, const struct rpc_message *message)
+{
+    struct link *link = context;
+    struct push *push = link->push;
+    link->is_pushing = false;
+    if (!push || !peer_is_open(link->peer)) {
+        return;
+    }
+    if (!message) {
+        peer_close(link->peer, "no answer to map.push");
+    } else if (message->code != STATUS_OK) {
+        cluster_on_pushed(push->cluster, &link->address, message->code, message->text);
+        heard(push);
+    } else if (!decode_opened(link, message->result)) {
+        peer_close(link->peer, "malformed answer to map.push");
+    } else {
+        cluster_on_pushed(push->cluster, &link->address, STATUS_OK, (struct bytes){0});
+        heard(push);
+        /* The map may have changed since it was sent. */
+        if (link->sent_revision < push->revision) {
+            link_push(link);
+        }
+    }
+}
+
+/* A server is told the map once it is durably bound, and not while it is refused. */
+static void link_push(struct link *link)
+{
+    const struct push *push = link->push;
+    const struct site *site = site_of(link);
+    if (link->is_pushing || !cluster_may_push(push->cluster, site)) {
+        return;
+    }
+    link->is_pushing = true;
+    link->sent_revision = push->revision;
+    peer_call(link->peer, "map.push", buffer_bytes(&push->params), ANSWER_WITHIN_MS, on_pushed,
+              link);
+}
+
+/* --- ping --- */
+
+static void on_pong(void *context, const struct rpc_message *message)
+{
+    struct link *link = context;
+    link->is_pinging = false;
+    if (link->push && !message && peer_is_open(link->peer)) {
+        peer_close(link->peer, "does not answer");
+    }
+}
+
+/* What a server did not take, or has not opened yet, is pushed again each time. */
+static void link_tick(struct link *link)
+{
+    static const uint8_t no_params[] = {0x90};
+    const struct push *push = link->push;
+    if (!link->is_pinging) {
+        link->is_pinging = true;
+        peer_call(link->peer, "ping", bytes_of(no_params, sizeof(no_params)), ANSWER_WITHIN_MS,
+                  on_pong, link);
+    }
+    if (link->taken_revision < push->revision ||
+        cluster_awaits_open(push->cluster, site_of(link))) {
+        link_push(link);
+    }
+    timer_set(link->timer, PING_EVERY_MS);
+}
+
+static void on_timer(void *context)
+{
+    struct link *link = context;
+    switch (link->state) {
+    case LINK_WAITING:
+        link_connect(link);
+        break;
+    case LINK_CONNECTING:
+    case LINK_GREETING:
+        peer_close(link->peer, "does not answer");
+        break;
+    case LINK_SERVING:
+        link_tick(link);
+        break;
+    }
+}
+
+/* --- hello --- */
+
+static void greeted(struct link *link, const struct site_hello *hello)
+{
+    struct push *push = link->push;
+    cluster_on_hello(push->cluster, &link->address, hello);
+    const struct site *site = site_of(link);
+    if (site->state == SITE_UP || cluster_may_push(push->cluster, site)) {
+        link->state = LINK_SERVING;
+        link->backoff_ms = BACKOFF_MIN_MS;
+        link_tick(link);
+    } else {
+        link_part(link, "refused");
+    }
+    heard(push);
+}
+
+static void on_greeted(void *context, const struct rpc_message *message)
+{
+    struct link *link = context;
+    struct push *push = link->push;
+    struct site_hello hello;
+    if (!push || !peer_is_open(link->peer)) {
+        return;
+    }
+    if (!message) {
+        peer_close(link->peer, "does not answer");
+    } else if (message->code != STATUS_OK) {
+        cluster_on_refused(push->cluster, &link->address, message->code, message->text);
+        link_part(link, "refused");
+        heard(push);
+    } else if (!greeting_unpack(message->result, &hello)) {
+        cluster_on_refused(push->cluster, &link->address, STATUS_INVALID,
+                           bytes_text("what answers here is no shard server"));
+        link_part(link, "no shard server");
+        heard(push);
+    } else {
+        greeted(link, &hello);
+    }
+}
+
+/* --- the connection --- */
+
+static void link_on_open(void *context, struct peer *peer)
+{
+    struct link *link = context;
+    if (!link->push) {
+        return;
+    }
+    struct buffer params = {0};
+    link->state = LINK_GREETING;
+    greeting_pack(link->push->cluster, site_of(link), &params);
+    memory_must(!params.failed);
+    peer_call(peer, "hello", buffer_bytes(&params), ANSWER_WITHIN_MS, on_greeted, link);
+    buffer_fini(&params);
+}
+
+static void link_on_request(void *context, struct peer *peer, const struct rpc_message *message)
+{
+    struct link *link = context;
+    if (link->push) {
+        link->push->handler->on_request(link->push->context, peer, message);
+    }
+}
+
+static void link_on_close(void *context, struct peer *peer, const char *reason)
+{
+    struct link *link = context;
+    struct push *push = link->push;
+    (void)peer;
+    link->peer = NULL;
+    if (!push) {
+        free(link);
+        return;
+    }
+    if (push->is_stopping) {
+        if (--push->closing_count == 0) {
+            push->handler->on_stopped(push->context);
+        }
+        return;
+    }
+    link_wait(link);
+    if (!link->is_judged) {
+        cluster_on_down(push->cluster, &link->address, reason);
+        heard(push);
+    }
+}
+
+static const struct peer_handler link_handler = {
+    .on_open = link_on_open,
+    .on_request = link_on_request,
+    .on_close = link_on_close,
+};
+
+static struct link *link_new(struct push *push, const struct address *address)
+{
+    struct link *link = memory_get(1, sizeof(*link));
+    link->push = push;
+    link->loop = push->loop;
+    link->address = *address;
+    link->backoff_ms = BACKOFF_MIN_MS;
+    link->timer = timer_new(push->loop, on_timer, link);
+    return link;
+}
+
+/* Its memory stays until the connection has closed. */
+static void link_free(struct link *link)
+{
+    link->push = NULL;
+    timer_free(link->timer);
+    link->timer = NULL;
+    if (link->peer) {
+        peer_close(link->peer, "no longer in the map");
+    } else {
+        free(link);
+    }
+}
+
+/* --- all of them --- */
+
+struct push *push_new(struct loop *loop, struct cluster *cluster,
+                      const struct push_handler *handler, void *context)
+{
+    struct push *push = memory_get(1, sizeof(*push));
+    push->loop = loop;
+    push->cluster = cluster;
+    push->handler = handler;
+    push->context = context;
+    return push;
+}
+
+/* One link for each site: both are in the order of addresses. */
+static void match_sites(struct push *push)
+{
+    uint32_t count = cluster_site_count(push->cluster);
+    struct link **links = memory_get(count, sizeof(void *));
+    uint32_t old = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct address *address = &cluster_site(push->cluster, i)->address;
+        while (old < push->link_count && address_compare(&push->links[old]->address, address) < 0) {
+            link_free(push->links[old++]);
+        }
+        if (old < push->link_count && address_equal(&push->links[old]->address, address)) {
+            links[i] = push->links[old++];
+        } else {
+            links[i] = link_new(push, address);
+            link_connect(links[i]);
+        }
+    }
+    while (old < push->link_count) {
+        link_free(push->links[old++]);
+    }
+    free(push->links);
+    push->links = links;
+    push->link_count = count;
+}
+
+static void link_follow(struct link *link)
+{
+    const struct site *site = site_of(link);
+    if (link->state == LINK_WAITING && link->is_judged) {
+        timer_set(link->timer, 0); /* what it was refused for may be no more */
+    } else if (link->state == LINK_SERVING && link->taken_revision < link->push->revision) {
+        if (site->state != SITE_UP && !cluster_may_push(link->push->cluster, site)) {
+            link_part(link, "refused");
+        } else {
+            link_push(link);
+        }
+    }
+}
+
+void push_follow(struct push *push)
+{
+    if (push->is_stopping) {
+        return;
+    }
+    const struct map *map = &cluster_ledger(push->cluster)->map;
+    if (push->revision != map->revision) {
+        buffer_clear(&push->params);
+        pack_array(&push->params, 1);
+        map_pack(map, &push->params);
+        memory_must(!push->params.failed);
+        push->revision = map->revision;
+        match_sites(push);
+    }
+    for (uint32_t i = 0; i < push->link_count; i++) {
+        link_follow(push->links[i]);
+    }
+}
+
+void push_stop(struct push *push)
+{
+    push->is_stopping = true;
+    for (uint32_t i = 0; i < push->link_count; i++) {
+        struct link *link = push->links[i];
+        timer_clear(link->timer);
+        if (link->peer) {
+            push->closing_count++;
+            peer_close(link->peer, "stopping");
+        }
+    }
+    if (push->closing_count == 0) {
+        push->handler->on_stopped(push->context);
+    }
+}
+
+void push_free(struct push *push)
+{
+    if (!push) {
+        return;
+    }
+    for (uint32_t i = 0; i < push->link_count; i++) {
+        link_free(push->links[i]);
+    }
+    free(push->links);
+    buffer_fini(&push->params);
+    free(push);
+}
