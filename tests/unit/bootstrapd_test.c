@@ -225,8 +225,9 @@ static void server_on_accept(void *context, struct conn *conn)
 static void start_server(struct world *world, unsigned index)
 {
     struct server *server = &world->servers[index];
-    server->listener = listener_open(world->loop, &server->address, CONNECTION_MAX,
-                                     server_on_accept, server, world->error, sizeof(world->error));
+    const struct listener_config config = {&server->address, CONNECTION_MAX, server_on_accept,
+                                           server};
+    server->listener = listener_open(world->loop, &config, world->error, sizeof(world->error));
     if (!server->listener) {
         fail_msg("%s", world->error);
     }

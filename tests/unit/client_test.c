@@ -451,6 +451,108 @@ static void a_server_that_stopped_and_came_back_is_found_again(void **state)
     assert_int_equal(asked_count(server), 2);
 }
 
+/* A port that nobody accepts at: one connection fills its queue, and the next gets no answer. */
+struct deaf {
+    int listener, first;
+    char address[ADDRESS_TEXT_LEN];
+};
+
+static void deaf_open(struct deaf *deaf)
+{
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t name_len = sizeof(name);
+    deaf->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(deaf->listener, (struct sockaddr *)&name, sizeof(name)), 0);
+    assert_int_equal(listen(deaf->listener, 0), 0);
+    assert_int_equal(getsockname(deaf->listener, (struct sockaddr *)&name, &name_len), 0);
+    deaf->first = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(deaf->first, (struct sockaddr *)&name, sizeof(name)), 0);
+    (void)snprintf(deaf->address, sizeof(deaf->address), "127.0.0.1:%u", ntohs(name.sin_port));
+}
+
+static void deaf_close(struct deaf *deaf)
+{
+    close(deaf->first);
+    close(deaf->listener);
+}
+
+static void a_raw_request_takes_arguments_nested_as_deep_as_values_may_be(void **state)
+{
+    struct fixture *fixture = *state;
+    uint8_t params[1 + DEPTH_MAX];
+    memset(params, 0x91, sizeof(params));
+    params[DEPTH_MAX] = 0x90;
+    assert_int_equal(
+        skv_request(fixture->kv, NULL, "odd", skv_msgpack(params, sizeof(params)), 0, NULL),
+        SKV_OK);
+}
+
+static void a_raw_request_that_never_left_is_certainly_not_done(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct skv_options options = {.without_map = true};
+    struct deaf deaf;
+    deaf_open(&deaf);
+    skv_close(fixture->kv);
+    open_client(fixture, &options);
+    struct skv_value nil = {.type = SKV_NIL};
+    assert_int_equal(skv_request(fixture->kv, deaf.address, "odd", nil, 200, NULL),
+                     SKV_UNAVAILABLE);
+    deaf_close(&deaf);
+}
+
+static void a_raw_request_passes_over_an_address_that_does_not_answer(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct skv_options options = {.without_map = true};
+    char addresses[2 * ADDRESS_TEXT_LEN];
+    struct deaf deaf;
+    deaf_open(&deaf);
+    skv_close(fixture->kv);
+    (void)snprintf(addresses, sizeof(addresses), "%s,127.0.0.1:%u", deaf.address,
+                   fixture->servers[0]->address.port);
+    assert_int_equal(skv_open(addresses, &options, &fixture->kv), SKV_OK);
+    struct skv_value nil = {.type = SKV_NIL};
+    assert_int_equal(skv_request(fixture->kv, NULL, "odd", nil, 20000, NULL), SKV_OK);
+    deaf_close(&deaf);
+}
+
+static void a_raw_request_to_the_wrong_server_does_not_change_the_map(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct skv_options options = {.without_map = true};
+    struct skv_value nil = {.type = SKV_NIL};
+    skv_close(fixture->kv);
+    open_client(fixture, &options);
+    set_script(fixture->servers[1], redirect);
+    fixture->servers[1]->redirect = fixture->servers[1]->map.entries[0];
+    fixture->servers[1]->redirect.address = fixture->servers[1]->address;
+    fixture->servers[1]->redirect.epoch = 9;
+    char address[ADDRESS_TEXT_LEN];
+    address_print(&fixture->servers[1]->address, address);
+    assert_int_equal(skv_request(fixture->kv, address, "odd", nil, 0, NULL), SKV_UNAVAILABLE);
+    assert_int_equal(skv_exists(fixture->kv, skv_key(key_in(0, 0)), NULL), SKV_OK);
+    assert_int_equal(asked_count(fixture->servers[0]), 1);
+}
+
+static void
+a_connection_older_than_the_map_is_asked_for_its_cluster_before_data_goes_out(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct skv_options options = {.without_map = true};
+    struct skv_value nil = {.type = SKV_NIL};
+    char address[ADDRESS_TEXT_LEN];
+    address_print(&fixture->servers[1]->address, address);
+    skv_close(fixture->kv);
+    open_client(fixture, &options);
+    assert_int_equal(skv_request(fixture->kv, address, "odd", nil, 0, NULL), SKV_OK);
+    pthread_mutex_lock(&fixture->servers[1]->lock);
+    fixture->servers[1]->hello_code = STATUS_WRONG_CLUSTER;
+    pthread_mutex_unlock(&fixture->servers[1]->lock);
+    assert_int_equal(skv_delete(fixture->kv, skv_key(key_in(1, 0)), NULL), SKV_DENIED);
+    assert_int_equal(asked_count(fixture->servers[1]), 1);
+}
+
 /* --- batches --- */
 
 static enum fake_act hold_two(struct fake *fake, const struct fake_request *request)
@@ -623,6 +725,24 @@ static void a_scan_that_fails_says_so_when_it_is_closed(void **state)
     assert_non_null(strstr(skv_error()->text, "scan"));
 }
 
+static void a_scan_brings_values_nested_as_deep_as_they_may_be(void **state)
+{
+    struct fixture *fixture = *state;
+    struct skv_scan *scan = NULL;
+    uint8_t deep[DEPTH_MAX];
+    memset(deep, 0x91, sizeof(deep)); /* each an array of one element */
+    deep[DEPTH_MAX - 1] = 0x90;
+    pthread_mutex_lock(&fixture->servers[0]->lock);
+    fixture->servers[0]->scanned = bytes_of(deep, sizeof(deep));
+    pthread_mutex_unlock(&fixture->servers[0]->lock);
+    assert_int_equal(skv_scan_open(fixture->kv, NULL, &scan), SKV_OK);
+    const struct skv_record *rec = skv_scan_next(scan);
+    assert_non_null(rec);
+    assert_int_equal(rec->encoded.len, sizeof(deep));
+    assert_memory_equal(rec->encoded.data, deep, sizeof(deep));
+    assert_int_equal(skv_scan_close(scan), SKV_OK);
+}
+
 /* --- what is shared --- */
 
 static void bad_arguments_are_named_and_never_sent(void **state)
@@ -759,6 +879,53 @@ static void a_call_that_gets_no_connection_in_time_says_so(void **state)
     assert_int_equal(total, 1);
 }
 
+static enum fake_act silence_once(struct fake *fake, const struct fake_request *request)
+{
+    (void)request;
+    return fake->asked_count == 1 ? FAKE_SILENT : FAKE_ANSWER;
+}
+
+struct reader {
+    struct skv *kv;
+    char key[16];
+    struct skv_call call;
+};
+
+static void *read_key(void *context)
+{
+    const struct reader *reader = context;
+    enum skv_status status = skv_read(reader->kv, skv_key(reader->key), &reader->call, NULL);
+    return (void *)(intptr_t)status;
+}
+
+static void a_batch_that_waits_for_two_servers_goes_on_with_whichever_is_free_first(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct skv_options options = {.pool_max = 1};
+    struct reader readers[2] = {{.call = {.timeout_ms = 2000}}, {.call = {.timeout_ms = 300}}};
+    pthread_t threads[2];
+    skv_close(fixture->kv);
+    open_client(fixture, &options);
+    for (uint32_t i = 0; i < 2; i++) {
+        set_script(fixture->servers[i], silence_once);
+        readers[i].kv = fixture->kv;
+        fake_print_key(i, 0, readers[i].key);
+        assert_int_equal(pthread_create(&threads[i], NULL, read_key, &readers[i]), 0);
+        while (asked_count(fixture->servers[i]) == 0) {
+            sched_yield();
+        }
+    }
+    const struct skv_call call = {.timeout_ms = 1200};
+    struct skv_batch *batch = skv_batch_new(fixture->kv);
+    skv_batch_read(batch, skv_key(key_in(0, 1)), &PATIENT);
+    skv_batch_read(batch, skv_key(key_in(1, 1)), &call);
+    assert_int_equal(skv_batch_run(batch), SKV_OK);
+    skv_batch_free(batch);
+    for (uint32_t i = 0; i < 2; i++) {
+        pthread_join(threads[i], NULL);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -780,6 +947,11 @@ int main(void)
         TEST(a_refusal_after_a_lost_reply_leaves_it_unknown),
         TEST(refusals_bring_their_details),
         TEST(a_raw_request_is_sent_once),
+        TEST(a_raw_request_takes_arguments_nested_as_deep_as_values_may_be),
+        TEST(a_raw_request_that_never_left_is_certainly_not_done),
+        TEST(a_raw_request_passes_over_an_address_that_does_not_answer),
+        TEST(a_raw_request_to_the_wrong_server_does_not_change_the_map),
+        TEST(a_connection_older_than_the_map_is_asked_for_its_cluster_before_data_goes_out),
         TEST(a_server_that_stopped_and_came_back_is_found_again),
         TEST(responses_in_another_order_find_their_requests),
         TEST(items_of_one_key_keep_their_order_over_a_redirect),
@@ -789,10 +961,12 @@ int main(void)
         TEST(values_larger_than_any_buffer_go_out_while_replies_come_in),
         TEST(a_scan_goes_from_owner_to_owner_and_resumes_at_its_cursor),
         TEST(a_scan_that_fails_says_so_when_it_is_closed),
+        TEST(a_scan_brings_values_nested_as_deep_as_they_may_be),
         TEST(bad_arguments_are_named_and_never_sent),
         TEST(a_forked_child_is_another_client_and_leaves_the_parents_connections_alone),
         TEST(sixteen_threads_share_a_client_and_three_connections),
         TEST(a_call_that_gets_no_connection_in_time_says_so),
+        TEST(a_batch_that_waits_for_two_servers_goes_on_with_whichever_is_free_first),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

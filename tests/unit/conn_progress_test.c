@@ -131,7 +131,8 @@ static int set_up(void **state)
     char error[200];
     world = (struct world){.loop = loop_new()};
     world.timer = timer_new(world.loop, stop, world.loop);
-    world.listener = listener_open(world.loop, &any_port, 10, on_accept, NULL, error, 200);
+    const struct listener_config config = {&any_port, 10, on_accept, NULL};
+    world.listener = listener_open(world.loop, &config, error, 200);
     assert_non_null(world.listener);
     world.client = connect_plainly(listener_address(world.listener)->port, 0);
     pass_ms(1);

@@ -39,6 +39,7 @@ struct world {
     size_t reply_len;    /* sends so many zeros */
     const char *closing; /* closes with this reason */
     const char *finishing;
+    bool is_memory_short; /* finds no memory for the rest of its reply */
 
     struct buffer consumed;
     unsigned input_count;
@@ -73,6 +74,9 @@ static size_t on_input(void *context, struct bytes input)
     buffer_append(&world->consumed, input.data, consumed);
     if (world->reply_len > 0) {
         append_zeros(world->server, world->reply_len);
+    }
+    if (world->is_memory_short) {
+        conn_output(world->server)->failed = true;
     }
     if (world->closing != NULL) {
         conn_close(world->server, world->closing);
@@ -219,8 +223,8 @@ static int set_up(void **state)
     world->loop = loop_new();
     world->guard = timer_new(world->loop, fail_late, world);
     world->tick = timer_new(world->loop, on_tick, world);
-    world->listener =
-        listener_open(world->loop, &any_port, 100, on_accept, world, error, sizeof(error));
+    const struct listener_config config = {&any_port, 100, on_accept, world};
+    world->listener = listener_open(world->loop, &config, error, sizeof(error));
     assert_non_null(world->listener);
     loop_on_turn_end(world->loop, on_turn_end, world);
     world->client = connect_plainly(listener_address(world->listener));
@@ -331,6 +335,17 @@ static void output_is_sent_in_the_turn_in_which_it_was_made(void **state)
     run_until(world, has_consumed); /* stops at the end of that turn */
     uint8_t data[200];
     assert_int_equal(recv(world->client, data, sizeof(data), MSG_DONTWAIT), 100);
+}
+
+static void a_reply_for_which_memory_ran_out_is_not_sent_in_part(void **state)
+{
+    struct world *world = *state;
+    world->reply_len = 100;
+    world->is_memory_short = true;
+    send_text(world, "a");
+    run_until(world, is_closed);
+    assert_string_equal(world->reason, "out of memory");
+    assert_int_equal(receive_len(world, 1), 0);
 }
 
 static void output_made_between_turns_is_sent_in_the_next(void **state)
@@ -522,6 +537,7 @@ int main(void)
         TEST(every_byte_is_consumed_once_whatever_the_bites),
         TEST(a_message_of_5_MiB_arrives_whole),
         TEST(output_is_sent_in_the_turn_in_which_it_was_made),
+        TEST(a_reply_for_which_memory_ran_out_is_not_sent_in_part),
         TEST(output_made_between_turns_is_sent_in_the_next),
         TEST(output_that_is_not_read_stops_input_and_then_ends_the_connection),
         TEST(input_goes_on_when_the_output_has_been_read),

@@ -74,6 +74,7 @@ struct fake {
     struct map_entry redirect;
     enum status code;
     uint64_t detail[2];
+    struct bytes scanned; /* the value that a scan brings, encoded */
     enum status hello_code;
     uint32_t asked_count; /* requests that the script saw */
     uint32_t map_count;   /* map.get */
@@ -107,7 +108,8 @@ static inline void fake_print_key(uint32_t half, uint32_t index, char text[16])
 }
 
 /* One record in each half, on pages of their own. */
-static inline void fake_pack_scan(const struct fake_request *request, struct buffer *out)
+static inline void fake_pack_scan(const struct fake *fake, const struct fake_request *request,
+                                  struct buffer *out)
 {
     struct unpack in = unpack_of(request->params);
     (void)unpack_array(&in);
@@ -120,7 +122,7 @@ static inline void fake_pack_scan(const struct fake_request *request, struct buf
     if (!is_behind_it) {
         pack_array(out, 6);
         pack_text(out, key);
-        pack_text(out, "value");
+        pack_encoded(out, fake->scanned.len ? fake->scanned : bytes_text("\xa5value"));
         pack_uint(out, 77);
         pack_int(out, -1);
         pack_uint(out, 71);
@@ -130,7 +132,8 @@ static inline void fake_pack_scan(const struct fake_request *request, struct buf
     pack_uint(out, is_second_half ? BOUND_END : BOUND_END / 2);
 }
 
-static inline void fake_pack_result(const struct fake_request *request, struct buffer *out)
+static inline void fake_pack_result(const struct fake *fake, const struct fake_request *request,
+                                    struct buffer *out)
 {
     const char *method = request->method;
     if (strcmp(method, "write") == 0) {
@@ -149,17 +152,17 @@ static inline void fake_pack_result(const struct fake_request *request, struct b
         pack_int(out, -5);
         pack_uint(out, 78);
     } else if (strcmp(method, "scan") == 0) {
-        fake_pack_scan(request, out);
+        fake_pack_scan(fake, request, out);
     } else {
         pack_bool(out, true);
     }
 }
 
-static inline void fake_answer(int fd, const struct fake_request *request)
+static inline void fake_answer(const struct fake *fake, int fd, const struct fake_request *request)
 {
     struct buffer out = {.data = NULL};
     rpc_response(&out, request->msgid);
-    fake_pack_result(request, &out);
+    fake_pack_result(fake, request, &out);
     fake_send(fd, &out);
     buffer_fini(&out);
 }
@@ -191,7 +194,7 @@ static inline void fake_release(struct fake *fake)
 {
     while (fake->held_count > 0) {
         const struct fake_held *held = &fake->held[--fake->held_count];
-        fake_answer(held->fd, &held->request);
+        fake_answer(fake, held->fd, &held->request);
     }
 }
 
@@ -201,7 +204,7 @@ static inline bool fake_act(struct fake *fake, int fd, const struct fake_request
     struct buffer out = {.data = NULL};
     switch (fake->script(fake, request)) {
     case FAKE_ANSWER:
-        fake_answer(fd, request);
+        fake_answer(fake, fd, request);
         break;
     case FAKE_SILENT:
         break;
@@ -212,7 +215,7 @@ static inline bool fake_act(struct fake *fake, int fd, const struct fake_request
         fake->held[fake->held_count++] = (struct fake_held){fd, *request};
         break;
     case FAKE_RELEASE:
-        fake_answer(fd, request);
+        fake_answer(fake, fd, request);
         fake_release(fake);
         break;
     case FAKE_REFUSE:

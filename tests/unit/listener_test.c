@@ -83,7 +83,8 @@ static struct listener *open_at(const char *host, uint16_t port, uint32_t connec
 {
     struct address address = {.port = port};
     (void)snprintf(address.host, sizeof(address.host), "%s", host);
-    return listener_open(world.loop, &address, connection_max, on_accept, NULL, error, 200);
+    const struct listener_config config = {&address, connection_max, on_accept, NULL};
+    return listener_open(world.loop, &config, error, 200);
 }
 
 static int set_up(void **state)

@@ -203,7 +203,8 @@ static int set_up(void **state)
     world = (struct world){.loop = loop_new()};
     world.guard = timer_new(world.loop, fail_late, NULL);
     world.tick = timer_new(world.loop, on_tick, NULL);
-    world.listener = listener_open(world.loop, &any_port, 10, on_accept, NULL, error, 200);
+    const struct listener_config config = {&any_port, 10, on_accept, NULL};
+    world.listener = listener_open(world.loop, &config, error, 200);
     assert_non_null(world.listener);
     loop_on_turn_end(world.loop, on_turn_end, NULL);
     return 0;

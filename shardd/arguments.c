@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+#include "shardd/arguments.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+void show_name(struct bytes name, char shown[SHOWN_TEXT_LEN])
+{
+    const uint8_t *bytes = name.data;
+    size_t len = 0;
+    for (; len < name.len && len < SHOWN_TEXT_LEN - 1; len++) {
+        shown[len] = '?';
+        if (bytes[len] >= ' ' && bytes[len] <= '~') {
+            shown[len] = (char)bytes[len];
+        }
+    }
+    shown[len] = '\0';
+}
+
+void arguments_fail(struct arguments *arguments, enum status status, const char *format, ...)
+{
+    if (arguments->status != STATUS_OK) {
+        return;
+    }
+    arguments->status = status;
+    int len = snprintf(arguments->text, sizeof(arguments->text), "%s: ", arguments->method);
+    va_list values;
+    va_start(values, format);
+    (void)vsnprintf(arguments->text + len, sizeof(arguments->text) - (size_t)len, format, values);
+    va_end(values);
+}
+
+struct arguments arguments_of(const char *method, struct bytes params, uint32_t count_min,
+                              uint32_t count_max, const char *form)
+{
+    struct arguments arguments = {.method = method, .in = unpack_of(params)};
+    arguments.left = unpack_array(&arguments.in);
+    if (arguments.left < count_min || arguments.left > count_max) {
+        arguments_fail(&arguments, STATUS_INVALID, "takes %s, %u given", form, arguments.left);
+    }
+    return arguments;
+}
+
+/* The next one, if all was fine so far. */
+static bool next(struct arguments *arguments)
+{
+    if (!arguments_are_fine(arguments)) {
+        return false;
+    }
+    arguments->left--;
+    return true;
+}
+
+static void check(struct arguments *arguments, const char *name, const char *wanted)
+{
+    if (!unpack_is_fine(&arguments->in)) {
+        arguments_fail(arguments, STATUS_INVALID, "%s must be %s", name, wanted);
+    }
+}
+
+struct bytes arguments_key(struct arguments *arguments)
+{
+    struct bytes none = {NULL, 0};
+    if (!next(arguments)) {
+        return none;
+    }
+    struct bytes key = unpack_text(&arguments->in);
+    check(arguments, "key", "str or bin");
+    if (arguments_are_fine(arguments) && key.len == 0) {
+        arguments_fail(arguments, STATUS_INVALID, "key is empty");
+    }
+    if (key.len > KEY_LEN_MAX) {
+        arguments_fail(arguments, STATUS_TOO_LARGE, "key has %zu bytes, at most %d are allowed",
+                       key.len, KEY_LEN_MAX);
+    }
+    return arguments_are_fine(arguments) ? key : none;
+}
+
+struct bytes arguments_key_or_nil(struct arguments *arguments)
+{
+    struct bytes none = {NULL, 0};
+    if (arguments_are_fine(arguments) && unpack_peek(&arguments->in) == UNPACK_NIL) {
+        unpack_nil(&arguments->in);
+        arguments->left--;
+        return none;
+    }
+    return arguments_key(arguments);
+}
+
+struct bytes arguments_value(struct arguments *arguments)
+{
+    struct bytes none = {NULL, 0};
+    if (!next(arguments)) {
+        return none;
+    }
+    struct bytes value = unpack_skip(&arguments->in);
+    if (!unpack_is_fine(&arguments->in)) {
+        arguments_fail(arguments, STATUS_INVALID, "value: %s",
+                       unpack_fault_text(arguments->in.fault));
+    }
+    if (value.len > VALUE_LEN_MAX) {
+        arguments_fail(arguments, STATUS_TOO_LARGE, "value has %zu bytes, at most %u are allowed",
+                       value.len, VALUE_LEN_MAX);
+    }
+    return arguments_are_fine(arguments) ? value : none;
+}
+
+uint64_t arguments_uint(struct arguments *arguments, const char *name)
+{
+    uint64_t number = next(arguments) ? unpack_uint(&arguments->in) : 0;
+    check(arguments, name, "an integer from 0 to 2^64-1");
+    return number;
+}
+
+int64_t arguments_int(struct arguments *arguments, const char *name)
+{
+    int64_t number = next(arguments) ? unpack_int(&arguments->in) : 0;
+    check(arguments, name, "an integer from -2^63 to 2^63-1");
+    return number;
+}
+
+/* --- options --- */
+
+enum option_type {
+    TYPE_BOOL,
+    TYPE_NUMBER,   /* u64 */
+    TYPE_POSITIVE, /* 1 to 2^63-1 */
+    TYPE_TEXT,     /* str or bin */
+    TYPE_ID,       /* 16 bytes */
+    TYPE_TABLE,    /* the name of one */
+};
+
+static const char *const type_texts[] = {
+    [TYPE_BOOL] = "true or false",
+    [TYPE_NUMBER] = "an integer from 0 to 2^64-1",
+    [TYPE_POSITIVE] = "an integer from 1 to 2^63-1",
+    [TYPE_TEXT] = "str or bin",
+    [TYPE_ID] = "bin of 16 bytes",
+    [TYPE_TABLE] = "str or bin",
+};
+
+static const struct option_form {
+    const char *name;
+    enum option option;
+    enum option_type type;
+    size_t offset; /* in struct option_values */
+} option_forms[] = {
+    {"table", OPTION_TABLE, TYPE_TABLE, 0},
+    {"if_absent", OPTION_IF_ABSENT, TYPE_BOOL, offsetof(struct option_values, if_absent)},
+    {"if_version", OPTION_IF_VERSION, TYPE_NUMBER, offsetof(struct option_values, if_version)},
+    {"client", OPTION_CLIENT, TYPE_ID, offsetof(struct option_values, identity.client)},
+    {"seq", OPTION_SEQ, TYPE_POSITIVE, offsetof(struct option_values, identity.seq)},
+    {"done", OPTION_DONE, TYPE_POSITIVE, offsetof(struct option_values, identity.done)},
+    {"epoch", OPTION_EPOCH, TYPE_NUMBER, offsetof(struct option_values, epoch)},
+    {"deadline_ms", OPTION_DEADLINE_MS, TYPE_NUMBER, offsetof(struct option_values, deadline_ms)},
+    {"limit", OPTION_LIMIT, TYPE_POSITIVE, offsetof(struct option_values, limit)},
+    {"prefix", OPTION_PREFIX, TYPE_TEXT, offsetof(struct option_values, prefix)},
+    {"keys_only", OPTION_KEYS_ONLY, TYPE_BOOL, offsetof(struct option_values, keys_only)},
+    {"cluster", OPTION_CLUSTER, TYPE_ID, offsetof(struct option_values, cluster)},
+    {"role", OPTION_ROLE, TYPE_TEXT, offsetof(struct option_values, role)},
+    {"instance", OPTION_INSTANCE, TYPE_ID, offsetof(struct option_values, instance)},
+    {"term", OPTION_TERM, TYPE_NUMBER, offsetof(struct option_values, term)},
+    {"revision", OPTION_REVISION, TYPE_NUMBER, offsetof(struct option_values, revision)},
+    {"expect", OPTION_EXPECT, TYPE_ID, offsetof(struct option_values, expect)},
+};
+
+static const struct option_form *find_form(struct bytes name, uint32_t allowed)
+{
+    for (size_t i = 0; i < sizeof(option_forms) / sizeof(option_forms[0]); i++) {
+        const struct option_form *form = &option_forms[i];
+        if ((form->option & allowed) && bytes_equal(name, bytes_text(form->name))) {
+            return form;
+        }
+    }
+    return NULL;
+}
+
+static void take_table(struct arguments *arguments)
+{
+    struct bytes name = unpack_text(&arguments->in);
+    if (unpack_is_fine(&arguments->in) && !bytes_equal(name, bytes_text("default"))) {
+        char shown[SHOWN_TEXT_LEN];
+        show_name(name, shown);
+        arguments_fail(arguments, STATUS_NO_TABLE, "there is no table \"%s\", only \"default\"",
+                       shown);
+    }
+}
+
+static void take_id(struct unpack *in, uint8_t *id)
+{
+    struct bytes bytes = unpack_text(in);
+    if (bytes.len != ID_LEN) {
+        unpack_fail(in, UNPACK_WRONG_TYPE);
+        return;
+    }
+    memcpy(id, bytes.data, ID_LEN);
+}
+
+static void take_option(struct arguments *arguments, const struct option_form *form,
+                        struct option_values *values)
+{
+    struct unpack *in = &arguments->in;
+    void *value = (uint8_t *)values + form->offset;
+    switch (form->type) {
+    case TYPE_BOOL:
+        *(bool *)value = unpack_bool(in);
+        break;
+    case TYPE_NUMBER:
+        *(uint64_t *)value = unpack_uint(in);
+        break;
+    case TYPE_POSITIVE:
+        *(uint64_t *)value = unpack_uint_max(in, INT64_MAX);
+        if (*(uint64_t *)value == 0) {
+            unpack_fail(in, UNPACK_WRONG_TYPE);
+        }
+        break;
+    case TYPE_TEXT:
+        *(struct bytes *)value = unpack_text(in);
+        break;
+    case TYPE_ID:
+        take_id(in, value);
+        break;
+    case TYPE_TABLE:
+        take_table(arguments);
+        break;
+    }
+    check(arguments, form->name, type_texts[form->type]);
+}
+
+static void take_pair(struct arguments *arguments, uint32_t allowed, struct option_values *values)
+{
+    struct bytes name = unpack_text(&arguments->in);
+    check(arguments, "an option's name", "str");
+    if (!arguments_are_fine(arguments)) {
+        return;
+    }
+    const struct option_form *form = find_form(name, allowed);
+    if (!form) {
+        char shown[SHOWN_TEXT_LEN];
+        show_name(name, shown);
+        bool exists = find_form(name, UINT32_MAX) != NULL;
+        arguments_fail(arguments, STATUS_INVALID,
+                       exists ? "does not take option \"%s\"" : "unknown option \"%s\"", shown);
+    } else if (values->given & form->option) {
+        arguments_fail(arguments, STATUS_INVALID, "option \"%s\" is given twice", form->name);
+    } else {
+        values->given |= form->option;
+        take_option(arguments, form, values);
+    }
+}
+
+/* What must hold between them. */
+static void check_options(struct arguments *arguments, const struct option_values *values)
+{
+    uint32_t retry = values->given & OPTIONS_RETRY;
+    if (retry != 0 && retry != OPTIONS_RETRY) {
+        arguments_fail(arguments, STATUS_INVALID, "client, seq and done go together or not at all");
+    }
+    if (values->identity.done > values->identity.seq) {
+        arguments_fail(arguments, STATUS_INVALID, "done is above seq");
+    }
+    if ((values->given & OPTION_IF_VERSION) && values->if_version == 0) {
+        arguments_fail(arguments, STATUS_INVALID, "if_version is 0, which no record has");
+    }
+    if (values->if_absent && (values->given & OPTION_IF_VERSION)) {
+        arguments_fail(arguments, STATUS_INVALID, "if_absent and if_version exclude each other");
+    }
+}
+
+struct option_values arguments_options(struct arguments *arguments, uint32_t allowed)
+{
+    struct option_values values = {0};
+    if (!arguments_are_fine(arguments) || arguments->left == 0) {
+        return values;
+    }
+    arguments->left--;
+    uint32_t pair_count = unpack_map(&arguments->in);
+    check(arguments, "options", "a map");
+    for (uint32_t i = 0; i < pair_count && arguments_are_fine(arguments); i++) {
+        take_pair(arguments, allowed, &values);
+    }
+    check_options(arguments, &values);
+    return values;
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+#include "shardd/control.h"
+
+#include <stdio.h>
+
+#include "io/memory.h"
+#include "proto/pack.h"
+#include "proto/point.h"
+#include "proto/unpack.h"
+#include "shardd/seal.h"
+
+enum { CONTROL_FORMAT = 1, CONTROL_FIELDS = 7 };
+
+/* It is stored under one fixed key. */
+static const struct bytes control_key = {"control", 7};
+
+static void pack_id(struct buffer *out, const uint8_t id[ID_LEN])
+{
+    pack_bin(out, bytes_of(id, ID_LEN));
+}
+
+void control_encode(const struct ownership *ownership, struct buffer *out)
+{
+    seal_begin(out, CONTROL_FORMAT);
+    pack_array(out, CONTROL_FIELDS);
+    pack_id(out, ownership->server);
+    pack_id(out, ownership->cluster);
+    pack_uint(out, ownership->incarnation);
+    pack_id(out, ownership->instance);
+    pack_uint(out, ownership->term);
+    if (ownership->map.revision == 0) {
+        pack_nil(out);
+    } else {
+        map_pack(&ownership->map, out);
+    }
+    pack_array(out, 2 * ownership->range_count);
+    for (uint32_t i = 0; i < ownership->range_count; i++) {
+        pack_uint(out, ownership->ranges[i].start);
+        pack_uint(out, ownership->ranges[i].end);
+    }
+    seal_end(out, control_key);
+}
+
+static void unpack_id(struct unpack *in, uint8_t id[ID_LEN])
+{
+    struct bytes bytes = unpack_text(in);
+    if (bytes.len == ID_LEN) {
+        memcpy(id, bytes.data, ID_LEN);
+    } else {
+        unpack_fail(in, UNPACK_WRONG_TYPE);
+    }
+}
+
+static void unpack_map_or_nil(struct unpack *in, struct map *map, struct map_error *error)
+{
+    if (unpack_peek(in) == UNPACK_NIL) {
+        unpack_nil(in);
+    } else if (!map_unpack(in, map, error)) {
+        unpack_fail(in, UNPACK_WRONG_TYPE);
+    }
+}
+
+/* Each must lie within an entry of the map, which has its limit. */
+static void unpack_ranges(struct unpack *in, struct ownership *ownership)
+{
+    uint32_t count = unpack_array(in) / 2;
+    uint64_t behind = 0;
+    ownership->ranges = memory_get(count + 1, sizeof(*ownership->ranges));
+    for (uint32_t i = 0; i < count; i++) {
+        struct range *range = &ownership->ranges[i];
+        range->start = unpack_uint_max(in, BOUND_END - 1);
+        range->end = unpack_uint_max(in, BOUND_END);
+        const struct map_entry *entry = map_find(&ownership->map, point_of_bound(range->start));
+        if (!entry || range->start < behind || range->end <= range->start ||
+            range->end > entry->end) {
+            unpack_fail(in, UNPACK_WRONG_TYPE);
+            return;
+        }
+        range->limit = entry->size;
+        behind = range->end;
+        ownership->range_count++;
+    }
+}
+
+static bool unpack_control(struct bytes payload, struct ownership *ownership, char *error,
+                           size_t error_len)
+{
+    struct map_error map_error = {"malformed"};
+    struct unpack in = unpack_of(payload);
+    uint32_t field_count = unpack_array(&in);
+    unpack_id(&in, ownership->server);
+    unpack_id(&in, ownership->cluster);
+    ownership->incarnation = unpack_uint(&in);
+    unpack_id(&in, ownership->instance);
+    ownership->term = unpack_uint(&in);
+    unpack_map_or_nil(&in, &ownership->map, &map_error);
+    unpack_ranges(&in, ownership);
+    if (field_count < CONTROL_FIELDS || !unpack_is_fine(&in)) {
+        (void)snprintf(error, error_len, "control state: %s", map_error.text);
+        return false;
+    }
+    return true;
+}
+
+bool control_decode(struct bytes stored, struct ownership *ownership, char *error, size_t error_len)
+{
+    struct bytes payload;
+    struct ownership decoded = {0};
+    switch (seal_open(stored, control_key, CONTROL_FORMAT, &payload)) {
+    case SEAL_DAMAGED:
+        (void)snprintf(error, error_len, "control state: damaged");
+        return false;
+    case SEAL_NEWER_FORMAT:
+        (void)snprintf(error, error_len, "control state: written by a newer version of shardd");
+        return false;
+    case SEAL_FINE:
+        break;
+    }
+    if (!unpack_control(payload, &decoded, error, error_len)) {
+        ownership_fini(&decoded);
+        return false;
+    }
+    *ownership = decoded;
+    return true;
+}

@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: MIT */
+#include "shardd/membership.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "io/clock.h"
+#include "io/logline.h"
+#include "io/memory.h"
+#include "proto/pack.h"
+#include "proto/point.h"
+#include "shardd/control.h"
+
+/* A bootstrapd that does not answer map.get for so long is asked again. */
+#define FETCH_TIMEOUT_MS 2000
+
+struct push {
+    struct push *next;
+    struct map map;
+    struct bootstrap from;
+    struct peer *peer; /* held; NULL for a map that was asked for */
+    uint32_t msgid;
+    membership_pushed *on_pushed;
+    void *context;
+};
+
+/* Outlives the membership when the reply comes late. */
+struct fetch {
+    struct membership *membership; /* NULL: it is gone */
+};
+
+struct membership {
+    struct store *store;
+    struct sessions *sessions;
+    struct ownership ownership;
+
+    struct peer *bootstrap_peer; /* NULL: no bootstrapd is here */
+    struct bootstrap bootstrap;
+    uint64_t bootstrap_heard_ms;
+    struct fetch *fetch; /* NULL: none is under way */
+
+    struct push *first; /* they wait for `saving` */
+    struct push *last;
+    uint32_t push_count;
+    struct push *saving; /* not in the list any more */
+    struct ownership next;
+};
+
+struct membership *membership_new(struct store *store, struct sessions *sessions,
+                                  struct ownership *ownership)
+{
+    struct membership *membership = memory_get(1, sizeof(*membership));
+    membership->store = store;
+    membership->sessions = sessions;
+    membership->ownership = *ownership;
+    *ownership = (struct ownership){0};
+    return membership;
+}
+
+/* Gives the push its answer and frees it. */
+static void answer_push(struct push *push, enum status status, const char *text)
+{
+    if (push->peer) {
+        push->on_pushed(push->context, push->peer, push->msgid, status, text);
+        peer_release(push->peer);
+    }
+    map_fini(&push->map);
+    free(push);
+}
+
+static struct push *pop_push(struct membership *membership)
+{
+    struct push *push = membership->first;
+    if (push) {
+        membership->first = push->next;
+        membership->push_count--;
+    }
+    return push;
+}
+
+void membership_free(struct membership *membership)
+{
+    if (!membership) {
+        return;
+    }
+    struct push *push = membership->saving ? membership->saving : pop_push(membership);
+    for (; push; push = pop_push(membership)) {
+        answer_push(push, STATUS_SHUTTING_DOWN, status_text(STATUS_SHUTTING_DOWN));
+    }
+    if (membership->fetch) {
+        membership->fetch->membership = NULL;
+    }
+    ownership_fini(&membership->next);
+    ownership_fini(&membership->ownership);
+    free(membership);
+}
+
+const struct ownership *membership_ownership(const struct membership *membership)
+{
+    return &membership->ownership;
+}
+
+bool membership_is_idle(const struct membership *membership)
+{
+    return !membership->saving && membership->push_count == 0;
+}
+
+/* --- who is here --- */
+
+enum status membership_check_cluster(const struct membership *membership,
+                                     const uint8_t cluster[ID_LEN], char text[MEMBERSHIP_TEXT_LEN])
+{
+    const uint8_t *own = membership->ownership.cluster;
+    if (id_bytes_is_zero(own) || memcmp(own, cluster, ID_LEN) == 0) {
+        return STATUS_OK;
+    }
+    char own_text[ID_TEXT_LEN];
+    char other_text[ID_TEXT_LEN];
+    id_bytes_print(own, own_text);
+    id_bytes_print(cluster, other_text);
+    (void)snprintf(text, MEMBERSHIP_TEXT_LEN, "this server belongs to cluster %s, not %s", own_text,
+                   other_text);
+    return STATUS_WRONG_CLUSTER;
+}
+
+/* One that names no cluster, or this server's own, may become its bootstrapd; of the rest it is known who they are. */
+static bool is_stranger(const struct membership *membership, const struct greeting *greeting)
+{
+    const struct ownership *ownership = &membership->ownership;
+    return !id_bytes_is_zero(ownership->cluster) && !greeting->has_cluster &&
+           memcmp(ownership->instance, greeting->from.instance, ID_LEN) != 0;
+}
+
+static bool is_other_alive(const struct membership *membership, const struct peer *peer,
+                           const struct bootstrap *from)
+{
+    return membership->bootstrap_peer && membership->bootstrap_peer != peer &&
+           !bootstrap_equal(&membership->bootstrap, from) &&
+           clock_mono_ms() - membership->bootstrap_heard_ms < BOOTSTRAP_ALIVE_MS;
+}
+
+static enum status deny(const struct membership *membership, const struct peer *peer,
+                        const struct greeting *greeting, char text[MEMBERSHIP_TEXT_LEN])
+{
+    const struct ownership *ownership = &membership->ownership;
+    char instance[ID_TEXT_LEN];
+    if (is_other_alive(membership, peer, &greeting->from)) {
+        id_bytes_print(membership->bootstrap.instance, instance);
+        (void)snprintf(text, MEMBERSHIP_TEXT_LEN,
+                       "another bootstrapd is at work from %s (instance %s, term %llu)",
+                       peer_remote(membership->bootstrap_peer), instance,
+                       (unsigned long long)membership->bootstrap.term);
+        return STATUS_DENIED;
+    }
+    if (memcmp(ownership->instance, greeting->from.instance, ID_LEN) == 0 &&
+        greeting->from.term < ownership->term) {
+        id_bytes_print(ownership->instance, instance);
+        (void)snprintf(
+            text, MEMBERSHIP_TEXT_LEN,
+            "bootstrapd instance %s was here with term %llu, this one has %llu: an old copy",
+            instance, (unsigned long long)ownership->term, (unsigned long long)greeting->from.term);
+        return STATUS_DENIED;
+    }
+    return STATUS_OK;
+}
+
+enum status membership_greet(struct membership *membership, struct peer *peer,
+                             const struct greeting *greeting, char text[MEMBERSHIP_TEXT_LEN])
+{
+    struct ownership *ownership = &membership->ownership;
+    if (greeting->has_cluster &&
+        membership_check_cluster(membership, greeting->cluster, text) != STATUS_OK) {
+        ownership->has_stranger = !membership->bootstrap_peer;
+        return STATUS_WRONG_CLUSTER;
+    }
+    if (is_stranger(membership, greeting)) {
+        /* It sees by the answer that this is another cluster's server. */
+        ownership->has_stranger = !membership->bootstrap_peer;
+        return STATUS_OK;
+    }
+    enum status status = deny(membership, peer, greeting, text);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (greeting->revision < ownership_epoch(ownership)) {
+        logline(LOGLINE_WARNING, "bootstrapd at %s has revision %llu, below epoch %llu taken here",
+                peer_remote(peer), (unsigned long long)greeting->revision,
+                (unsigned long long)ownership_epoch(ownership));
+    }
+    membership->bootstrap_peer = peer;
+    membership->bootstrap = greeting->from;
+    membership->bootstrap_heard_ms = clock_mono_ms();
+    memcpy(ownership->expected, greeting->expected, ID_LEN);
+    ownership->has_stranger = false;
+    return STATUS_OK;
+}
+
+void membership_heard(struct membership *membership, const struct peer *peer)
+{
+    if (peer == membership->bootstrap_peer) {
+        membership->bootstrap_heard_ms = clock_mono_ms();
+    }
+}
+
+void membership_left(struct membership *membership, const struct peer *peer)
+{
+    if (peer == membership->bootstrap_peer) {
+        membership->bootstrap_peer = NULL;
+    }
+}
+
+/* --- maps that are pushed --- */
+
+/* To watchers: the entries that were taken. */
+static void tell_watchers(struct membership *membership, const struct map *before,
+                          const struct map *after)
+{
+    struct buffer entries = {0};
+    struct buffer frame = {0};
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < after->entry_count; i++) {
+        const struct map_entry *entry = &after->entries[i];
+        const struct map_entry *old = map_find(before, point_of_bound(entry->start));
+        if (!old || old->epoch < entry->epoch) {
+            map_pack_entry(entry, &entries);
+            count++;
+        }
+    }
+    rpc_notification(&frame, "map.changed");
+    pack_array(&frame, 2);
+    pack_uint(&frame, after->revision);
+    pack_array(&frame, count);
+    buffer_append_bytes(&frame, buffer_bytes(&entries));
+    memory_must(!frame.failed && !entries.failed);
+    if (count > 0) {
+        sessions_notify(membership->sessions, buffer_bytes(&frame));
+    }
+    buffer_fini(&entries);
+    buffer_fini(&frame);
+}
+
+/* To the operator. */
+static void tell_operator(const struct ownership *before, const struct ownership *after)
+{
+    for (uint32_t i = 0; i < after->map.entry_count; i++) {
+        const struct map_entry *entry = &after->map.entries[i];
+        const struct map_entry *taken;
+        uint64_t point = point_of_bound(entry->start);
+        bool was_owned = ownership_find(before, point) != NULL;
+        enum status status = ownership_judge(after, point, &taken);
+        if (status == STATUS_OK && !was_owned) {
+            logline(LOGLINE_INFO, "shard %s: opened, epoch %llu", entry->name,
+                    (unsigned long long)entry->epoch);
+        } else if (status != STATUS_OK && was_owned) {
+            logline(LOGLINE_WARNING, "shard %s: closed at epoch %llu, its data is kept",
+                    entry->name, (unsigned long long)entry->epoch);
+        } else if (status == STATUS_DATA_MISSING) {
+            logline(LOGLINE_WARNING,
+                    "shard %s: the map expects its data here, epoch %llu, and it is not here",
+                    entry->name, (unsigned long long)entry->epoch);
+        }
+    }
+}
+
+static void start_pushes(struct membership *membership);
+
+static void on_saved(void *context, bool is_saved)
+{
+    struct membership *membership = context;
+    struct push *push = membership->saving;
+    membership->saving = NULL;
+    if (is_saved) {
+        struct ownership before = membership->ownership;
+        membership->ownership = membership->next;
+        /* What bootstrapds said meanwhile. */
+        memcpy(membership->ownership.expected, before.expected, ID_LEN);
+        membership->ownership.has_stranger = before.has_stranger;
+        tell_operator(&before, &membership->ownership);
+        tell_watchers(membership, &before.map, &membership->ownership.map);
+        ownership_fini(&before);
+        answer_push(push, STATUS_OK, "");
+    } else {
+        ownership_fini(&membership->next);
+        answer_push(push, STATUS_TRY_LATER, "the map cannot be stored: the disk is full");
+    }
+    membership->next = (struct ownership){0};
+    start_pushes(membership);
+}
+
+static void save(struct membership *membership, struct push *push)
+{
+    struct buffer control = {0};
+    const struct ownership *next = &membership->next;
+    membership->saving = push;
+    control_encode(next, &control);
+    store_save_control(membership->store, buffer_bytes(&control), next->ranges, next->range_count,
+                       on_saved, membership);
+    buffer_fini(&control);
+}
+
+/* False: it was answered. */
+static bool take_push(struct membership *membership, struct push *push)
+{
+    char text[MEMBERSHIP_TEXT_LEN];
+    enum status status = membership_check_cluster(membership, push->map.cluster, text);
+    if (status != STATUS_OK) {
+        answer_push(push, status, text);
+        return false;
+    }
+    switch (ownership_take(&membership->ownership, &push->map, &push->from, &membership->next)) {
+    case OWNERSHIP_CHANGED:
+        return true;
+    case OWNERSHIP_SAME:
+        answer_push(push, STATUS_OK, "");
+        break;
+    case OWNERSHIP_CONFLICT:
+        answer_push(push, STATUS_CONFLICT, "the map contradicts a newer one that is held here");
+        break;
+    }
+    return false;
+}
+
+/* The next push that changes something. */
+static void start_pushes(struct membership *membership)
+{
+    struct push *push;
+    while (!membership->saving && (push = pop_push(membership))) {
+        if (take_push(membership, push)) {
+            save(membership, push);
+        }
+    }
+}
+
+static void add_push(struct membership *membership, const struct push *push)
+{
+    struct push *added = memory_get(1, sizeof(*added));
+    *added = *push;
+    if (membership->first) {
+        membership->last->next = added;
+    } else {
+        membership->first = added;
+    }
+    membership->last = added;
+    membership->push_count++;
+    start_pushes(membership);
+}
+
+void membership_push(struct membership *membership, struct peer *peer, uint32_t msgid,
+                     struct map *map, membership_pushed *on_pushed, void *context)
+{
+    enum status status = STATUS_OK;
+    const char *text = NULL;
+    if (peer != membership->bootstrap_peer) {
+        status = STATUS_DENIED;
+        text = "only a bootstrapd that has said hello may push a map";
+    } else if (membership->push_count == PUSHES_MAX) {
+        status = STATUS_TRY_LATER;
+        text = "too many pushes wait";
+    }
+    if (status != STATUS_OK) {
+        map_fini(map);
+        on_pushed(context, peer, msgid, status, text);
+        return;
+    }
+    peer_hold(peer);
+    struct push push = {
+        .map = *map,
+        .from = membership->bootstrap,
+        .peer = peer,
+        .msgid = msgid,
+        .on_pushed = on_pushed,
+        .context = context,
+    };
+    *map = (struct map){0};
+    add_push(membership, &push);
+}
+
+/* --- maps that are asked for --- */
+
+static void on_fetched(void *context, const struct rpc_message *message)
+{
+    struct fetch *fetch = context;
+    struct membership *membership = fetch->membership;
+    free(fetch);
+    if (!membership) {
+        return;
+    }
+    membership->fetch = NULL;
+    if (!message || message->code != STATUS_OK || membership->push_count == PUSHES_MAX) {
+        return;
+    }
+    struct map_error error;
+    struct push push = {.from = membership->bootstrap};
+    struct unpack in = unpack_of(message->result);
+    if (map_unpack(&in, &push.map, &error)) {
+        add_push(membership, &push);
+    } else {
+        logline(LOGLINE_WARNING, "the map that bootstrapd gave is wrong: %s", error.text);
+    }
+}
+
+bool membership_fetch(struct membership *membership)
+{
+    static const uint8_t no_params[] = {0x90};
+    if (!membership->bootstrap_peer) {
+        return false;
+    }
+    if (!membership->fetch) {
+        membership->fetch = memory_get(1, sizeof(*membership->fetch));
+        membership->fetch->membership = membership;
+        peer_call(membership->bootstrap_peer, "map.get", bytes_of(no_params, sizeof(no_params)),
+                  FETCH_TIMEOUT_MS, on_fetched, membership->fetch);
+    }
+    return true;
+}

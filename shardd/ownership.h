@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SHARDD_OWNERSHIP_H
+#define SHARDD_OWNERSHIP_H
+
+/*
+ * Who this server is, what it knows of the map, and which ranges it owns. Pure.
+ *
+ *     map       |  low: me  |  mid: me, new  |  high: another  |
+ *     before    |  owned    |                |                 |
+ *     taken     |  owned    |  owned, empty  |                 |
+ *
+ * An entry that names this server is owned where the server owned already, and where the entry
+ * says `new`; else the data that the map expects is missing (RULES M3). What the map no longer gives
+ * to this server is closed at once, and its data stays. Epochs are compared point by point (M1).
+ */
+
+#include "proto/map.h"
+#include "proto/status.h"
+#include "shardd/range.h"
+
+struct ownership {
+    uint8_t server[ID_LEN];
+    uint8_t cluster[ID_LEN];  /* zero before it has one */
+    uint64_t incarnation;     /* raised at each start (RULES M4) */
+    uint8_t instance[ID_LEN]; /* of the bootstrapd whose push was taken last; zero: none yet */
+    uint64_t term;            /* its highest */
+    struct map map;           /* revision 0: none yet */
+    struct range *ranges;     /* owned; by start, each within one entry */
+    uint32_t range_count;
+
+    /* Not durable: what a bootstrapd said last. */
+    uint8_t expected[ID_LEN]; /* the server that it expects at this address; zero: none */
+    bool has_stranger;        /* one of another cluster was here, and none of its own since */
+};
+
+void ownership_fini(struct ownership *ownership);
+
+/* Ends the process when out of memory. */
+void ownership_copy(const struct ownership *ownership, struct ownership *copy);
+
+/* The owned range that the point is in, or NULL. */
+const struct range *ownership_find(const struct ownership *ownership, uint64_t point);
+
+/* Highest epoch taken; 0 without a map. */
+uint64_t ownership_epoch(const struct ownership *ownership);
+
+/*
+ * STATUS_OK if this server owns the point, else what a request for it is answered. *entry: what the
+ * map says about the point, or NULL.
+ */
+enum status ownership_judge(const struct ownership *ownership, uint64_t point,
+                            const struct map_entry **entry);
+
+/* A name for `stat`: "no map", "wrong cluster", "data missing", "serving". */
+const char *ownership_state(const struct ownership *ownership);
+
+/* Whether all of the entry is owned here. */
+bool ownership_holds(const struct ownership *ownership, const struct map_entry *entry);
+
+/* Whether it is marked new, and is this server's and open: what bootstrapd waits to hear (RULES M3). */
+bool ownership_has_opened(const struct ownership *ownership, const struct map_entry *entry);
+
+/* Who pushes, of which instance and term. */
+struct bootstrap {
+    uint8_t instance[ID_LEN];
+    uint64_t term;
+};
+
+bool bootstrap_equal(const struct bootstrap *a, const struct bootstrap *b);
+
+enum ownership_took {
+    OWNERSHIP_SAME,     /* nothing changes */
+    OWNERSHIP_CHANGED,  /* to be made durable before it is acted on */
+    OWNERSHIP_CONFLICT, /* pieces of that map and of the one held make none */
+};
+
+/*
+ * What becomes of `ownership` with the map that `from` pushes. *next is untouched unless
+ * OWNERSHIP_CHANGED. The map's cluster must be this server's, or this server has none.
+ */
+enum ownership_took ownership_take(const struct ownership *ownership, const struct map *pushed,
+                                   const struct bootstrap *from, struct ownership *next);
+
+#endif

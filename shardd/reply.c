@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+#include "shardd/reply.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "proto/pack.h"
+#include "proto/rpc.h"
+
+enum { TEXT_LEN = 512 };
+
+static void reply_wrong_shard(struct buffer *out, uint32_t msgid, uint64_t revision,
+                              const struct map_entry *entry)
+{
+    char text[TEXT_LEN];
+    char address[ADDRESS_TEXT_LEN];
+    address_print(&entry->address, address);
+    (void)snprintf(text, sizeof(text), "shard %s is at %s", entry->name, address);
+    rpc_error(out, msgid, STATUS_WRONG_SHARD, text);
+    pack_array(out, 2);
+    pack_uint(out, revision);
+    map_pack_entry(entry, out);
+    rpc_error_end(out);
+}
+
+void reply_not_owned(struct buffer *out, uint32_t msgid, const struct ownership *ownership,
+                     enum status status, const struct map_entry *entry)
+{
+    char text[TEXT_LEN];
+    if (status == STATUS_WRONG_SHARD) {
+        reply_wrong_shard(out, msgid, ownership->map.revision, entry);
+        return;
+    }
+    if (status == STATUS_DATA_MISSING) {
+        (void)snprintf(text, sizeof(text), "the data of %s%s, expected here, is not here",
+                       entry ? "shard " : "this server", entry ? entry->name : "");
+    } else {
+        (void)snprintf(text, sizeof(text), "this server has no map yet");
+    }
+    rpc_error(out, msgid, status, text);
+    pack_nil(out);
+    rpc_error_end(out);
+}
+
+static void reply_error(struct buffer *out, const struct op *op, const char *name)
+{
+    const struct outcome *outcome = &op->outcome;
+    bool is_full = outcome->status == STATUS_FULL;
+    char text[TEXT_LEN];
+    if (is_full && outcome->reason == OP_REASON_NONE) {
+        (void)snprintf(text, sizeof(text), "shard %s is full: %llu of %llu bytes are used",
+                       name ? name : "?", (unsigned long long)outcome->used,
+                       (unsigned long long)outcome->limit);
+    } else {
+        (void)snprintf(text, sizeof(text), "%s", op_text(op));
+    }
+    rpc_error(out, op->reply_id, outcome->status, text);
+    if (is_full) {
+        pack_array(out, 2);
+        pack_uint(out, outcome->used);
+        pack_uint(out, outcome->limit);
+    } else if (outcome->status == STATUS_CONDITION) {
+        pack_array(out, 1);
+        pack_uint(out, outcome->version);
+    } else {
+        pack_nil(out);
+    }
+    rpc_error_end(out);
+}
+
+static void pack_record(struct buffer *out, const struct outcome *outcome)
+{
+    if (!outcome->was_there) {
+        pack_nil(out);
+        return;
+    }
+    pack_array(out, 5);
+    pack_encoded(out, buffer_bytes(&outcome->value));
+    pack_uint(out, outcome->version);
+    pack_int(out, -1); /* records of this version live for ever */
+    pack_uint(out, outcome->size);
+    pack_uint(out, outcome->kind);
+}
+
+void reply_outcome(struct buffer *out, const struct op *op, const char *name)
+{
+    const struct outcome *outcome = &op->outcome;
+    assert(outcome->status != STATUS_WRONG_SHARD);
+    if (outcome->status != STATUS_OK) {
+        reply_error(out, op, name);
+        return;
+    }
+    rpc_response(out, op->reply_id);
+    switch (op->kind) {
+    case OP_READ:
+    case OP_POP:
+        pack_record(out, outcome);
+        break;
+    case OP_EXISTS:
+    case OP_DELETE:
+        pack_bool(out, outcome->was_there);
+        break;
+    case OP_SCAN:
+        pack_encoded(out, buffer_bytes(&outcome->value));
+        break;
+    case OP_WRITE:
+        pack_array(out, 2);
+        pack_uint(out, outcome->version);
+        pack_uint(out, outcome->size);
+        break;
+    case OP_INCR:
+        pack_array(out, 2);
+        pack_int(out, outcome->integer);
+        pack_uint(out, outcome->version);
+        break;
+    }
+}

@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: MIT */
+#include "shardd/request.h"
+
+#include <stdio.h>
+
+#include "io/clock.h"
+#include "proto/pack.h"
+#include "proto/point.h"
+#include "shardd/arguments.h"
+#include "shardd/reply.h"
+
+struct request;
+
+struct method {
+    const char *name;
+    void (*run)(struct request *request);
+    const char *form; /* of its arguments, for people */
+    uint32_t count_min;
+    uint32_t count_max;
+    enum op_kind kind;       /* of data methods */
+    uint32_t option_allowed; /* a set of enum option */
+};
+
+struct request {
+    struct request_scope *scope;
+    struct peer *peer;
+    uint32_t msgid;
+    const struct method *method;
+    struct arguments arguments; /* as many as the method takes */
+};
+
+static void refuse(const struct request *request, enum status status, const char *text)
+{
+    peer_refuse(request->peer, request->msgid, status, text);
+}
+
+/* The result is to be packed into what it returns. */
+static struct buffer *answer(const struct request *request)
+{
+    struct buffer *out = peer_output(request->peer);
+    rpc_response(out, request->msgid);
+    return out;
+}
+
+static const struct ownership *ownership_of(const struct request *request)
+{
+    return membership_ownership(request->scope->membership);
+}
+
+/* --- data methods --- */
+
+static void reply(struct op *op)
+{
+    const struct request_scope *scope = op->context;
+    const struct ownership *ownership = membership_ownership(scope->membership);
+    struct peer *peer = op->reply_to;
+    const struct map_entry *entry;
+    if (op->outcome.status == STATUS_WRONG_SHARD) {
+        enum status status = ownership_judge(ownership, op->point, &entry);
+        if (status == STATUS_OK) {
+            /* It went and came back while the operation waited. */
+            peer_refuse(peer, op->reply_id, STATUS_TRY_LATER, status_text(STATUS_TRY_LATER));
+        } else {
+            reply_not_owned(peer_output(peer), op->reply_id, ownership, status, entry);
+        }
+    } else {
+        entry = map_find(&ownership->map, op->point);
+        reply_outcome(peer_output(peer), op, entry ? entry->name : NULL);
+    }
+    op_free(op);
+    peer_release(peer);
+}
+
+static void submit(const struct request *request, struct op *op,
+                   const struct option_values *options)
+{
+    const struct map_entry *entry;
+    struct request_scope *scope = request->scope;
+    const struct ownership *ownership = ownership_of(request);
+    enum status status = ownership_judge(ownership, op->point, &entry);
+    /* RULES M6: without a bootstrapd to ask, what is known here holds. */
+    if (options->epoch > (entry ? entry->epoch : 0) && membership_fetch(scope->membership)) {
+        refuse(request, STATUS_TRY_LATER, "this server asks for a newer map");
+    } else if (status != STATUS_OK) {
+        reply_not_owned(peer_output(request->peer), request->msgid, ownership, status, entry);
+    } else if (!store_has_room(scope->store, op_len(op))) {
+        refuse(request, STATUS_TRY_LATER, "too many operations wait");
+    } else {
+        op->done = reply;
+        op->context = scope;
+        op->reply_to = request->peer;
+        op->reply_id = request->msgid;
+        peer_hold(request->peer);
+        store_submit(scope->store, op_new(op));
+    }
+}
+
+static uint64_t deadline_us(const struct option_values *options)
+{
+    uint64_t now_us = clock_mono_us();
+    uint64_t wait_ms_max = (UINT64_MAX - now_us) / 1000;
+    bool is_given = (options->given & OPTION_DEADLINE_MS) && options->deadline_ms < wait_ms_max;
+    return is_given ? now_us + options->deadline_ms * 1000 : 0;
+}
+
+static void take_operands(struct arguments *arguments, struct op *op)
+{
+    if (op->kind == OP_SCAN) {
+        op->point = arguments_uint(arguments, "point");
+        op->key = arguments_key_or_nil(arguments);
+    } else {
+        op->key = arguments_key(arguments);
+        op->point = point_of_key(op->key);
+    }
+    if (op->kind == OP_WRITE) {
+        op->value = arguments_value(arguments);
+    } else if (op->kind == OP_INCR) {
+        op->by = arguments_int(arguments, "by");
+    }
+}
+
+static void run_data(struct request *request)
+{
+    struct arguments *arguments = &request->arguments;
+    struct op op = {.kind = request->method->kind};
+    take_operands(arguments, &op);
+    struct option_values options = arguments_options(arguments, request->method->option_allowed);
+    if (!arguments_are_fine(arguments)) {
+        refuse(request, arguments->status, arguments->text);
+        return;
+    }
+    bool is_limited = options.limit > 0 && options.limit < SCAN_RECORDS_MAX;
+    op.if_absent = options.if_absent;
+    op.if_version = options.if_version;
+    op.identity = options.identity;
+    op.prefix = options.prefix;
+    op.limit = is_limited ? (uint32_t)options.limit : SCAN_RECORDS_MAX;
+    op.keys_only = options.keys_only;
+    op.deadline_us = deadline_us(&options);
+    submit(request, &op, &options);
+}
+
+/* --- hello, ping --- */
+
+static void pack_id(struct buffer *out, const uint8_t id[ID_LEN])
+{
+    if (id_bytes_is_zero(id)) {
+        pack_nil(out);
+    } else {
+        pack_bin(out, bytes_of(id, ID_LEN));
+    }
+}
+
+static void pack_hello(const struct request *request)
+{
+    const struct ownership *ownership = ownership_of(request);
+    struct buffer *out = answer(request);
+    pack_map(out, 9);
+    pack_text(out, "program");
+    pack_text(out, "shardd");
+    pack_text(out, "version");
+    pack_text(out, SHARDKV_VERSION);
+    pack_text(out, "cluster");
+    pack_id(out, ownership->cluster);
+    pack_text(out, "server");
+    pack_id(out, ownership->server);
+    pack_text(out, "incarnation");
+    pack_uint(out, ownership->incarnation);
+    pack_text(out, "epoch");
+    pack_uint(out, ownership_epoch(ownership));
+    pack_text(out, "revision");
+    pack_uint(out, ownership->map.revision);
+    pack_text(out, "now_ms");
+    pack_uint(out, clock_wall_ms());
+    pack_text(out, "stamp");
+    pack_uint(out, store_last_stamp(request->scope->store));
+}
+
+static enum status greet_bootstrapd(const struct request *request,
+                                    const struct option_values *options,
+                                    char text[MEMBERSHIP_TEXT_LEN])
+{
+    struct greeting greeting = {
+        .has_cluster = options->given & OPTION_CLUSTER,
+        .from = {.term = options->term},
+        .revision = options->revision,
+    };
+    memcpy(greeting.cluster, options->cluster, ID_LEN);
+    memcpy(greeting.from.instance, options->instance, ID_LEN);
+    memcpy(greeting.expected, options->expect, ID_LEN);
+    return membership_greet(request->scope->membership, request->peer, &greeting, text);
+}
+
+static void check_role(struct arguments *arguments, const struct option_values *options)
+{
+    uint32_t needed = OPTION_INSTANCE | OPTION_TERM | OPTION_REVISION;
+    uint32_t bootstrapd_only = needed | OPTION_EXPECT;
+    bool is_bootstrapd = bytes_equal(options->role, bytes_text("bootstrapd"));
+    bool is_client =
+        !(options->given & OPTION_ROLE) || bytes_equal(options->role, bytes_text("client"));
+    if (!is_bootstrapd && !is_client) {
+        arguments_fail(arguments, STATUS_INVALID, "role must be \"client\" or \"bootstrapd\"");
+    } else if (is_bootstrapd && (options->given & needed) != needed) {
+        arguments_fail(arguments, STATUS_INVALID, "a bootstrapd gives instance, term and revision");
+    } else if (is_client && (options->given & bootstrapd_only)) {
+        arguments_fail(arguments, STATUS_INVALID,
+                       "instance, term, revision and expect are a bootstrapd's");
+    }
+}
+
+static void run_hello(struct request *request)
+{
+    struct arguments *arguments = &request->arguments;
+    struct option_values options = arguments_options(arguments, request->method->option_allowed);
+    check_role(arguments, &options);
+    if (!arguments_are_fine(arguments)) {
+        refuse(request, arguments->status, arguments->text);
+        return;
+    }
+    char text[MEMBERSHIP_TEXT_LEN];
+    enum status status = STATUS_OK;
+    if (options.given & OPTION_INSTANCE) {
+        status = greet_bootstrapd(request, &options, text);
+    } else if (options.given & OPTION_CLUSTER) {
+        status = membership_check_cluster(request->scope->membership, options.cluster, text);
+    }
+    if (status == STATUS_OK) {
+        pack_hello(request);
+    } else {
+        refuse(request, status, text);
+    }
+}
+
+static void run_ping(struct request *request)
+{
+    pack_nil(answer(request));
+}
+
+/* --- the map --- */
+
+static void run_map_get(struct request *request)
+{
+    const struct ownership *ownership = ownership_of(request);
+    if (ownership->map.revision == 0) {
+        refuse(request, STATUS_TRY_LATER, "this server has no map yet");
+    } else {
+        map_pack(&ownership->map, answer(request));
+    }
+}
+
+static void run_map_watch(struct request *request)
+{
+    if (ownership_of(request)->map.revision > 0) {
+        session_watch(request->peer);
+    }
+    run_map_get(request);
+}
+
+/* `[revision, opened]`: all that is marked new and open here, so that a push that is repeated tells it again. */
+static void reply_pushed(void *context, struct peer *peer, uint32_t msgid, enum status status,
+                         const char *text)
+{
+    const struct request_scope *scope = context;
+    const struct ownership *ownership = membership_ownership(scope->membership);
+    if (status != STATUS_OK) {
+        peer_refuse(peer, msgid, status, text);
+        return;
+    }
+    uint32_t opened_count = 0;
+    struct buffer *out = peer_output(peer);
+    for (uint32_t i = 0; i < ownership->map.entry_count; i++) {
+        opened_count += ownership_has_opened(ownership, &ownership->map.entries[i]);
+    }
+    rpc_response(out, msgid);
+    pack_array(out, 2);
+    pack_uint(out, ownership->map.revision);
+    pack_array(out, opened_count);
+    for (uint32_t i = 0; i < ownership->map.entry_count; i++) {
+        const struct map_entry *entry = &ownership->map.entries[i];
+        if (ownership_has_opened(ownership, entry)) {
+            pack_array(out, 2);
+            pack_text(out, entry->name);
+            pack_uint(out, entry->epoch);
+        }
+    }
+}
+
+static void run_map_push(struct request *request)
+{
+    struct map map;
+    struct map_error error;
+    if (!map_unpack(&request->arguments.in, &map, &error)) {
+        arguments_fail(&request->arguments, STATUS_INVALID, "map: %s", error.text);
+        refuse(request, request->arguments.status, request->arguments.text);
+    } else if (id_bytes_is_zero(map.cluster)) {
+        map_fini(&map);
+        refuse(request, STATUS_INVALID, "map.push: the map has no cluster");
+    } else {
+        membership_push(request->scope->membership, request->peer, request->msgid, &map,
+                        reply_pushed, request->scope);
+    }
+}
+
+/* --- stat --- */
+
+static void pack_shard(struct buffer *out, const struct ownership *ownership,
+                       const struct range *range, const struct account *account)
+{
+    const struct map_entry *entry = map_find(&ownership->map, point_of_bound(range->start));
+    pack_map(out, 7);
+    pack_text(out, "name");
+    pack_text(out, entry->name);
+    pack_text(out, "start");
+    pack_uint(out, range->start);
+    pack_text(out, "end");
+    pack_uint(out, range->end);
+    pack_text(out, "epoch");
+    pack_uint(out, entry->epoch);
+    pack_text(out, "records");
+    pack_uint(out, account->records);
+    pack_text(out, "bytes");
+    pack_uint(out, account->used);
+    pack_text(out, "size");
+    pack_uint(out, range->limit);
+}
+
+static void run_stat(struct request *request)
+{
+    const struct request_scope *scope = request->scope;
+    const struct ownership *ownership = ownership_of(request);
+    struct buffer *out = answer(request);
+    pack_map(out, 8);
+    pack_text(out, "server");
+    pack_id(out, ownership->server);
+    pack_text(out, "incarnation");
+    pack_uint(out, ownership->incarnation);
+    pack_text(out, "state");
+    pack_text(out, scope->is_stopping ? "stopping" : ownership_state(ownership));
+    pack_text(out, "revision");
+    pack_uint(out, ownership->map.revision);
+    pack_text(out, "epoch");
+    pack_uint(out, ownership_epoch(ownership));
+    pack_text(out, "connections");
+    pack_uint(out, sessions_count(scope->sessions));
+    pack_text(out, "stamp");
+    pack_uint(out, store_last_stamp(scope->store));
+    pack_text(out, "shards");
+    pack_array(out, ownership->range_count);
+    for (uint32_t i = 0; i < ownership->range_count; i++) {
+        const struct range *range = &ownership->ranges[i];
+        const struct account *account = store_account(scope->store, point_of_bound(range->start));
+        pack_shard(out, ownership, range, account);
+    }
+}
+
+/* --- the table --- */
+
+/* clang-format off */
+#define OPTIONS_ANY (OPTION_TABLE | OPTION_EPOCH | OPTION_DEADLINE_MS)
+#define OPTIONS_CHANGE (OPTIONS_ANY | OPTIONS_RETRY | OPTION_IF_VERSION)
+#define OPTIONS_WRITE (OPTIONS_CHANGE | OPTION_IF_ABSENT)
+#define OPTIONS_SCAN (OPTIONS_ANY | OPTION_LIMIT | OPTION_PREFIX | OPTION_KEYS_ONLY)
+#define OPTIONS_HELLO (OPTION_CLUSTER | OPTION_ROLE | OPTION_INSTANCE | OPTION_TERM | OPTION_REVISION | OPTION_EXPECT)
+#define FORM_KEY "[key] or [key, options]"
+
+static const struct method methods[] = {
+    {"read",      run_data,      FORM_KEY,                                   1, 2, OP_READ,   OPTIONS_ANY},
+    {"write",     run_data,      "[key, value] or [key, value, options]",    2, 3, OP_WRITE,  OPTIONS_WRITE},
+    {"pop",       run_data,      FORM_KEY,                                   1, 2, OP_POP,    OPTIONS_CHANGE},
+    {"delete",    run_data,      FORM_KEY,                                   1, 2, OP_DELETE, OPTIONS_CHANGE},
+    {"exists",    run_data,      FORM_KEY,                                   1, 2, OP_EXISTS, OPTIONS_ANY},
+    {"incr",      run_data,      "[key, by] or [key, by, options]",          2, 3, OP_INCR,   OPTIONS_CHANGE},
+    {"scan",      run_data,      "[point, key] or [point, key, options]",    2, 3, OP_SCAN,   OPTIONS_SCAN},
+    {"hello",     run_hello,     "[] or [options]",                          0, 1, 0,         OPTIONS_HELLO},
+    {"ping",      run_ping,      "[]",                                       0, 0, 0,         0},
+    {"map.get",   run_map_get,   "[]",                                       0, 0, 0,         0},
+    {"map.watch", run_map_watch, "[]",                                       0, 0, 0,         0},
+    {"map.push",  run_map_push,  "[map]",                                    1, 1, 0,         0},
+    {"stat",      run_stat,      "[]",                                       0, 0, 0,         0},
+};
+/* clang-format on */
+
+static const struct method *find_method(struct bytes name)
+{
+    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+        if (bytes_equal(name, bytes_text(methods[i].name))) {
+            return &methods[i];
+        }
+    }
+    return NULL;
+}
+
+static void refuse_unknown(const struct request *request, struct bytes name)
+{
+    char shown[SHOWN_TEXT_LEN];
+    char text[SHOWN_TEXT_LEN + 32];
+    show_name(name, shown);
+    (void)snprintf(text, sizeof(text), "there is no method \"%s\"", shown);
+    refuse(request, STATUS_UNKNOWN_METHOD, text);
+}
+
+void request_take(struct request_scope *scope, struct peer *peer, const struct rpc_message *message)
+{
+    membership_heard(scope->membership, peer);
+    if (message->type != RPC_REQUEST) {
+        return;
+    }
+    const struct method *method = find_method(message->method);
+    struct request request = {
+        .scope = scope,
+        .peer = peer,
+        .msgid = message->msgid,
+        .method = method,
+    };
+    if (!method) {
+        refuse_unknown(&request, message->method);
+        return;
+    }
+    if (scope->is_stopping && method->run != run_stat) {
+        refuse(&request, STATUS_SHUTTING_DOWN, status_text(STATUS_SHUTTING_DOWN));
+        return;
+    }
+    request.arguments = arguments_of(method->name, message->params, method->count_min,
+                                     method->count_max, method->form);
+    if (!arguments_are_fine(&request.arguments)) {
+        refuse(&request, request.arguments.status, request.arguments.text);
+        return;
+    }
+    method->run(&request);
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+#include "shardd/server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "io/file.h"
+#include "io/listener.h"
+#include "io/logline.h"
+#include "io/memory.h"
+#include "io/random.h"
+#include "shardd/control.h"
+#include "shardd/request.h"
+
+/* Requests that were on their way when the server began to stop get an answer that says so. */
+#define STOP_LINGER_MS 200
+
+/* Whoever has not read the replies by then is cut off. */
+#define STOP_FLUSH_MS 1000
+
+enum stage {
+    SERVING,
+    ANSWERING, /* what was submitted gets its answer */
+    LINGERING,
+    FLUSHING,
+    STOPPED,
+};
+
+struct shardd {
+    struct loop *loop;
+    struct dir *dir;
+    struct listener *listener;
+    struct address address;
+    struct store *store;
+    struct sessions *sessions;
+    struct membership *membership;
+    struct request_scope scope;
+
+    enum stage stage;
+    struct timer *timer; /* ends LINGERING and FLUSHING */
+    loop_callback *on_stopped;
+    void *on_stopped_context;
+};
+
+/* --- connections --- */
+
+static void end_when_flushed(struct shardd *shardd)
+{
+    if (shardd->stage == FLUSHING && sessions_count(shardd->sessions) == 0) {
+        shardd->stage = STOPPED;
+        timer_clear(shardd->timer);
+        shardd->on_stopped(shardd->on_stopped_context);
+    }
+}
+
+static void on_request(void *context, struct peer *peer, const struct rpc_message *message)
+{
+    (void)context;
+    struct shardd *shardd = session_owner(peer);
+    if (shardd) {
+        request_take(&shardd->scope, peer, message);
+    }
+}
+
+static void on_close(void *context, struct peer *peer, const char *reason)
+{
+    (void)context;
+    (void)reason;
+    struct shardd *shardd = session_owner(peer);
+    if (shardd) {
+        membership_left(shardd->membership, peer);
+        session_end(peer);
+        end_when_flushed(shardd);
+    }
+}
+
+/* Without a context: a connection may outlive the server by a turn, and then has no session. */
+static const struct peer_handler peer_handler = {NULL, on_request, on_close};
+
+static void on_accept(void *context, struct conn *conn)
+{
+    struct shardd *shardd = context;
+    struct peer *peer = peer_accept(shardd->loop, conn, &peer_handler, NULL);
+    sessions_add(shardd->sessions, peer, shardd);
+}
+
+/* --- the turn, and the end --- */
+
+static void on_turn_end(void *context)
+{
+    struct shardd *shardd = context;
+    store_turn_end(shardd->store);
+    if (shardd->stage == ANSWERING && store_is_idle(shardd->store) &&
+        membership_is_idle(shardd->membership)) {
+        shardd->stage = LINGERING;
+        timer_set(shardd->timer, STOP_LINGER_MS);
+    }
+}
+
+static void on_timer(void *context)
+{
+    struct shardd *shardd = context;
+    if (shardd->stage == LINGERING) {
+        shardd->stage = FLUSHING;
+        timer_set(shardd->timer, STOP_FLUSH_MS);
+        sessions_finish(shardd->sessions, "the server is stopping");
+    } else if (shardd->stage == FLUSHING) {
+        sessions_cut(shardd->sessions, "did not read its replies before the server stopped");
+    }
+    end_when_flushed(shardd);
+}
+
+void shardd_stop(struct shardd *shardd, loop_callback *on_stopped, void *context)
+{
+    if (shardd->stage != SERVING) {
+        return;
+    }
+    shardd->stage = ANSWERING;
+    shardd->scope.is_stopping = true;
+    shardd->on_stopped = on_stopped;
+    shardd->on_stopped_context = context;
+    listener_close(shardd->listener);
+    shardd->listener = NULL;
+    timer_set(shardd->timer, 0); /* there may be no other turn */
+}
+
+/* --- opening --- */
+
+/* What this server was when it ended, or a new one. */
+static bool load_ownership(struct store *store, struct ownership *ownership, char *error,
+                           size_t error_len)
+{
+    struct buffer control = {0};
+    bool is_loaded = store_load_control(store, &control, error, error_len);
+    if (is_loaded && control.len == 0) {
+        random_fill(ownership->server, ID_LEN);
+    } else if (is_loaded) {
+        is_loaded = control_decode(buffer_bytes(&control), ownership, error, error_len);
+    }
+    buffer_fini(&control);
+    return is_loaded;
+}
+
+/* RULES M4: raised durably before anything is said. */
+static bool raise_incarnation(struct store *store, struct ownership *ownership, char *error,
+                              size_t error_len)
+{
+    struct buffer control = {0};
+    ownership->incarnation++;
+    control_encode(ownership, &control);
+    bool is_started = store_start(store, buffer_bytes(&control), ownership->ranges,
+                                  ownership->range_count, error, error_len);
+    buffer_fini(&control);
+    return is_started;
+}
+
+static void say_who(const struct ownership *ownership)
+{
+    char server[ID_TEXT_LEN];
+    id_bytes_print(ownership->server, server);
+    logline(LOGLINE_INFO, "server %s, incarnation %llu, owns %u ranges at map revision %llu",
+            server, (unsigned long long)ownership->incarnation, ownership->range_count,
+            (unsigned long long)ownership->map.revision);
+}
+
+static bool open_data(struct shardd *shardd, const char *path, char *error, size_t error_len)
+{
+    struct ownership ownership = {0};
+    char reason[256] = "";
+    shardd->dir = dir_open(path, error, error_len);
+    if (!shardd->dir) {
+        return false;
+    }
+    shardd->store = store_open(shardd->loop, path, error, error_len);
+    if (!shardd->store) {
+        return false;
+    }
+    if (!load_ownership(shardd->store, &ownership, reason, sizeof(reason)) ||
+        !raise_incarnation(shardd->store, &ownership, reason, sizeof(reason))) {
+        (void)snprintf(error, error_len, "%s: %s", path, reason);
+        ownership_fini(&ownership);
+        return false;
+    }
+    say_who(&ownership);
+    shardd->membership = membership_new(shardd->store, shardd->sessions, &ownership);
+    return true;
+}
+
+static bool open_listener(struct shardd *shardd, const struct shardd_config *config, char *error,
+                          size_t error_len)
+{
+    const struct listener_config listener = {&config->listen, config->connection_max, on_accept,
+                                             shardd};
+    shardd->listener = listener_open(shardd->loop, &listener, error, error_len);
+    if (!shardd->listener) {
+        return false;
+    }
+    shardd->address = *listener_address(shardd->listener);
+    return true;
+}
+
+struct shardd *shardd_open(struct loop *loop, const struct shardd_config *config, char *error,
+                           size_t error_len)
+{
+    struct shardd *shardd = memory_get(1, sizeof(*shardd));
+    shardd->loop = loop;
+    shardd->sessions = sessions_new();
+    if (!open_data(shardd, config->data, error, error_len) ||
+        !open_listener(shardd, config, error, error_len)) {
+        shardd_free(shardd);
+        return NULL;
+    }
+    shardd->scope = (struct request_scope){
+        .store = shardd->store,
+        .membership = shardd->membership,
+        .sessions = shardd->sessions,
+    };
+    shardd->timer = timer_new(loop, on_timer, shardd);
+    loop_on_turn_end(loop, on_turn_end, shardd);
+    return shardd;
+}
+
+void shardd_free(struct shardd *shardd)
+{
+    if (!shardd) {
+        return;
+    }
+    timer_free(shardd->timer);
+    if (shardd->listener) {
+        listener_close(shardd->listener);
+    }
+    sessions_free(shardd->sessions);
+    /* Both give back what waits, into connections that are closed. */
+    store_free(shardd->store);
+    membership_free(shardd->membership);
+    if (shardd->dir) {
+        dir_close(shardd->dir);
+    }
+    free(shardd);
+}
+
+const struct address *shardd_address(const struct shardd *shardd)
+{
+    return &shardd->address;
+}
+
+bool shardd_serves(const struct shardd *shardd, uint64_t point)
+{
+    return shardd->stage == SERVING &&
+           ownership_find(membership_ownership(shardd->membership), point) != NULL;
+}

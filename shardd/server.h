@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SHARDD_SERVER_H
+#define SHARDD_SERVER_H
+
+/*
+ * A shard server on a loop: listener, connections, and what they stand on.
+ *
+ *     open ──> serving ── shardd_stop ──> stopping ── all answered and sent ──> on_stopped
+ *
+ * While it stops, new requests get SHUTTING_DOWN. Several servers may live in one process, each
+ * on a loop of its own.
+ */
+
+#include "io/loop.h"
+#include "proto/address.h"
+
+struct shardd_config {
+    struct address listen; /* port 0 picks a free one */
+    const char *data;      /* directory */
+    uint32_t connection_max;
+};
+
+struct shardd;
+
+/* Serves when it returns. Blocks. NULL with `error` filled: what is wrong, and where. */
+struct shardd *shardd_open(struct loop *loop, const struct shardd_config *config, char *error,
+                           size_t error_len);
+
+/* Where it really listens. */
+const struct address *shardd_address(const struct shardd *shardd);
+
+/* Whether it would carry out a request for this point. */
+bool shardd_serves(const struct shardd *shardd, uint64_t point);
+
+/* Later calls change nothing. `on_stopped` may not free the server. */
+void shardd_stop(struct shardd *shardd, loop_callback *on_stopped, void *context);
+
+/*
+ * Ends it where it stands: connections are cut, nothing more is answered, a running commit is
+ * waited for. The loop must be freed next: it still has the server's turn-end hook, and lets go of
+ * the connections. NULL is allowed.
+ */
+void shardd_free(struct shardd *shardd);
+
+#endif

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: MIT */
+#include "shardd/tree.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <lmdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "io/logline.h"
+#include "io/memory.h"
+
+/*
+ * Addresses, not bytes: the file grows as it is used, and the map is never resized (RULES F2). A
+ * process whose address space is limited gets as much as there is. The sanitizers' shadow memory
+ * leaves no hole of 16 TiB.
+ */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define TREE_IS_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define TREE_IS_SANITIZED 1
+#endif
+#endif
+#ifdef TREE_IS_SANITIZED
+#define MAP_LEN_WANTED ((size_t)64 << 30)
+#else
+#define MAP_LEN_WANTED ((size_t)16 << 40)
+#endif
+#define MAP_LEN_MIN ((size_t)64 << 20)
+
+struct tree {
+    MDB_env *env;
+    MDB_dbi databases[TREE_DATABASE_COUNT];
+    _Atomic(const char *) fault_text; /* readers on any thread have faults, too */
+};
+
+struct tree_txn {
+    struct tree *tree;
+    MDB_txn *txn;
+    bool is_writing;
+    enum tree_fault fault;
+};
+
+struct tree_cursor {
+    struct tree_txn *txn;
+    MDB_cursor *cursor; /* NULL after a fault */
+    MDB_val key;
+    MDB_val value;
+};
+
+static const char *const database_names[TREE_DATABASE_COUNT] = {
+    [TREE_RECORDS] = "records",
+    [TREE_RESULTS] = "results",
+    [TREE_LINES] = "lines",
+    [TREE_META] = "meta",
+};
+
+/* mdb_strerror's text of an errno is not safe on several threads. */
+static const char *text_of(int result)
+{
+    if (result >= MDB_KEYEXIST && result <= MDB_LAST_ERRCODE) {
+        return mdb_strerror(result);
+    }
+    const char *text = strerrordesc_np(result);
+    return text ? text : "unknown error";
+}
+
+/* LMDB does not write through it. */
+static MDB_val val_of(struct bytes bytes)
+{
+    return (MDB_val){bytes.len, (void *)(uintptr_t)bytes.data};
+}
+
+static struct bytes bytes_of_val(MDB_val val)
+{
+    return bytes_of(val.mv_data, val.mv_size);
+}
+
+/* --- opening --- */
+
+static int open_env(const char *path, size_t map_len, MDB_env **opened)
+{
+    MDB_env *env = NULL;
+    int result = mdb_env_create(&env);
+    if (result == 0) {
+        mdb_env_set_maxdbs(env, TREE_DATABASE_COUNT);
+        result = mdb_env_set_mapsize(env, map_len);
+    }
+    if (result == 0) {
+        result = mdb_env_open(env, path, MDB_NOSUBDIR | MDB_NOTLS, 0600);
+    }
+    if (result != 0) {
+        mdb_env_close(env);
+        return result;
+    }
+    *opened = env;
+    return 0;
+}
+
+static int open_env_within_limits(const char *path, MDB_env **env)
+{
+    size_t map_len = MAP_LEN_WANTED;
+    int result = open_env(path, map_len, env);
+    while (result == ENOMEM && map_len > MAP_LEN_MIN) {
+        map_len /= 2;
+        result = open_env(path, map_len, env);
+    }
+    if (result == 0 && map_len < MAP_LEN_WANTED) {
+        logline(LOGLINE_WARNING, "%s: address space is limited, so the tree is full at %zu MiB",
+                path, map_len >> 20);
+    }
+    return result;
+}
+
+/* Readers that a killed process left behind would keep their pages from being used again. */
+static int open_databases(struct tree *tree)
+{
+    MDB_txn *txn = NULL;
+    int result = mdb_reader_check(tree->env, NULL);
+    if (result == 0) {
+        result = mdb_txn_begin(tree->env, NULL, 0, &txn);
+    }
+    for (int i = 0; i < TREE_DATABASE_COUNT && result == 0; i++) {
+        result = mdb_dbi_open(txn, database_names[i], MDB_CREATE, &tree->databases[i]);
+    }
+    if (result != 0) {
+        mdb_txn_abort(txn);
+        return result;
+    }
+    return mdb_txn_commit(txn);
+}
+
+struct tree *tree_open(const char *path, char *error, size_t error_len)
+{
+    char *file_path = NULL;
+    memory_must(asprintf(&file_path, "%s/tree", path) >= 0);
+    struct tree *tree = memory_get(1, sizeof(*tree));
+    tree->fault_text = "";
+    int result = open_env_within_limits(file_path, &tree->env);
+    if (result == 0) {
+        result = open_databases(tree);
+    }
+    if (result != 0) {
+        (void)snprintf(error, error_len, "%s: %s", file_path, text_of(result));
+        tree_close(tree);
+        tree = NULL;
+    }
+    free(file_path);
+    return tree;
+}
+
+void tree_close(struct tree *tree)
+{
+    if (tree) {
+        if (tree->env) {
+            mdb_env_close(tree->env);
+        }
+        free(tree);
+    }
+}
+
+/* --- transactions --- */
+
+static void fail(struct tree_txn *txn, int result)
+{
+    if (txn->fault != TREE_FINE) {
+        return;
+    }
+    /* MDB_TXN_FULL: too many pages for one transaction. EFBIG: a limit on the size of files. */
+    bool is_full = result == MDB_MAP_FULL || result == MDB_TXN_FULL || result == ENOSPC ||
+                   result == EDQUOT || result == EFBIG;
+    txn->fault = is_full ? TREE_NO_SPACE : TREE_BROKEN;
+    txn->tree->fault_text = text_of(result);
+}
+
+static struct tree_txn *begin(struct tree *tree, bool is_writing)
+{
+    struct tree_txn *txn = memory_get(1, sizeof(*txn));
+    txn->tree = tree;
+    txn->is_writing = is_writing;
+    int result = mdb_txn_begin(tree->env, NULL, is_writing ? 0 : MDB_RDONLY, &txn->txn);
+    if (result != 0) {
+        fail(txn, result);
+    }
+    return txn;
+}
+
+struct tree_txn *tree_begin_write(struct tree *tree)
+{
+    return begin(tree, true);
+}
+
+struct tree_txn *tree_begin_read(struct tree *tree)
+{
+    return begin(tree, false);
+}
+
+bool tree_get(struct tree_txn *txn, enum tree_database database, struct bytes key,
+              struct bytes *value)
+{
+    if (txn->fault != TREE_FINE) {
+        return false;
+    }
+    MDB_val key_val = val_of(key);
+    MDB_val value_val;
+    int result = mdb_get(txn->txn, txn->tree->databases[database], &key_val, &value_val);
+    if (result == 0) {
+        *value = bytes_of_val(value_val);
+    } else if (result != MDB_NOTFOUND) {
+        fail(txn, result);
+    }
+    return result == 0;
+}
+
+void tree_put(struct tree_txn *txn, enum tree_database database, struct bytes key,
+              struct bytes head, struct bytes tail)
+{
+    assert(txn->is_writing);
+    if (txn->fault != TREE_FINE) {
+        return;
+    }
+    MDB_val key_val = val_of(key);
+    MDB_val room = {head.len + tail.len, NULL};
+    int result = mdb_put(txn->txn, txn->tree->databases[database], &key_val, &room, MDB_RESERVE);
+    if (result != 0) {
+        fail(txn, result);
+        return;
+    }
+    uint8_t *to = room.mv_data;
+    if (head.len > 0) {
+        memcpy(to, head.data, head.len);
+    }
+    if (tail.len > 0) {
+        memcpy(to + head.len, tail.data, tail.len);
+    }
+}
+
+bool tree_delete(struct tree_txn *txn, enum tree_database database, struct bytes key)
+{
+    assert(txn->is_writing);
+    if (txn->fault != TREE_FINE) {
+        return false;
+    }
+    MDB_val key_val = val_of(key);
+    int result = mdb_del(txn->txn, txn->tree->databases[database], &key_val, NULL);
+    if (result != 0 && result != MDB_NOTFOUND) {
+        fail(txn, result);
+    }
+    return result == 0;
+}
+
+/*
+ * LMDB calls it EIO when the system writes less than it was given, which a disk does that becomes
+ * full in the middle. What was written belongs to nobody then, so going on is safe; whether that was
+ * it, a further page at the file's end shows.
+ */
+static bool is_disk_full(MDB_env *env)
+{
+    static const uint8_t page[4096];
+    struct stat status;
+    mdb_filehandle_t fd;
+    if (mdb_env_get_fd(env, &fd) != 0 || fstat(fd, &status) != 0) {
+        return false;
+    }
+    ssize_t len = pwrite(fd, page, sizeof(page), status.st_size);
+    return len < 0 ? errno == ENOSPC || errno == EDQUOT || errno == EFBIG
+                   : (size_t)len < sizeof(page);
+}
+
+enum tree_fault tree_commit(struct tree_txn *txn)
+{
+    assert(txn->is_writing);
+    if (txn->fault == TREE_FINE) {
+        int result = mdb_txn_commit(txn->txn);
+        txn->txn = NULL; /* it has ended, either way */
+        if (result == EIO && is_disk_full(txn->tree->env)) {
+            result = ENOSPC;
+        }
+        if (result != 0) {
+            fail(txn, result);
+        }
+    }
+    enum tree_fault fault = txn->fault;
+    tree_abort(txn);
+    return fault;
+}
+
+void tree_abort(struct tree_txn *txn)
+{
+    if (txn->txn) {
+        mdb_txn_abort(txn->txn);
+    }
+    free(txn);
+}
+
+enum tree_fault tree_txn_fault(const struct tree_txn *txn)
+{
+    return txn->fault;
+}
+
+const char *tree_fault_text(const struct tree *tree)
+{
+    return tree->fault_text;
+}
+
+/* --- cursors --- */
+
+struct tree_cursor *tree_cursor_open(struct tree_txn *txn, enum tree_database database)
+{
+    struct tree_cursor *cursor = memory_get(1, sizeof(*cursor));
+    cursor->txn = txn;
+    if (txn->fault == TREE_FINE) {
+        int result = mdb_cursor_open(txn->txn, txn->tree->databases[database], &cursor->cursor);
+        if (result != 0) {
+            fail(txn, result);
+        }
+    }
+    return cursor;
+}
+
+static bool move(struct tree_cursor *cursor, MDB_cursor_op op)
+{
+    if (cursor->txn->fault != TREE_FINE) {
+        return false;
+    }
+    int result = mdb_cursor_get(cursor->cursor, &cursor->key, &cursor->value, op);
+    if (result != 0 && result != MDB_NOTFOUND) {
+        fail(cursor->txn, result);
+    }
+    return result == 0;
+}
+
+bool tree_cursor_seek(struct tree_cursor *cursor, struct bytes key)
+{
+    cursor->key = val_of(key);
+    return move(cursor, MDB_SET_RANGE);
+}
+
+bool tree_cursor_next(struct tree_cursor *cursor)
+{
+    return move(cursor, MDB_NEXT);
+}
+
+struct bytes tree_cursor_key(const struct tree_cursor *cursor)
+{
+    return bytes_of_val(cursor->key);
+}
+
+struct bytes tree_cursor_value(const struct tree_cursor *cursor)
+{
+    return bytes_of_val(cursor->value);
+}
+
+void tree_cursor_close(struct tree_cursor *cursor)
+{
+    if (cursor->cursor) {
+        mdb_cursor_close(cursor->cursor);
+    }
+    free(cursor);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SHARDD_TREE_H
+#define SHARDD_TREE_H
+
+/*
+ * The server's one tree on disk (LMDB): all records in hash order (RULES N4), and beside them the
+ * retry results, the clients' lines and the control state, each a database of its own in the same
+ * environment, so that one transaction covers them all.
+ *
+ * Errors stick to the transaction: after the first fault reads find nothing, writes do nothing and
+ * tree_commit reports the fault. One write transaction at a time; readers on any thread.
+ *
+ * Two bodies: shardd/tree.c, tests/sim/tree.c where a commit becomes durable at a later virtual time.
+ */
+
+#include "proto/bytes.h"
+
+enum tree_database {
+    TREE_RECORDS, /* point | table | key -> record (proto/record.h) */
+    TREE_RESULTS, /* point | client | seq -> stored result (RULES Q1) */
+    TREE_LINES,   /* client -> its line (RULES Q2) */
+    TREE_META,    /* "control" -> what this server is and owns */
+    TREE_DATABASE_COUNT,
+};
+
+enum tree_fault {
+    TREE_FINE,
+    TREE_NO_SPACE, /* the disk or the map is full: nothing was changed, smaller transactions may work */
+    TREE_BROKEN, /* anything else: the process must end (RULES L5) */
+};
+
+struct tree;
+struct tree_txn;
+struct tree_cursor;
+
+/* `path`: the locked data directory. NULL with `error` filled ("data/a/tree: ..."). */
+struct tree *tree_open(const char *path, char *error, size_t error_len);
+void tree_close(struct tree *tree); /* NULL is allowed */
+
+struct tree_txn *tree_begin_write(struct tree *tree);
+struct tree_txn *tree_begin_read(struct tree *tree);
+
+/* The value lives until the transaction's next write or end. */
+bool tree_get(struct tree_txn *txn, enum tree_database database, struct bytes key,
+              struct bytes *value);
+
+/* `head` and `tail` are stored one behind the other. */
+void tree_put(struct tree_txn *txn, enum tree_database database, struct bytes key,
+              struct bytes head, struct bytes tail);
+
+/* Whether it was there. */
+bool tree_delete(struct tree_txn *txn, enum tree_database database, struct bytes key);
+
+/* Durable when it returns TREE_FINE. The transaction has ended either way. */
+enum tree_fault tree_commit(struct tree_txn *txn);
+void tree_abort(struct tree_txn *txn); /* also ends a reading one */
+
+/* What went wrong so far. */
+enum tree_fault tree_txn_fault(const struct tree_txn *txn);
+
+/* The last fault of any transaction, in words ("MDB_MAP_FULL: ..."); "" if none. Static storage. */
+const char *tree_fault_text(const struct tree *tree);
+
+/* Cursors end before their transaction. Key and value live until it moves or the txn writes. */
+struct tree_cursor *tree_cursor_open(struct tree_txn *txn, enum tree_database database);
+bool tree_cursor_seek(struct tree_cursor *cursor, struct bytes key); /* first at or behind key */
+bool tree_cursor_next(struct tree_cursor *cursor);
+struct bytes tree_cursor_key(const struct tree_cursor *cursor);
+struct bytes tree_cursor_value(const struct tree_cursor *cursor);
+void tree_cursor_close(struct tree_cursor *cursor);
+
+#endif

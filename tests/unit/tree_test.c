@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+#include "shardd/tree.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/unit/dice.h"
+#include "tests/unit/scratch.h"
+
+struct fixture {
+    struct scratch scratch;
+    struct tree *tree;
+};
+
+static void open_tree(struct fixture *fixture)
+{
+    char error[256] = "";
+    fixture->tree = tree_open(fixture->scratch.path, error, sizeof(error));
+    assert_string_equal(error, "");
+}
+
+static int setup(void **state)
+{
+    static struct fixture fixture;
+    fixture.scratch = scratch_make();
+    open_tree(&fixture);
+    *state = &fixture;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *fixture = *state;
+    tree_close(fixture->tree);
+    scratch_remove(&fixture->scratch);
+    return 0;
+}
+
+static const struct bytes none = {NULL, 0};
+
+static void put(struct tree_txn *txn, const char *key, const char *value)
+{
+    tree_put(txn, TREE_RECORDS, bytes_text(key), bytes_text(value), none);
+}
+
+static void put_now(struct fixture *fixture, const char *key, const char *value)
+{
+    struct tree_txn *txn = tree_begin_write(fixture->tree);
+    put(txn, key, value);
+    assert_int_equal(tree_commit(txn), TREE_FINE);
+}
+
+static bool has(struct tree_txn *txn, const char *key, const char *value)
+{
+    struct bytes found;
+    return tree_get(txn, TREE_RECORDS, bytes_text(key), &found) &&
+           bytes_equal(found, bytes_text(value));
+}
+
+static bool has_now(struct fixture *fixture, const char *key, const char *value)
+{
+    struct tree_txn *txn = tree_begin_read(fixture->tree);
+    bool is_there = has(txn, key, value);
+    tree_abort(txn);
+    return is_there;
+}
+
+static void what_is_put_is_found(void **state)
+{
+    struct fixture *fixture = *state;
+    struct tree_txn *txn = tree_begin_write(fixture->tree);
+    tree_put(txn, TREE_RECORDS, bytes_text("key"), bytes_text("head"), bytes_text("tail"));
+    tree_put(txn, TREE_META, bytes_text("key"), bytes_text("other"), none);
+    assert_true(has(txn, "key", "headtail"));
+    assert_int_equal(tree_commit(txn), TREE_FINE);
+    assert_true(has_now(fixture, "key", "headtail"));
+    put_now(fixture, "key", "v");
+    assert_true(has_now(fixture, "key", "v"));
+}
+
+static void deleting_says_whether_it_was_there(void **state)
+{
+    struct fixture *fixture = *state;
+    put_now(fixture, "key", "value");
+    struct tree_txn *txn = tree_begin_write(fixture->tree);
+    assert_true(tree_delete(txn, TREE_RECORDS, bytes_text("key")));
+    assert_false(tree_delete(txn, TREE_RECORDS, bytes_text("key")));
+    assert_false(tree_delete(txn, TREE_LINES, bytes_text("key")));
+    assert_int_equal(tree_commit(txn), TREE_FINE);
+    assert_false(has_now(fixture, "key", "value"));
+}
+
+static void what_is_aborted_never_was(void **state)
+{
+    struct fixture *fixture = *state;
+    struct tree_txn *txn = tree_begin_write(fixture->tree);
+    put(txn, "key", "value");
+    tree_abort(txn);
+    assert_false(has_now(fixture, "key", "value"));
+}
+
+static void what_is_committed_survives_reopening(void **state)
+{
+    struct fixture *fixture = *state;
+    put_now(fixture, "key", "value");
+    tree_close(fixture->tree);
+    open_tree(fixture);
+    assert_true(has_now(fixture, "key", "value"));
+}
+
+static void a_reader_keeps_its_version(void **state)
+{
+    struct fixture *fixture = *state;
+    put_now(fixture, "key", "old");
+    struct tree_txn *reader = tree_begin_read(fixture->tree);
+    put_now(fixture, "key", "new");
+    assert_true(has(reader, "key", "old"));
+    tree_abort(reader);
+    assert_true(has_now(fixture, "key", "new"));
+}
+
+static void a_cursor_goes_in_the_order_of_bytes(void **state)
+{
+    struct fixture *fixture = *state;
+    struct dice dice = dice_of(1);
+    struct tree_txn *txn = tree_begin_write(fixture->tree);
+    for (int i = 0; i < 5000; i++) {
+        uint64_t roll = dice_roll(&dice);
+        tree_put(txn, TREE_RECORDS, bytes_of(&roll, 1 + roll % 8), none, none);
+    }
+    struct tree_cursor *cursor = tree_cursor_open(txn, TREE_RECORDS);
+    uint8_t last[8] = {0};
+    size_t last_len = 0;
+    uint32_t count = 0;
+    bool more = tree_cursor_seek(cursor, bytes_of("", 1));
+    for (; more; more = tree_cursor_next(cursor)) {
+        struct bytes key = tree_cursor_key(cursor);
+        assert_true(count == 0 || bytes_compare(bytes_of(last, last_len), key) < 0);
+        memcpy(last, key.data, key.len);
+        last_len = key.len;
+        count++;
+    }
+    assert_true(count > 3000);
+    tree_cursor_close(cursor);
+    assert_int_equal(tree_commit(txn), TREE_FINE);
+}
+
+static void seeking_finds_the_first_at_or_behind(void **state)
+{
+    struct fixture *fixture = *state;
+    put_now(fixture, "b", "1");
+    put_now(fixture, "d", "2");
+    struct tree_txn *txn = tree_begin_read(fixture->tree);
+    struct tree_cursor *cursor = tree_cursor_open(txn, TREE_RECORDS);
+    assert_true(tree_cursor_seek(cursor, bytes_text("b")));
+    assert_true(bytes_equal(tree_cursor_value(cursor), bytes_text("1")));
+    assert_true(tree_cursor_seek(cursor, bytes_text("c")));
+    assert_true(bytes_equal(tree_cursor_key(cursor), bytes_text("d")));
+    assert_false(tree_cursor_next(cursor));
+    assert_false(tree_cursor_seek(cursor, bytes_text("e")));
+    tree_cursor_close(cursor);
+    tree_abort(txn);
+}
+
+static void a_fault_sticks_and_undoes_the_transaction(void **state)
+{
+    struct fixture *fixture = *state;
+    uint8_t long_key[600] = {0};
+    put_now(fixture, "before", "1");
+    struct tree_txn *txn = tree_begin_write(fixture->tree);
+    put(txn, "key", "value");
+    tree_put(txn, TREE_RECORDS, bytes_of(long_key, sizeof(long_key)), none, none);
+    assert_int_equal(tree_txn_fault(txn), TREE_BROKEN);
+    put(txn, "other", "value");
+    assert_false(has(txn, "before", "1"));
+    assert_int_equal(tree_commit(txn), TREE_BROKEN);
+    assert_non_null(strstr(tree_fault_text(fixture->tree), "MDB_BAD_VALSIZE"));
+    assert_true(has_now(fixture, "before", "1"));
+    assert_false(has_now(fixture, "key", "value"));
+}
+
+static void a_path_that_is_none_is_named(void **state)
+{
+    (void)state;
+    char error[256] = "";
+    assert_null(tree_open("/nonexistent", error, sizeof(error)));
+    assert_string_equal(error, "/nonexistent/tree: No such file or directory");
+}
+
+int main(void)
+{
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(what_is_put_is_found, setup, teardown),
+        cmocka_unit_test_setup_teardown(deleting_says_whether_it_was_there, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_aborted_never_was, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_committed_survives_reopening, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_reader_keeps_its_version, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_cursor_goes_in_the_order_of_bytes, setup, teardown),
+        cmocka_unit_test_setup_teardown(seeking_finds_the_first_at_or_behind, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_fault_sticks_and_undoes_the_transaction, setup, teardown),
+        cmocka_unit_test(a_path_that_is_none_is_named),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
