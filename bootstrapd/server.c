@@ -198,8 +198,9 @@ struct bootstrapd *bootstrapd_open(struct loop *loop, const struct bootstrapd_co
     struct ledger ledger;
     bootstrapd->loop = loop;
     /* The port first: one that is in use must not cost a term, nor found a cluster. */
-    bootstrapd->listener = listener_open(loop, &config->listen, config->connection_max, on_accept,
-                                         bootstrapd, error, error_len);
+    const struct listener_config listener = {&config->listen, config->connection_max, on_accept,
+                                             bootstrapd};
+    bootstrapd->listener = listener_open(loop, &listener, error, error_len);
     if (!bootstrapd->listener) {
         goto failed;
     }

@@ -268,6 +268,10 @@ static void swap_output(struct conn *conn)
 /* What the socket takes now. May end the connection. */
 static void write_output(struct conn *conn)
 {
+    if (conn->output.failed) {
+        end(conn, "out of memory"); /* and not a part of a message */
+        return;
+    }
     while (unsent_len(conn) > 0) {
         if (conn->sending_start == conn->sending.len) {
             swap_output(conn);

@@ -123,31 +123,28 @@ static int open_socket(struct listener *listener, const struct socket_target *ta
     return 0;
 }
 
-/* Seven parameters: what it listens for, whom it tells, where the error goes. */
-/* NOLINTNEXTLINE(readability-function-size) */
-struct listener *listener_open(struct loop *loop, const struct address *address,
-                               uint32_t connection_max, listener_callback *on_accept, void *context,
-                               char *error, size_t error_len)
+struct listener *listener_open(struct loop *loop, const struct listener_config *config, char *error,
+                               size_t error_len)
 {
     struct listener *listener = memory_get(1, sizeof(*listener));
     struct socket_targets targets;
     listener->fd = -1;
-    const char *problem = socket_resolve(address, &targets);
+    const char *problem = socket_resolve(config->address, &targets);
     if (problem == NULL) {
         int error_number = open_socket(listener, &targets.all[0]);
         problem = error_number ? socket_error_text(error_number) : NULL;
     }
     if (problem != NULL) {
         char text[ADDRESS_TEXT_LEN];
-        address_print(address, text);
+        address_print(config->address, text);
         (void)snprintf(error, error_len, "%s: %s", text, problem);
         listener_close(listener);
         return NULL;
     }
     listener->loop = loop;
-    listener->connection_max = connection_max;
-    listener->on_accept = on_accept;
-    listener->context = context;
+    listener->connection_max = config->connection_max;
+    listener->on_accept = config->on_accept;
+    listener->context = config->context;
     listener->pause_timer = timer_new(loop, start_accepting, listener);
     listener->event =
         event_new(loop_base(loop), listener->fd, EV_READ | EV_PERSIST, on_acceptable, listener);

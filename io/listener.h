@@ -10,13 +10,16 @@ struct listener;
 
 typedef void listener_callback(void *context, struct conn *conn);
 
-/*
- * Port 0 picks a free one. NULL with `error` filled ("127.0.0.1:5050: Address already in use").
- * The callback must give the connection a handler.
- */
-struct listener *listener_open(struct loop *loop, const struct address *address,
-                               uint32_t connection_max, listener_callback *on_accept, void *context,
-                               char *error, size_t error_len);
+struct listener_config {
+    const struct address *address; /* port 0 picks a free one */
+    uint32_t connection_max;
+    listener_callback *on_accept; /* must give the connection a handler */
+    void *context;
+};
+
+/* NULL with `error` filled ("127.0.0.1:5050: Address already in use"). */
+struct listener *listener_open(struct loop *loop, const struct listener_config *config, char *error,
+                               size_t error_len);
 
 /* Where it really listens. */
 const struct address *listener_address(const struct listener *listener);

@@ -21,7 +21,7 @@ struct peer_handler {
     void (*on_open)(void *context, struct peer *peer);
     /* A request or notification; `message` points into the input and ends with the call. */
     void (*on_request)(void *context, struct peer *peer, const struct rpc_message *message);
-    /* The last callback. Open calls have been answered with TRY_LATER-class failures before it. */
+    /* The last callback. Open calls have had their on_reply, with NULL, before it. */
     void (*on_close)(void *context, struct peer *peer, const char *reason);
 };
 

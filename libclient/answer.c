@@ -58,6 +58,9 @@ bool answer_take_owner(struct cluster *cluster, const struct task *task, struct 
     struct unpack in = unpack_of(detail);
     struct map_entry entry;
     struct map_error error;
+    if (task->target != TARGET_OWNER) {
+        return false; /* it was not the map that chose the server, which may be anybody's */
+    }
     bool has_entry = unpack_array(&in) >= 2;
     (void)unpack_uint(&in); /* the revision */
     if (has_entry && unpack_peek(&in) == UNPACK_ARRAY && map_unpack_entry(&in, &entry, &error) &&
@@ -67,7 +70,7 @@ bool answer_take_owner(struct cluster *cluster, const struct task *task, struct 
                     entry.address.host, entry.address.port, entry.epoch);
     }
     struct owner owner;
-    return task->target == TARGET_OWNER && route_find(route, task->point, &owner) &&
+    return route_find(route, task->point, &owner) &&
            !address_equal(&owner.address, server_address(task->asked));
 }
 

@@ -16,5 +16,10 @@ void cluster_log(const struct cluster *cluster, enum log_level level, const char
     va_start(arguments, format);
     (void)vsnprintf(line, sizeof(line), format, arguments);
     va_end(arguments);
+    for (char *c = line; *c; c++) {
+        if ((unsigned char)*c < ' ' || *c == 0x7f) {
+            *c = '?';
+        }
+    }
     cluster->options.log(cluster->options.log_context, (int)level, line);
 }

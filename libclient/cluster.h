@@ -17,6 +17,7 @@ struct cluster {
 /* Levels of skv_options.log. */
 enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 
+/* One line: control characters, which a peer's words may have, become '?'. */
 void cluster_log(const struct cluster *cluster, enum log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

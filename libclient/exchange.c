@@ -230,7 +230,8 @@ static void on_result(struct exchange *exchange, struct task *task, struct bytes
         follow(exchange, task, verdict_on_loss(&task->attempt, true), "malformed result");
         break;
     case RESULT_NO_MEMORY:
-        finish_failed(exchange, task, SKV_NO_MEMORY, "out of memory for the result");
+        task->attempt.may_be_done |= task->attempt.changes;
+        give_up(exchange, task, SKV_NO_MEMORY, "out of memory for the result");
         break;
     }
 }
@@ -442,6 +443,7 @@ static void expire(struct exchange *exchange, struct task *task)
     if (task->state == TASK_FINISHED) {
         return;
     }
+    /* Even if it could not be written yet: it still may be, before the exchange ends. */
     bool is_sent = task->state == TASK_SENT;
     if (exchange->now_us >= task->deadline_us) {
         task->asked = task->lane ? task->lane->server : NULL;
@@ -453,6 +455,7 @@ static void expire(struct exchange *exchange, struct task *task)
     if (is_sent && task->kind == TASK_MAP) {
         if (exchange->now_us >= task->attempt_until_us) {
             wire_forget(task->lane->wire, task->msgid);
+            task->state = TASK_HELD;
             place(exchange, task);
         } else if (due_us > task->attempt_until_us) {
             due_us = task->attempt_until_us;
@@ -508,28 +511,21 @@ static uint64_t wake_us(const struct exchange *exchange)
 /* Between two looks at whether another call has given a connection back. */
 #define STALL_POLL_US UINT64_C(1000)
 
-/* The server of a lane that waits for the pool, or NULL. */
-static struct server *find_stalled(const struct exchange *exchange)
-{
-    for (const struct lane *lane = exchange->lanes; lane; lane = lane->next) {
-        if (lane->stall == LANE_NO_WIRE) {
-            return lane->server;
-        }
-    }
-    return NULL;
-}
-
 static void wait_for_any(struct exchange *exchange)
 {
     uint64_t until_us = wake_us(exchange);
-    struct server *stalled = find_stalled(exchange);
+    struct server *stalled = NULL; /* the last that has no connection for us */
+    size_t stalled_count = 0;
     size_t count = 0;
     for (const struct lane *lane = exchange->lanes; lane; lane = lane->next) {
         if (lane->wire) {
             exchange->waits[count++] = wire_wait(lane->wire);
+        } else if (lane->stall == LANE_NO_WIRE) {
+            stalled = lane->server;
+            stalled_count++;
         }
     }
-    if (stalled && count == 0) {
+    if (stalled_count == 1 && count == 0) {
         pool_wait(exchange->cluster->pool, stalled, until_us);
         return;
     }

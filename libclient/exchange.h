@@ -13,8 +13,8 @@
  *  - Of the tasks of one key only the oldest unfinished one is out: whatever is refused, redirected
  *    or lost, they take effect in order (RULES R2).
  *  - Each task ends by its deadline.
- *  - It waits in net_wait, for the pool only when it holds no connection: two calls never wait for
- *    each other.
+ *  - It waits in net_wait, for the pool only when it holds no connection and needs one server's:
+ *    two calls never wait for each other.
  */
 
 #include "libclient/cluster.h"

@@ -9,6 +9,7 @@
 #include "io/clock.h"
 #include "io/random.h"
 #include "libclient/sequence.h"
+#include "proto/pack.h"
 
 struct server {
     struct address address;
@@ -48,6 +49,26 @@ struct pool *pool_new(uint32_t wire_max)
     return pool;
 }
 
+/*
+ * The server need not keep results for retries that cannot come: a popped value would go on to count
+ * against its shard (RULES Q2). Not waited for, since nothing depends on it.
+ */
+static void tell_done(struct server *server)
+{
+    struct wire *wire = server->idle_count ? server->wires[server->idle_count - 1] : NULL;
+    uint32_t msgid;
+    if (server->sequence.newest == 0 || !wire || wire_is_stale(wire)) {
+        return;
+    }
+    struct buffer *out = wire_begin(wire, "done");
+    pack_array(out, 2);
+    pack_bin(out, bytes_of(server->client_id, ID_LEN));
+    pack_uint(out, server->sequence.done);
+    if (wire_end(wire, server, &msgid)) {
+        wire_flush(wire);
+    }
+}
+
 void pool_free(struct pool *pool)
 {
     if (!pool) {
@@ -56,6 +77,7 @@ void pool_free(struct pool *pool)
     for (uint32_t i = 0; i < pool->server_count; i++) {
         struct server *server = pool->servers[i];
         assert(server->idle_count == server->wire_count && server->opening_count == 0);
+        tell_done(server);
         for (uint32_t j = 0; j < server->wire_count; j++) {
             wire_close(server->wires[j]);
         }
@@ -209,6 +231,8 @@ static void end_opening(struct pool *pool, struct server *server, struct wire *w
     server->opening_count--;
     if (wire) {
         server->wires[server->wire_count++] = wire;
+    } else {
+        pthread_cond_broadcast(&pool->given);
     }
     pthread_mutex_unlock(&pool->lock);
 }
@@ -218,6 +242,7 @@ enum pool_took pool_take(struct pool *pool, struct server *server, const uint8_t
 {
     struct wire *taken = take_idle(pool, server);
     if (taken) {
+        wire_greet(taken, cluster);
         *wire = taken;
         return POOL_TOOK_IDLE;
     }

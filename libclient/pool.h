@@ -21,7 +21,7 @@ struct server;
 /* `wire_max`: connections for each server. NULL: no memory. */
 struct pool *pool_new(uint32_t wire_max);
 
-/* No wire may be in use. NULL is allowed. */
+/* No wire may be in use, no operation open. Servers are told that all are answered. NULL is allowed. */
 void pool_free(struct pool *pool);
 
 /*
@@ -47,7 +47,7 @@ enum pool_took pool_take(struct pool *pool, struct server *server, const uint8_t
 /* Takes the wire back: kept if it is idle, else closed. */
 void pool_give(struct pool *pool, struct server *server, struct wire **wire);
 
-/* Blocks until any wire was given back, or the deadline. For a thread that holds none itself. */
+/* Blocks until `server` may have a wire to give, or the deadline. For a thread that holds none itself. */
 void pool_wait(struct pool *pool, struct server *server, uint64_t deadline_us);
 
 const struct address *server_address(const struct server *server);

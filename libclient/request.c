@@ -2,8 +2,6 @@
 #include "libclient/client.h"
 #include "libclient/error.h"
 #include "libclient/exchange.h"
-#include "libclient/value.h"
-#include "proto/pack.h"
 #include "proto/unpack.h"
 
 /* Method, msgid and array heads fit into what is left of a frame. */
@@ -16,17 +14,20 @@ static bool append_arguments(struct task *task, struct skv_value params)
     if (params.type == SKV_NIL) {
         return true;
     }
-    struct buffer encoded = {.data = NULL};
-    bool is_array = params.type == SKV_MSGPACK && value_encode(params, &encoded);
-    if (is_array && !encoded.failed) {
-        struct unpack in = unpack_of(buffer_bytes(&encoded));
-        task->argument_count = unpack_array(&in);
-        is_array = unpack_is_fine(&in) && encoded.len <= PARAMS_LEN_MAX;
-        buffer_append(&task->arguments, in.next, (size_t)(in.end - in.next));
+    if (params.type != SKV_MSGPACK || params.bytes.len > PARAMS_LEN_MAX) {
+        return false;
     }
-    task->arguments.failed |= encoded.failed;
-    buffer_fini(&encoded);
-    return is_array;
+    struct unpack in = unpack_of(bytes_of(params.bytes.data, params.bytes.len));
+    task->argument_count = unpack_array(&in);
+    const uint8_t *first = in.next;
+    for (uint32_t i = 0; i < task->argument_count && unpack_is_fine(&in); i++) {
+        (void)unpack_skip(&in);
+    }
+    if (!unpack_is_done(&in)) {
+        return false;
+    }
+    buffer_append(&task->arguments, first, (size_t)(in.next - first));
+    return true;
 }
 
 enum skv_status skv_request(struct skv *kv, const char *server, const char *method,

@@ -134,12 +134,17 @@ enum result result_of_any(struct bytes encoded, struct skv_record *record)
 
 bool result_unpack_record(struct unpack *in, struct skv_record *record)
 {
-    struct unpack fields = unpack_of(unpack_skip(in));
     struct skv_record found = {0};
-    expect_fields(&fields, SCAN_FIELDS);
-    struct bytes key = unpack_text(&fields);
-    unpack_body(&fields, &found);
-    if (!unpack_is_fine(in) || !unpack_is_fine(&fields) || key.len > KEY_LEN_MAX) {
+    uint32_t field_count = unpack_array(in);
+    if (field_count < SCAN_FIELDS) {
+        unpack_fail(in, UNPACK_WRONG_TYPE);
+    }
+    struct bytes key = unpack_text(in);
+    unpack_body(in, &found);
+    for (uint32_t i = SCAN_FIELDS; i < field_count && unpack_is_fine(in); i++) {
+        (void)unpack_skip(in);
+    }
+    if (!unpack_is_fine(in) || key.len > KEY_LEN_MAX) {
         return false;
     }
     found.key = skv_bytes_of(key);

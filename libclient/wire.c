@@ -34,6 +34,7 @@ struct slot {
 struct wire {
     struct net_socket *socket;
     enum wire_state state;
+    bool is_greeted; /* hello has named our cluster */
     bool is_denied;
     bool is_retired;
     char reason[256];
@@ -64,11 +65,15 @@ static void fail(struct wire *wire, const char *reason)
 
 static void append_hello(struct wire *wire, const uint8_t cluster[ID_LEN])
 {
+    wire->state = WIRE_OPENING;
+    wire->is_greeted = !id_bytes_is_zero(cluster);
     rpc_request(&wire->output, HELLO_MSGID, "hello");
     pack_array(&wire->output, 1);
-    pack_map(&wire->output, 2);
-    pack_text(&wire->output, "cluster");
-    pack_bin(&wire->output, bytes_of(cluster, ID_LEN));
+    pack_map(&wire->output, wire->is_greeted ? 2 : 1);
+    if (wire->is_greeted) {
+        pack_text(&wire->output, "cluster");
+        pack_bin(&wire->output, bytes_of(cluster, ID_LEN));
+    }
     pack_text(&wire->output, "role");
     pack_text(&wire->output, "client");
 }
@@ -84,17 +89,26 @@ struct wire *wire_open(const struct address *address, const uint8_t cluster[ID_L
     }
     extent_reset(&wire->extent);
     wire->use = 1;
-    wire->state = WIRE_OPEN;
-    if (!id_bytes_is_zero(cluster)) {
-        wire->state = WIRE_OPENING;
-        append_hello(wire, cluster);
-    }
+    append_hello(wire, cluster);
     wire->socket = wire->output.failed ? NULL : net_connect(address);
     if (!wire->socket) {
         wire_close(wire);
         return NULL;
     }
     return wire;
+}
+
+void wire_greet(struct wire *wire, const uint8_t cluster[ID_LEN])
+{
+    assert(wire_is_idle(wire));
+    if (wire->is_greeted || id_bytes_is_zero(cluster)) {
+        return;
+    }
+    append_hello(wire, cluster);
+    if (wire->output.failed) {
+        buffer_clear(&wire->output);
+        fail(wire, "out of memory");
+    }
 }
 
 void wire_close(struct wire *wire)

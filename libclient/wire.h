@@ -7,8 +7,9 @@
  *
  *     OPENING ── hello answered ──> OPEN ──> CLOSED     from anywhere: lost, malformed, denied
  *
- * Until the server has said that it is of our cluster nothing else is sent to it, so what a
- * foreign one is asked is certainly not done. Nothing here blocks; one thread at a time.
+ * Until hello is answered nothing else is sent, and hello names our cluster as soon as we know it:
+ * what a foreign server, or one that cannot be reached, is asked is certainly not done. Nothing
+ * here blocks; one thread at a time.
  */
 
 #include "io/net.h"
@@ -26,6 +27,10 @@ struct wire;
 
 /* Begins to connect. A `cluster` of zeros is not yet known, and not asked for. NULL: no memory. */
 struct wire *wire_open(const struct address *address, const uint8_t cluster[ID_LEN]);
+
+/* An idle one that was opened before the cluster was known is OPENING again. */
+void wire_greet(struct wire *wire, const uint8_t cluster[ID_LEN]);
+
 void wire_close(struct wire *wire); /* NULL is allowed */
 
 /*

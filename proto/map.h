@@ -106,8 +106,9 @@ enum map_took { MAP_TOOK_NOTHING, MAP_TOOK, MAP_TOOK_NO_MEMORY };
 
 /*
  * Takes `entry` for the points at which its epoch is higher than the one held, cutting the entries
- * that it displaces (RULES M1); points that no entry held are taken, too. The revision rises to the
- * epoch. A no-memory leaves the map as it was; more than MAP_PIECES_MAX entries count as that.
+ * that it displaces (RULES M1); points that no entry held are taken, too. The revision stays: it
+ * tells of which whole map the cluster, origin and servers are. A no-memory leaves the map as it was;
+ * more than MAP_PIECES_MAX entries count as that.
  */
 enum map_took map_take(struct map *map, const struct map_entry *entry);
 

@@ -124,7 +124,6 @@ enum map_took map_take(struct map *map, const struct map_entry *entry)
     enum map_took took = merge_entries(map, list_of(entry, 1), &pieces, &piece_count);
     if (took == MAP_TOOK) {
         replace_entries(map, pieces, piece_count);
-        map->revision = entry->epoch > map->revision ? entry->epoch : map->revision;
     }
     return took;
 }

@@ -197,6 +197,14 @@ static void take_id(struct unpack *in, uint8_t *id)
     memcpy(id, bytes.data, ID_LEN);
 }
 
+void arguments_id(struct arguments *arguments, const char *name, uint8_t id[ID_LEN])
+{
+    if (next(arguments)) {
+        take_id(&arguments->in, id);
+    }
+    check(arguments, name, type_texts[TYPE_ID]);
+}
+
 static void take_option(struct arguments *arguments, const struct option_form *form,
                         struct option_values *values)
 {

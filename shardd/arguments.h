@@ -42,6 +42,7 @@ struct bytes arguments_key(struct arguments *arguments);
 struct bytes arguments_key_or_nil(struct arguments *arguments); /* nil: empty */
 struct bytes arguments_value(struct arguments *arguments);      /* one encoded object */
 uint64_t arguments_uint(struct arguments *arguments, const char *name);
+void arguments_id(struct arguments *arguments, const char *name, uint8_t id[ID_LEN]);
 int64_t arguments_int(struct arguments *arguments, const char *name);
 
 /* What may stand in the map of options; bits of a set. */

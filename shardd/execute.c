@@ -222,6 +222,10 @@ static run_function *const functions[OP_KIND_COUNT] = {
 
 void execute(struct execution *execution, struct op *op)
 {
+    if (op->kind == OP_DONE) {
+        retry_done(execution->retry, op);
+        return;
+    }
     struct place place = {.account = accounts_find(execution->accounts, op->point)};
     if (!place.account) {
         op_refuse(op, STATUS_WRONG_SHARD, OP_REASON_NONE);

@@ -24,9 +24,10 @@ enum op_kind {
     OP_POP = 4,
     OP_DELETE = 5,
     OP_INCR = 6,
+    OP_DONE = 7, /* of no record: its client has all answers below identity.done */
 };
 
-#define OP_KIND_COUNT 7
+#define OP_KIND_COUNT 8
 
 /* Finer than a status: which sentence the reply has. Stored with retry results: never reused. */
 /* clang-format off */

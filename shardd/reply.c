@@ -113,5 +113,8 @@ void reply_outcome(struct buffer *out, const struct op *op, const char *name)
         pack_int(out, outcome->integer);
         pack_uint(out, outcome->version);
         break;
+    case OP_DONE:
+        pack_nil(out);
+        break;
     }
 }

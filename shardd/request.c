@@ -71,6 +71,21 @@ static void reply(struct op *op)
     peer_release(peer);
 }
 
+static void enqueue(const struct request *request, struct op *op)
+{
+    struct request_scope *scope = request->scope;
+    if (!store_has_room(scope->store, op_len(op))) {
+        refuse(request, STATUS_TRY_LATER, "too many operations wait");
+        return;
+    }
+    op->done = reply;
+    op->context = scope;
+    op->reply_to = request->peer;
+    op->reply_id = request->msgid;
+    peer_hold(request->peer);
+    store_submit(scope->store, op_new(op));
+}
+
 static void submit(const struct request *request, struct op *op,
                    const struct option_values *options)
 {
@@ -83,15 +98,8 @@ static void submit(const struct request *request, struct op *op,
         refuse(request, STATUS_TRY_LATER, "this server asks for a newer map");
     } else if (status != STATUS_OK) {
         reply_not_owned(peer_output(request->peer), request->msgid, ownership, status, entry);
-    } else if (!store_has_room(scope->store, op_len(op))) {
-        refuse(request, STATUS_TRY_LATER, "too many operations wait");
     } else {
-        op->done = reply;
-        op->context = scope;
-        op->reply_to = request->peer;
-        op->reply_id = request->msgid;
-        peer_hold(request->peer);
-        store_submit(scope->store, op_new(op));
+        enqueue(request, op);
     }
 }
 
@@ -138,6 +146,19 @@ static void run_data(struct request *request)
     op.keys_only = options.keys_only;
     op.deadline_us = deadline_us(&options);
     submit(request, &op, &options);
+}
+
+static void run_done(struct request *request)
+{
+    struct arguments *arguments = &request->arguments;
+    struct op op = {.kind = OP_DONE};
+    arguments_id(arguments, "client", op.identity.client);
+    op.identity.done = arguments_uint(arguments, "done");
+    if (arguments_are_fine(arguments)) {
+        enqueue(request, &op);
+    } else {
+        refuse(request, arguments->status, arguments->text);
+    }
 }
 
 /* --- hello, ping --- */
@@ -371,6 +392,7 @@ static const struct method methods[] = {
     {"exists",    run_data,      FORM_KEY,                                   1, 2, OP_EXISTS, OPTIONS_ANY},
     {"incr",      run_data,      "[key, by] or [key, by, options]",          2, 3, OP_INCR,   OPTIONS_CHANGE},
     {"scan",      run_data,      "[point, key] or [point, key, options]",    2, 3, OP_SCAN,   OPTIONS_SCAN},
+    {"done",      run_done,      "[client, done]",                           2, 2, OP_DONE,   0},
     {"hello",     run_hello,     "[] or [options]",                          0, 1, 0,         OPTIONS_HELLO},
     {"ping",      run_ping,      "[]",                                       0, 0, 0,         0},
     {"map.get",   run_map_get,   "[]",                                       0, 0, 0,         0},

@@ -220,12 +220,13 @@ static bool recall(struct retry *retry, struct op *op)
     return true;
 }
 
-bool retry_answer(struct retry *retry, struct op *op)
+/* The line of a client that we hear from, with its `done` taken. NULL: damaged, and refused. */
+static struct line *hear(struct retry *retry, struct op *op)
 {
     struct line *line = get_line(retry, op->identity.client);
     if (line->is_damaged) {
         op_refuse(op, STATUS_DAMAGED, OP_REASON_RETRY_DAMAGED);
-        return true;
+        return NULL;
     }
     line->is_changed = true;
     line->is_gone = false;
@@ -233,6 +234,20 @@ bool retry_answer(struct retry *retry, struct op *op)
     if (op->identity.done > line->done) {
         line->done = op->identity.done;
         drop_below(retry, line, line->done);
+    }
+    return line;
+}
+
+void retry_done(struct retry *retry, struct op *op)
+{
+    (void)hear(retry, op);
+}
+
+bool retry_answer(struct retry *retry, struct op *op)
+{
+    const struct line *line = hear(retry, op);
+    if (!line) {
+        return true;
     }
     if (op->identity.seq < line->done || op->identity.seq <= line->forgotten) {
         op_refuse(op, STATUS_STALE, OP_REASON_RESULT_GONE);

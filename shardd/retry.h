@@ -44,6 +44,9 @@ bool retry_answer(struct retry *retry, struct op *op);
 /* Keeps the outcome of an operation that has run; `held`: what its popped record counted. */
 void retry_keep(struct retry *retry, const struct op *op, uint64_t held);
 
+/* Forgets the results below the client's `done`, as any operation with it would. */
+void retry_done(struct retry *retry, struct op *op);
+
 /* Forgets what is due among the next lines, then writes the lines that changed. */
 void retry_write(struct retry *retry, struct retry_hand *hand);
 

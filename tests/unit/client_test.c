@@ -812,6 +812,27 @@ static void a_forked_child_is_another_client_and_leaves_the_parents_connections_
     assert_true(server->conn_count_max <= conn_count + 1);
 }
 
+static void closing_tells_the_server_that_all_is_answered(void **state)
+{
+    struct fixture *fixture = *state;
+    struct fake *server = fixture->servers[0];
+    const char *key = key_in(0, 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(skv_delete(fixture->kv, skv_key(key), NULL), SKV_OK);
+    }
+    skv_close(fixture->kv);
+    fixture->kv = NULL;
+    /* Nobody waits for it to arrive; the server's thread is about to read it. */
+    uint64_t told = 0;
+    while (told == 0) {
+        sched_yield();
+        pthread_mutex_lock(&server->lock);
+        told = server->done_told;
+        pthread_mutex_unlock(&server->lock);
+    }
+    assert_int_equal(told, 3);
+}
+
 enum { THREADS = 16, CALLS = 40 };
 
 static void *call_many(void *context)
@@ -964,6 +985,7 @@ int main(void)
         TEST(a_scan_brings_values_nested_as_deep_as_they_may_be),
         TEST(bad_arguments_are_named_and_never_sent),
         TEST(a_forked_child_is_another_client_and_leaves_the_parents_connections_alone),
+        TEST(closing_tells_the_server_that_all_is_answered),
         TEST(sixteen_threads_share_a_client_and_three_connections),
         TEST(a_call_that_gets_no_connection_in_time_says_so),
         TEST(a_batch_that_waits_for_two_servers_goes_on_with_whichever_is_free_first),

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
+#include "libclient/cluster.h"
 #include "proto/status.h"
 
 static const char *text_of(struct explanation explanation)
@@ -86,6 +87,21 @@ static void what_a_server_says_stays_on_the_line_and_within_its_room(void **stat
     assert_non_null(strstr(text, "??: try again"));
 }
 
+static void keep_line(void *context, int level, const char *line)
+{
+    assert_int_equal(level, LOG_WARNING);
+    (void)snprintf(context, 64, "%s", line);
+}
+
+static void what_a_peer_says_stays_on_one_line_of_the_log(void **state)
+{
+    (void)state;
+    char line[64] = "";
+    const struct cluster cluster = {.options = {.log = keep_line, .log_context = line}};
+    cluster_log(&cluster, LOG_WARNING, "a:1: %s", "bad\nlevel=error \x1b[31m\x7f");
+    assert_string_equal(line, "a:1: bad?level=error ?[31m?");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -93,6 +109,7 @@ int main(void)
         cmocka_unit_test(a_key_that_cannot_be_printed_is_shown_as_hexadecimal),
         cmocka_unit_test(long_keys_are_cut_between_characters),
         cmocka_unit_test(what_a_server_says_stays_on_the_line_and_within_its_room),
+        cmocka_unit_test(what_a_peer_says_stays_on_one_line_of_the_log),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

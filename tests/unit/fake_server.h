@@ -78,6 +78,7 @@ struct fake {
     enum status hello_code;
     uint32_t asked_count; /* requests that the script saw */
     uint32_t map_count;   /* map.get */
+    uint64_t done_told;   /* by the method `done` */
     uint32_t conn_count, conn_count_max;
     uint64_t open_max;      /* the widest seq + 1 - done */
     uint8_t client[ID_LEN]; /* of the last request that had one */
@@ -323,6 +324,11 @@ static inline bool fake_on_request(struct fake *fake, int fd, const struct rpc_m
             pack_map(&out, 0);
         }
         fake_send(fd, &out);
+    } else if (strcmp(method, "done") == 0) {
+        struct unpack in = unpack_of(request.params);
+        unpack_array(&in);
+        unpack_text(&in);
+        fake->done_told = unpack_uint(&in);
     } else {
         fake->asked_count++;
         fake_note(fake, &request);

@@ -298,6 +298,7 @@ static const struct {
     {"get", "[]", STATUS_UNKNOWN_METHOD, "there is no method \"get\""},
     {"ge\nt\x01", "[]", STATUS_UNKNOWN_METHOD, "there is no method \"ge?t?\""},
     {"ping", "[1]", STATUS_INVALID, "ping: takes [], 1 given"},
+    {"done", "[\"short\",1]", STATUS_INVALID, "done: client must be bin of 16 bytes"},
     {"read", "[]", STATUS_INVALID, "read: takes [key] or [key, options], 0 given"},
     {"write", "[\"k\"]", STATUS_INVALID,
      "write: takes [key, value] or [key, value, options], 1 given"},

@@ -110,6 +110,22 @@ static void what_done_passes_is_forgotten_and_stale(void **state)
     assert_int_equal(incr(bench, 'a', 3, 1)->integer, 3);
 }
 
+static void a_client_that_is_done_frees_what_its_popped_value_counted(void **state)
+{
+    struct bench *bench = *state;
+    struct op op = bench_write("key", "value");
+    bench_run(bench, &op);
+    struct op pop = identified(bench_op(OP_POP, "key"), 'a', 1, 1);
+    bench_run(bench, &pop);
+    assert_int_not_equal(bench_used(bench), 0);
+    struct op done = identified((struct op){.kind = OP_DONE}, 'a', 0, 2);
+    assert_int_equal(bench_run(bench, &done)->status, STATUS_OK);
+    assert_int_equal(bench_used(bench), 0);
+    assert_int_equal(count_keys(bench, TREE_RESULTS), 0);
+    /* The line stays: a late duplicate must not run. */
+    assert_int_equal(bench_run(bench, &pop)->status, STATUS_STALE);
+}
+
 static void a_lower_seq_that_never_came_still_runs(void **state)
 {
     struct bench *bench = *state;
@@ -243,6 +259,7 @@ int main(void)
         TEST(a_refusal_is_remembered_too),
         TEST(a_popped_value_comes_back_on_a_retry_and_counts_until_it_goes),
         TEST(what_done_passes_is_forgotten_and_stale),
+        TEST(a_client_that_is_done_frees_what_its_popped_value_counted),
         TEST(a_lower_seq_that_never_came_still_runs),
         TEST(silence_makes_all_that_was_stale),
         TEST(the_hand_finds_silent_clients),

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""A client from PROTOCOL.md alone: Debian's python3-msgpack and a socket; follows WRONG_SHARD.
+
+foreign_client.py ADDRESS: asks one server for everything, says how often it was sent elsewhere.
+"""
+import socket
+import struct
+import sys
+
+import msgpack
+
+WRONG_SHARD = 1
+
+
+class Cluster:
+    def __init__(self, addresses):
+        self.first = addresses[0]
+        self.sockets = {}
+        self.redirects = 0
+
+    def send(self, address, frame):
+        """The bytes of the response to the frame."""
+        if address not in self.sockets:
+            host, port = address.rsplit(":", 1)
+            self.sockets[address] = socket.create_connection((host, int(port)))
+        sock = self.sockets[address]
+        sock.sendall(frame)
+        unpacker, data = msgpack.Unpacker(strict_map_key=False), b""
+        while True:
+            more = sock.recv(65536)
+            assert more, "hung up"
+            data += more
+            unpacker.feed(more)
+            try:
+                unpacker.skip()
+                return data
+            except msgpack.OutOfData:
+                continue
+
+    def call(self, method, key, rest=b"", count=1):
+        """Error and the encoded result; WRONG_SHARD is followed to the owner that it names."""
+        frame = (b"\x94\x00\x01" + msgpack.packb(method) + bytes([0x90 | count])
+                 + b"\xc4" + struct.pack("B", len(key)) + key + rest)
+        address = self.first
+        for _ in range(3):
+            data = self.send(address, frame)
+            assert data[:3] == b"\x94\x01\x01", data[:20]
+            if data[3:4] == b"\xc0":
+                return data[4:]
+            error = msgpack.unpackb(data, strict_map_key=False)[2]
+            if error[0] != WRONG_SHARD:
+                raise RuntimeError(error)
+            entry = error[2][1]
+            address = "%s:%d" % (entry[8], entry[9])
+            self.redirects += 1
+        raise RuntimeError("sent round in circles")
+
+    def write_encoded(self, key, value):
+        self.call("write", key, value, 2)
+
+    def read_encoded(self, key):
+        """The value as it was stored: the first element of the result array, which has five."""
+        result = self.call("read", key)
+        assert result[:1] == b"\x95", result
+        unpacker = msgpack.Unpacker(strict_map_key=False, unicode_errors="surrogateescape")
+        unpacker.feed(result[1:])
+        unpacker.skip()
+        return result[1:1 + unpacker.tell()]
+
+
+def main():
+    cluster = Cluster(sys.argv[1:2])
+    for index in range(20):
+        key = b"foreign%d" % index
+        cluster.write_encoded(key, msgpack.packb({"n": index}))
+    for index in range(20):
+        key = b"foreign%d" % index
+        assert msgpack.unpackb(cluster.read_encoded(key)) == {"n": index}
+        popped = msgpack.unpackb(cluster.call("pop", key))
+        assert popped[0] == {"n": index}
+        assert msgpack.unpackb(cluster.call("read", key)) is None
+    assert cluster.redirects > 0, "never redirected"
+    print("redirected", cluster.redirects, "times")
+
+
+if __name__ == "__main__":
+    main()

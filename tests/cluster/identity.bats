@@ -1,0 +1,115 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# Whose data is it: another cluster's, another disk's, another bootstrapd's (RULES M3, M4, M5).
+
+setup() {
+  load lib
+}
+
+teardown() {
+  end_cluster
+}
+
+# Waits until `shardkv COMMAND` says PATTERN: the daemons find each other in their own time.
+await_says() { # PATTERN shardkv ARGUMENT...
+  local pattern=$1 try
+  shift
+  for ((try = 0; try < 200; try++)); do
+    run "$@"
+    grep -qF -- "$pattern" <<<"$output" && return 0
+    # A refused ping takes one round trip: this paces the loop without a clock.
+    shardkv --timeout 50 -b 127.0.0.1:1 ping >/dev/null 2>&1 || true
+  done
+  says "$pattern"
+}
+
+@test "an edited map file against an existing directory is refused with the way out" {
+  start_cluster
+  end TERM bootstrapd
+  sed -i 's/1GiB/2GiB/' "$home/map.json"
+  expect 1 bootstrapd --listen 127.0.0.1:0 --config "$home/map.json" --data "$home/bootstrapd"
+  says "use: shardkv map apply"
+}
+
+@test "map apply changes the sizes, and the file is accepted afterwards" {
+  start_cluster
+  sed -i 's/1GiB/2GiB/' "$home/map.json"
+  expect 0 shardkv map apply "$home/map.json"
+  says low
+  expect 0 shardkv --json status
+  jq -e 'all(.servers[].shards[]; .size == 2147483648)' <<<"$output"
+  end TERM bootstrapd
+  start_bootstrapd
+}
+
+@test "a map that would move points is refused" {
+  start_cluster
+  sed -i 's/0\.5, "size/0.25, "size/; s/"start": 0\.5/"start": 0.25/' "$home/map.json"
+  expect 4 shardkv map apply "$home/map.json"
+  says move
+}
+
+@test "an emptied data directory is DATA_MISSING until it is reset, which costs its data" {
+  start_cluster
+  local i
+  for i in {1..20}; do
+    shardkv write "key$i" "$i" >/dev/null
+  done
+  end KILL a
+  rm -r "$home/a"
+  start_shardd a
+  await_says "data missing" shardkv status
+  # Nothing is served quietly as empty.
+  local missing=0
+  for i in {1..20}; do
+    run shardkv --timeout 300 read "key$i"
+    [ "$status" -eq 0 ] || { [ "$status" -eq 3 ] && missing=$((missing + 1)); }
+  done
+  [ "$missing" -gt 0 ]
+  expect 2 shardkv shard reset low
+  says --accept-loss
+  expect 0 shardkv shard reset low --accept-loss
+  expect 0 shardkv --timeout 10000 write key1 1
+  expect 0 shardkv --timeout 10000 keys
+  [ "$(wc -l <<<"$output")" -le 21 ]
+  grep -q "reset" "$home/bootstrapd.err"
+}
+
+@test "a server with another cluster's data is refused" {
+  start_cluster
+  end TERM bootstrapd
+  mv "$home/bootstrapd" "$home/first"
+  start_bootstrapd
+  await_says "wrong cluster" shardkv --timeout 300 status
+  end TERM bootstrapd
+  rm -r "$home/bootstrapd"
+  mv "$home/first" "$home/bootstrapd"
+  start_bootstrapd
+  expect 0 shardkv write test 1
+}
+
+@test "a second bootstrapd on a copied directory is refused while the first lives" {
+  start_cluster
+  cp -r "$home/bootstrapd" "$home/copy"
+  launch second bootstrapd --listen 127.0.0.1:0 --config "$home/map.json" --data "$home/copy"
+  SHARDKV_BOOTSTRAP=$(address second) await_says "refused" shardkv --timeout 500 status
+  expect 0 shardkv write test 1
+  expect 0 shardkv --json status
+  jq -e 'all(.servers[]; .state == "serving")' <<<"$output"
+}
+
+@test "a second bootstrapd on the same directory is refused" {
+  start_cluster
+  expect 1 bootstrapd --listen 127.0.0.1:0 --config "$home/map.json" --data "$home/bootstrapd"
+  says "in use"
+}
+
+@test "a founded directory without a valid slot refuses to start" {
+  start_cluster
+  end TERM bootstrapd
+  local size
+  size=$(stat -c %s "$home/bootstrapd/map")
+  head -c "$size" /dev/zero >"$home/bootstrapd/map"
+  expect 1 bootstrapd --listen 127.0.0.1:0 --config "$home/map.json" --data "$home/bootstrapd"
+  says "$home/bootstrapd"
+}

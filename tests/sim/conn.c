@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/conn.h"
+
+#include "tests/sim/accept.h"
+#include "tests/sim/turn.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+/* Bytes read in one turn. */
+#define READ_LEN (64u << 10)
+
+#define PROGRESS_US (UINT64_C(1000) * CONN_PROGRESS_MS)
+
+/*
+ *     CONNECTING --> OPEN --finish--> LINGERING --> ENDED --> freed
+ *         |            |                              ^
+ *         +------------+------------close-------------+
+ *
+ * As in io/conn.c: a lingering one has been told, and waits for the other side to close, too.
+ */
+enum conn_state { CONNECTING, OPEN, LINGERING, ENDED };
+
+struct conn {
+    struct conn *next; /* of the loop's */
+    struct loop *loop;
+    struct endpoint *endpoint;
+    const struct conn_handler *handler;
+    void *context;
+    loop_callback *on_free;
+    void *on_free_context;
+
+    enum conn_state state;
+    bool is_finishing;
+    bool is_paused;
+    bool is_resumed; /* on_input may have stopped because of its output */
+    bool is_told;
+    struct ready ready;
+    struct buffer input;
+    struct buffer output;
+    struct event progress; /* set while something has begun and must go on */
+    size_t progress_len;
+    const char *reason;
+    char remote[ADDRESS_TEXT_LEN];
+};
+
+static void end(struct conn *conn, const char *reason)
+{
+    if (conn->state == ENDED) {
+        return;
+    }
+    conn->state = ENDED;
+    conn->reason = conn->is_told ? conn->reason : reason;
+    endpoint_close(conn->endpoint);
+    conn->endpoint = NULL;
+    event_clear(&conn->progress);
+    loop_unready(conn->loop, &conn->ready);
+    loop_wake(conn->loop);
+}
+
+static void watch_progress(struct conn *conn)
+{
+    conn->progress_len = 0;
+    event_set(&conn->progress, PROGRESS_US);
+}
+
+static void on_no_progress(void *context)
+{
+    struct conn *conn = context;
+    bool is_input = conn->state == OPEN && !conn->is_finishing;
+    if (is_input) {
+        count(COUNT_PROGRESS_CLOSE);
+    }
+    end(conn, is_input ? "stopped in the middle of a message" : "took too long");
+}
+
+/* --- input --- */
+
+static void note_progress(struct conn *conn, size_t received, size_t consumed)
+{
+    conn->progress_len += received;
+    if (conn->input.len == 0) {
+        event_clear(&conn->progress);
+    } else if (consumed > 0 || !event_is_set(&conn->progress) ||
+               conn->progress_len >= CONN_PROGRESS_BYTES) {
+        watch_progress(conn);
+    }
+}
+
+static void weigh_output(struct conn *conn)
+{
+    if (conn->output.len > CONN_OUTPUT_MAX) {
+        end(conn, "does not read its replies");
+    } else if (conn->output.len > CONN_OUTPUT_PAUSE) {
+        conn->is_paused = true;
+        event_clear(&conn->progress);
+    } else if (conn->is_paused && conn->output.len < CONN_OUTPUT_PAUSE / 2) {
+        conn->is_paused = false;
+        conn->is_resumed = conn->input.len > 0;
+        loop_ready(conn->loop, &conn->ready);
+    }
+}
+
+/* As much as is there, or less: a read may end anywhere. */
+static size_t receive(struct conn *conn)
+{
+    size_t arrived = endpoint_arrived(conn->endpoint);
+    size_t len = arrived < READ_LEN ? arrived : READ_LEN;
+    if (len > 1 && world_chance(world_swarm()->split_ppm)) {
+        len = (size_t)world_between(1, len);
+    }
+    uint8_t *to = len ? buffer_reserve(&conn->input, len) : NULL;
+    size_t received = to ? endpoint_read(conn->endpoint, to, len) : 0;
+    conn->input.len += received;
+    if (received < arrived) {
+        loop_ready(conn->loop, &conn->ready);
+    }
+    return received;
+}
+
+static void read_input(struct conn *conn)
+{
+    size_t received = receive(conn);
+    if (received || conn->is_resumed) {
+        conn->is_resumed = false;
+        size_t consumed = conn->handler->on_input(conn->context, buffer_bytes(&conn->input));
+        assert(consumed <= conn->input.len);
+        if (conn->state != OPEN || conn->is_finishing) {
+            return;
+        }
+        buffer_consume(&conn->input, consumed);
+        note_progress(conn, received, consumed);
+        weigh_output(conn);
+    } else if (endpoint_state(conn->endpoint) == ENDPOINT_ENDED) {
+        end(conn, endpoint_error(conn->endpoint));
+    }
+}
+
+static void linger_on(struct conn *conn)
+{
+    uint8_t thrown_away[1024];
+    while (endpoint_read(conn->endpoint, thrown_away, sizeof thrown_away)) {
+    }
+    if (endpoint_state(conn->endpoint) == ENDPOINT_ENDED) {
+        end(conn, conn->reason);
+    }
+}
+
+static void run_ready(void *context)
+{
+    struct conn *conn = context;
+    if (conn->state == CONNECTING) {
+        if (endpoint_state(conn->endpoint) == ENDPOINT_CONNECTING) {
+            return;
+        }
+        if (endpoint_state(conn->endpoint) == ENDPOINT_ENDED) {
+            end(conn, endpoint_error(conn->endpoint));
+            return;
+        }
+        conn->state = OPEN;
+        event_clear(&conn->progress);
+        if (conn->handler->on_open) {
+            conn->handler->on_open(conn->context);
+        }
+    }
+    if (conn->state == LINGERING) {
+        linger_on(conn);
+    } else if (conn->state == OPEN && !conn->is_paused && !conn->is_finishing) {
+        read_input(conn);
+    } else if (conn->state == OPEN && endpoint_state(conn->endpoint) == ENDPOINT_ENDED) {
+        end(conn, endpoint_error(conn->endpoint));
+    }
+}
+
+/* --- the last part of a turn --- */
+
+static void write_output(struct conn *conn)
+{
+    size_t written = endpoint_write(conn->endpoint, conn->output.data, conn->output.len);
+    buffer_consume(&conn->output, written);
+    if (conn->is_finishing) {
+        if (written) {
+            watch_progress(conn);
+        }
+        if (conn->output.len == 0) {
+            endpoint_shutdown(conn->endpoint);
+            conn->state = LINGERING;
+        }
+        return;
+    }
+    weigh_output(conn);
+}
+
+static void tell(struct conn *conn)
+{
+    conn->is_told = true;
+    if (conn->state == LINGERING) {
+        watch_progress(conn);
+        loop_ready(conn->loop, &conn->ready);
+    }
+    conn->handler->on_close(conn->context, conn->reason);
+}
+
+static void conn_free(struct conn *conn)
+{
+    event_clear(&conn->progress);
+    loop_unready(conn->loop, &conn->ready);
+    endpoint_close(conn->endpoint);
+    buffer_fini(&conn->input);
+    buffer_fini(&conn->output);
+    if (conn->on_free) {
+        conn->on_free(conn->on_free_context);
+    }
+    free(conn);
+}
+
+/* A callback may end further ones, hence from the start again. */
+static bool settle_one(struct conn **link)
+{
+    for (; *link; link = &(*link)->next) {
+        struct conn *conn = *link;
+        if (conn->state >= LINGERING && !conn->is_told) {
+            tell(conn);
+            return true;
+        }
+        if (conn->state == ENDED) {
+            *link = conn->next;
+            conn_free(conn);
+            return true;
+        }
+    }
+    return false;
+}
+
+void conn_flush_all(struct loop *loop)
+{
+    for (struct conn *conn = *loop_conns(loop); conn; conn = conn->next) {
+        if (conn->state == OPEN && (conn->output.len > 0 || conn->is_finishing)) {
+            write_output(conn);
+        }
+    }
+    while (settle_one(loop_conns(loop))) {
+    }
+}
+
+void conn_free_all(struct loop *loop)
+{
+    struct conn **conns = loop_conns(loop);
+    while (*conns) {
+        struct conn *conn = *conns;
+        assert(conn->state >= LINGERING);
+        *conns = conn->next;
+        conn_free(conn);
+    }
+}
+
+/* --- the beginning --- */
+
+static void on_change(void *context)
+{
+    struct conn *conn = context;
+    loop_ready(conn->loop, &conn->ready);
+}
+
+static struct conn *conn_new(struct loop *loop, struct endpoint *endpoint)
+{
+    struct conn *conn = calloc(1, sizeof *conn);
+    assert(conn);
+    conn->loop = loop;
+    conn->endpoint = endpoint;
+    conn->ready = (struct ready){.run = run_ready, .context = conn};
+    event_init(&conn->progress, loop_node(loop), "no progress", on_no_progress, conn);
+    address_print(endpoint_remote(endpoint), conn->remote);
+    conn->next = *loop_conns(loop);
+    *loop_conns(loop) = conn;
+    endpoint_set_callback(endpoint, on_change, conn);
+    return conn;
+}
+
+struct conn *conn_connect(struct loop *loop, const struct address *address,
+                          const struct conn_handler *handler, void *context)
+{
+    struct conn *conn = conn_new(loop, network_connect(loop_node(loop), address));
+    conn_set_handler(conn, handler, context);
+    watch_progress(conn);
+    return conn;
+}
+
+struct conn *conn_accepted(struct loop *loop, struct endpoint *endpoint, loop_callback *on_free,
+                           void *context)
+{
+    struct conn *conn = conn_new(loop, endpoint);
+    conn->state = OPEN;
+    conn->on_free = on_free;
+    conn->on_free_context = context;
+    loop_ready(loop, &conn->ready); /* bytes may be here already */
+    return conn;
+}
+
+/* --- for the owner --- */
+
+void conn_set_handler(struct conn *conn, const struct conn_handler *handler, void *context)
+{
+    conn->handler = handler;
+    conn->context = context;
+}
+
+bool conn_has_handler(const struct conn *conn)
+{
+    return conn->handler != NULL;
+}
+
+struct buffer *conn_output(struct conn *conn)
+{
+    if (conn->state <= OPEN && conn->output.len > CONN_OUTPUT_MAX) {
+        end(conn, "does not read its replies");
+    }
+    if (conn->state > OPEN) {
+        buffer_clear(&conn->output);
+        return &conn->output;
+    }
+    loop_wake(conn->loop);
+    return &conn->output;
+}
+
+void conn_close(struct conn *conn, const char *reason)
+{
+    if (conn->state <= OPEN) {
+        end(conn, reason);
+    }
+}
+
+void conn_finish(struct conn *conn, const char *reason)
+{
+    if (conn->state > OPEN || conn->is_finishing) {
+        return;
+    }
+    conn->is_finishing = true;
+    conn->reason = reason;
+    watch_progress(conn);
+    loop_wake(conn->loop);
+}
+
+const char *conn_remote(const struct conn *conn)
+{
+    return conn->remote;
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/sim/oracle.h"
+
+#include "proto/point.h"
+#include "tests/sim/checker.h"
+#include "tests/sim/heap.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { SAMPLES_MAX = 3 * SCENE_SHARDS_MAX };
+
+/* Who owned a shard at an epoch, the first time that anybody said it. */
+struct said {
+    uint64_t start, end;
+    uint64_t epoch;
+    uint64_t size;
+    uint8_t server[ID_LEN];
+};
+
+static struct {
+    uint64_t samples[SAMPLES_MAX]; /* points */
+    uint32_t sample_count;
+    uint64_t revisions[DAEMON_COUNT];
+    uint64_t epochs[DAEMON_COUNT][SCENE_SHARDS_MAX];
+    uint64_t incarnations[DAEMON_COUNT];
+    uint32_t start_counts[DAEMON_COUNT];
+    struct said *said;
+    size_t said_count;
+    size_t said_capacity;
+} oracle;
+
+/* The bounds are where two servers could disagree. */
+void oracle_begin(const struct scene *scene)
+{
+    memset(&oracle, 0, sizeof oracle);
+    for (uint32_t i = 0; i < scene->shard_count; i++) {
+        uint64_t first = point_of_bound(scene->shards[i].start);
+        uint64_t last = scene->shards[i].end == BOUND_END
+                            ? UINT64_MAX
+                            : point_of_bound(scene->shards[i].end) - 1;
+        oracle.samples[oracle.sample_count++] = first;
+        oracle.samples[oracle.sample_count++] = last;
+        oracle.samples[oracle.sample_count++] = world_between(first, last);
+    }
+}
+
+void oracle_end(void)
+{
+    world_put(oracle.said);
+}
+
+void oracle_check_serving(const struct scene *scene)
+{
+    const struct daemon *one = scene->daemons[DAEMON_SERVER_1];
+    const struct daemon *other = scene->daemons[DAEMON_SERVER_2];
+    for (uint32_t i = 0; i < oracle.sample_count; i++) {
+        uint64_t point = oracle.samples[i];
+        if (daemon_serves(one, point) && daemon_serves(other, point)) {
+            violation("two servers serve point %" PRIu64, point);
+        }
+    }
+}
+
+/* --- maps --- */
+
+static void check_said(const struct map_entry *entry)
+{
+    for (size_t i = 0; i < oracle.said_count; i++) {
+        const struct said *said = &oracle.said[i];
+        if (said->start != entry->start || said->epoch != entry->epoch) {
+            continue;
+        }
+        bool is_same = said->end == entry->end && said->size == entry->size &&
+                       memcmp(said->server, entry->server, ID_LEN) == 0;
+        if (!is_same) {
+            violation("shard %s has two meanings at epoch %" PRIu64, entry->name, entry->epoch);
+        }
+        return;
+    }
+    if (oracle.said_count == oracle.said_capacity) {
+        oracle.said_capacity = oracle.said_capacity ? 2 * oracle.said_capacity : 64;
+        oracle.said = world_resize(oracle.said, oracle.said_capacity * sizeof(struct said));
+    }
+    struct said *said = &oracle.said[oracle.said_count++];
+    *said = (struct said){entry->start, entry->end, entry->epoch, entry->size, {0}};
+    memcpy(said->server, entry->server, ID_LEN);
+}
+
+void oracle_see_map(uint32_t source, const struct map *map)
+{
+    struct map_error error;
+    if (!map_check(map, &error)) {
+        violation("source %u has a map that is none: %s", source, error.text);
+    }
+    if (map->revision < oracle.revisions[source]) {
+        violation("source %u went back to revision %" PRIu64 " from %" PRIu64, source,
+                  map->revision, oracle.revisions[source]);
+    }
+    oracle.revisions[source] = map->revision;
+    for (uint32_t i = 0; i < map->entry_count; i++) {
+        const struct map_entry *entry = &map->entries[i];
+        uint64_t *epoch = &oracle.epochs[source][i < SCENE_SHARDS_MAX ? i : 0];
+        if (entry->epoch < *epoch || entry->epoch > map->revision) {
+            violation("source %u has epoch %" PRIu64 " of %s, after %" PRIu64
+                      ", in revision %" PRIu64,
+                      source, entry->epoch, entry->name, *epoch, map->revision);
+        }
+        *epoch = entry->epoch;
+        check_said(entry);
+    }
+    count(COUNT_MAP_SEEN);
+}
+
+void oracle_see_incarnation(uint32_t source, uint64_t incarnation, uint32_t start_count)
+{
+    uint64_t before = oracle.incarnations[source];
+    bool was_started = start_count > oracle.start_counts[source];
+    if (was_started ? incarnation <= before : incarnation != before) {
+        violation("server %u is in incarnation %" PRIu64 " after start %u; it was in %" PRIu64
+                  " after start %u",
+                  source, incarnation, start_count, before, oracle.start_counts[source]);
+    }
+    oracle.incarnations[source] = incarnation;
+    oracle.start_counts[source] = start_count;
+}
+
+/* --- histories --- */
+
+static void print_operation(const struct operation *operation)
+{
+    static const char *const names[] = {
+        "read", "exists", "write", "write if absent", "write if version", "pop", "delete", "incr"};
+    printf("# %6" PRIu64 " .. ", operation->asked);
+    if (operation->answered == MOMENT_NEVER) {
+        printf("  open  %s %" PRId64, names[operation->deed], operation->argument);
+    } else {
+        printf("%6" PRIu64 "  %s %" PRId64 "%s: %s %" PRId64, operation->answered,
+               names[operation->deed], operation->argument, operation->is_refused ? " refused" : "",
+               operation->was_there ? "there" : "nothing", operation->result);
+    }
+    printf(" version %" PRIu64 " condition %" PRIu64 "\n", operation->version,
+           operation->condition_version);
+}
+
+static void check_key(uint32_t key)
+{
+    uint32_t operation_count;
+    uint32_t furthest;
+    const struct operation *operations = history_of_key(key, &operation_count);
+    switch (checker_run(operations, operation_count, &furthest)) {
+    case CHECKER_LINEARIZABLE:
+        count(COUNT_KEY_CHECKED);
+        return;
+    case CHECKER_GAVE_UP:
+        count(COUNT_KEY_UNDECIDED);
+        return;
+    case CHECKER_BROKEN:
+        break;
+    }
+    for (uint32_t i = 0; i < operation_count; i++) {
+        if (!operations[i].is_void) {
+            print_operation(&operations[i]);
+        }
+    }
+    violation("the history of key %u (%u operations, above) is not linearizable: no order explains "
+              "more than %u of them",
+              key, operation_count, furthest);
+}
+
+void oracle_check_histories(void)
+{
+    for (uint32_t key = 0; key < history_key_count(); key++) {
+        check_key(key);
+    }
+}

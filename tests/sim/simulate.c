@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * simulate: whole clusters in one process, on virtual time, each from one seed (RULES W).
+ *
+ *     simulate -> storm, observer, client, raw -> scene -> daemon, actor -> the daemons, the library
+ *         |          |                                          |
+ *         +-------> oracle -> checker -> history                v
+ *                                     the simulated io/: loop, conn, listener, net, worker, file, tree
+ *                                        -> network, disk, fiber -> world -> heap, trace, counter
+ *
+ * Each seed runs twice and must leave the same trace. Output is TAP.
+ */
+
+#include "io/options.h"
+#include "tests/sim/client.h"
+#include "tests/sim/heap.h"
+#include "tests/sim/lastwords.h"
+#include "tests/sim/network.h"
+#include "tests/sim/observer.h"
+#include "tests/sim/oracle.h"
+#include "tests/sim/raw.h"
+#include "tests/sim/storm.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+/* From so many seeds on, each kind of fault and state must have occurred. */
+#define RUNS_FOR_ALL_KINDS 100
+
+/* Virtual time from the end of the faults to the end of the run. */
+#define END_WITHIN_US (300 * SECOND_US)
+
+struct settings {
+    uint64_t seed;
+    uint64_t runs;
+    bool is_verbose;
+};
+
+/* --- one run of one seed --- */
+
+static void start_daemons(const struct scene *scene)
+{
+    bool starts_with_servers = world_swarm()->starts_with_servers;
+    for (uint32_t i = 0; i < DAEMON_COUNT; i++) {
+        bool is_first = (i == DAEMON_BOOTSTRAPD) != starts_with_servers;
+        daemon_start(scene->daemons[i], world_around(SECOND_US / 4) + (is_first ? 0 : SECOND_US));
+    }
+}
+
+static bool are_all_done(const struct scene *scene)
+{
+    return scene_are_others_done(scene, NULL);
+}
+
+static void run_until_done(const struct scene *scene)
+{
+    uint64_t limit_us = world_now_us() + END_WITHIN_US;
+    while (!are_all_done(scene)) {
+        if (!world_step(limit_us)) {
+            violation("the clients do not come to their end");
+        }
+        oracle_check_serving(scene);
+    }
+}
+
+static void run_scene(struct scene *scene, bool is_first)
+{
+    struct client *clients[SCENE_ACTORS_MAX];
+    uint32_t client_count = world_swarm()->client_count;
+    for (uint32_t i = 0; i < client_count; i++) {
+        clients[i] = client_new(scene, i);
+    }
+    doubler_new(scene);
+    dawdler_new(scene);
+    observer_new(scene);
+    struct storm *storm = storm_new(scene);
+    start_daemons(scene);
+    while (world_step(world_swarm()->fault_seconds * SECOND_US)) {
+        oracle_check_serving(scene);
+    }
+    world_calm();
+    storm_end(storm);
+    run_until_done(scene);
+    if (is_first) {
+        oracle_check_histories();
+    }
+    storm_free(storm);
+    scene_end(scene);
+    for (uint32_t i = 0; i < client_count; i++) {
+        client_free(clients[i]);
+    }
+}
+
+/* Returns the hash of its trace. The second run of a seed need not be understood again. */
+static uint64_t run_seed(uint64_t seed, bool is_first, bool is_verbose)
+{
+    struct scene scene;
+    trace_begin(is_verbose && is_first);
+    counter_switch(is_first);
+    world_begin(seed);
+    network_begin();
+    history_begin(world_swarm()->key_count);
+    scene_begin(&scene);
+    oracle_begin(&scene);
+    run_scene(&scene, is_first);
+    oracle_end();
+    history_end();
+    network_end();
+    heap_end();
+    world_end();
+    return trace_hash();
+}
+
+static void run_twice(uint64_t seed, bool is_verbose)
+{
+    uint64_t hash = run_seed(seed, true, is_verbose);
+    uint64_t again = run_seed(seed, false, is_verbose);
+    if (hash != again) {
+        violation("two runs of one seed differ: %016" PRIx64 ", %016" PRIx64, hash, again);
+    }
+    if (is_verbose) {
+        printf("# trace %016" PRIx64 "\n", hash);
+    }
+}
+
+/* --- the report --- */
+
+static bool print_counters(uint64_t runs)
+{
+    bool are_all_there = true;
+    for (uint32_t i = 0; i < COUNTER_COUNT; i++) {
+        uint64_t value = counter_value((enum counter)i);
+        bool is_missing = value == 0 && i != COUNT_KEY_UNDECIDED;
+        printf("# counters: %10" PRIu64 " %s\n", value, counter_text((enum counter)i));
+        are_all_there &= !is_missing;
+    }
+    return are_all_there || runs < RUNS_FOR_ALL_KINDS;
+}
+
+static double seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+int main(int argc, char **argv)
+{
+    struct settings settings = {.seed = 1, .runs = 1};
+    const struct option_spec specs[] = {
+        {"seed", 0, OPTION_NUMBER, "N", "the first seed (1)", {.number = &settings.seed}},
+        {"runs",
+         0,
+         OPTION_NUMBER,
+         "N",
+         "how many seeds, from that one on (1)",
+         {.number = &settings.runs}},
+        {"verbose", 'v', OPTION_FLAG, NULL, "print every event", {.flag = &settings.is_verbose}},
+    };
+    switch (options_parse(argc, argv, "simulate", "Runs whole clusters on virtual time.", specs,
+                          sizeof specs / sizeof specs[0])) {
+    case OPTIONS_EXIT:
+        return EXIT_SUCCESS;
+    case OPTIONS_USAGE:
+        return 2;
+    case OPTIONS_RUN:
+        break;
+    }
+    lastwords_prepare();
+    double start = seconds();
+    printf("1..2\n");
+    for (uint64_t i = 0; i < settings.runs; i++) {
+        run_twice(settings.seed + i, settings.is_verbose);
+    }
+    printf("ok 1 - %" PRIu64 " seeds from %" PRIu64 ": no invariant broken\n", settings.runs,
+           settings.seed);
+    bool are_all_there = print_counters(settings.runs);
+    printf("%s 2 - each kind of fault and state has occurred\n", are_all_there ? "ok" : "not ok");
+    printf("# %.1f seeds per second\n", (double)settings.runs / (seconds() - start));
+    return are_all_there ? EXIT_SUCCESS : EXIT_FAILURE;
+}

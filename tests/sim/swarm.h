@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SIM_SWARM_H
+#define SIM_SWARM_H
+
+/*
+ * What a seed draws for itself. Some executions are stormy in one way, some in another, some are
+ * calm: together they reach what an average of all storms at once would hide.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct swarm {
+    uint32_t client_count;   /* 1..8 */
+    uint32_t key_count;      /* 4..200 */
+    uint32_t fault_seconds;  /* how long the faults last */
+    uint32_t think_ms;       /* between the operations of a client */
+    uint32_t loss_ppm;       /* of a segment to end its connection */
+    uint32_t silence_ppm;    /* of a segment to make its connection a black hole for a while */
+    uint32_t job_crash_ppm;  /* of a job, to see a crash before, in or after it */
+    uint32_t open_crash_ppm; /* of a start, likewise */
+    uint32_t crash_mean_ms;  /* between other crashes; 0: none. So the next two */
+    uint32_t partition_mean_ms;
+    uint32_t clock_step_mean_ms;
+    uint32_t io_error_ppm;    /* of a disk operation to fail for good */
+    uint32_t no_space_ppm;    /* of a transaction to find no room */
+    uint32_t latency_us;      /* of the network, one way */
+    uint32_t io_us;           /* usual wait for the disk */
+    uint32_t stall_ppm;       /* of a turn to come late by up to 400 ms */
+    uint32_t split_ppm;       /* of a delivery to be cut in two */
+    uint32_t shard_size;      /* bytes */
+    bool starts_with_servers; /* else bootstrapd comes first */
+    bool has_slow_link;
+};
+
+/* Draws from the world's chance. */
+void swarm_draw(struct swarm *swarm);
+
+/* As lines that begin with "# ". */
+void swarm_print(const struct swarm *swarm);
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SIM_TURN_H
+#define SIM_TURN_H
+
+/*
+ * What the simulated loop offers to conn, listener, worker and the scenario (as io/loop_internal.h
+ * does in the real one). What is ready waits for the loop's next turn, which comes a little later,
+ * or much later where the process is slow: so a turn gathers several events, as under load.
+ */
+
+#include "io/loop.h"
+#include "tests/sim/world.h"
+
+/* Embedded; runs once in the next turn. */
+struct ready {
+    struct ready *next;
+    loop_callback *run;
+    void *context;
+    bool is_queued;
+};
+
+void loop_ready(struct loop *loop, struct ready *ready);
+void loop_unready(struct loop *loop, struct ready *ready);
+
+/* A turn comes even if nothing is ready. */
+void loop_wake(struct loop *loop);
+
+struct node *loop_node(const struct loop *loop);
+
+/* The connections, for the last part of each turn. */
+struct conn;
+struct conn **loop_conns(struct loop *loop);
+
+/* sim/conn.c: writes what there is to write; tells and frees what has ended. */
+void conn_flush_all(struct loop *loop);
+
+/* With the loop: those that have ended, or linger. */
+void conn_free_all(struct loop *loop);
+
+#endif
