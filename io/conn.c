@@ -398,6 +398,10 @@ static void give_input(struct conn *conn, size_t received)
     struct bytes input = bytes_of(arena, received);
     if (is_behind_rest) {
         buffer_append(&conn->input, arena, received);
+        if (conn->input.failed) {
+            end(conn, "out of memory"); /* before on_input takes of a stream with a gap */
+            return;
+        }
         input = bytes_of(conn->input.data + conn->input_start, conn->input.len - conn->input_start);
     }
     size_t consumed = conn->handler->on_input(conn->context, input);

@@ -42,12 +42,15 @@ static int lock(struct dir *dir)
     return outcome(flock(dir->lock_fd, LOCK_EX | LOCK_NB));
 }
 
-/* The new directory's name is in its parent. */
+/*
+ * The new directory's name is in its parent. A parent that we may not read was not made by us, and
+ * neither was the directory.
+ */
 static int sync_parent(struct dir *dir)
 {
     int parent = openat(dir->fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (parent < 0) {
-        return errno;
+        return errno == EACCES ? 0 : errno;
     }
     int result = outcome(fsync(parent));
     close(parent);
@@ -56,16 +59,16 @@ static int sync_parent(struct dir *dir)
 
 static int make_and_lock(struct dir *dir)
 {
-    bool is_new = mkdir(dir->path, 0700) == 0;
-    if (!is_new && errno != EEXIST) {
+    if (mkdir(dir->path, 0700) != 0 && errno != EEXIST) {
         return errno;
     }
     dir->fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir->fd < 0) {
         return errno;
     }
-    int result = is_new ? sync_parent(dir) : 0;
-    return result ? result : lock(dir);
+    int result = lock(dir);
+    /* An empty one may be new, or left by a start that was killed before it synced the name. */
+    return result == 0 && dir_is_empty(dir) ? sync_parent(dir) : result;
 }
 
 struct dir *dir_open(const char *path, char *error, size_t error_len)

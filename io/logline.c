@@ -103,5 +103,6 @@ void logline_die(const char *format, ...)
     va_start(arguments, format);
     print(LOGLINE_ERROR, format, arguments);
     va_end(arguments);
-    exit(1);
+    /* Not exit(): any thread may call this while others are at work on what handlers would tear down. */
+    _exit(1);
 }

@@ -18,8 +18,9 @@
  *
  * One `struct skv` serves all threads and survives fork(). The library starts no thread, sets no
  * signal handler, prints nothing. NULL options, and 0 in a field, mean the default; reserved fields
- * must be 0. Each call ends by its deadline in one of the outcomes below; on failure out-parameters
- * stay as they were. Bytes passed in are borrowed for the call.
+ * must be 0. Each call ends by its deadline in one of the outcomes below (a host that is no numeric
+ * address is looked up, which may hold it longer); on failure out-parameters stay as they were. Bytes
+ * passed in are borrowed for the call.
  */
 
 #include <stdbool.h>
@@ -51,7 +52,7 @@ enum skv_status {
     SKV_DENIED,      /* another cluster, or not allowed */
     SKV_UNAVAILABLE, /* certainly not done: nobody could serve it before the deadline */
     SKV_UNKNOWN,     /* may have been done: the reply was lost and the deadline has passed */
-    SKV_NO_MEMORY,
+    SKV_NO_MEMORY,   /* here; certainly not done */
 };
 
 /* "SKV_NOT_FOUND"; static storage. */
