@@ -6,8 +6,6 @@
 #include "tests/sim/client.h"
 #include "tests/sim/fiber.h"
 
-#include <stdio.h>
-
 /* Short: most of these reads find nobody to answer them. */
 #define TIMEOUT_MS 400
 
@@ -60,7 +58,7 @@ static bool reset_shard(struct skv *kv, const struct scene *scene, uint32_t shar
     char name[NAME_LEN_MAX + 1];
     struct buffer params = {0};
     struct skv_record record = {0};
-    (void)snprintf(name, sizeof name, "shard%u", shard);
+    scene_print_shard_name(shard, name);
     pack_array(&params, 2);
     pack_text(&params, name);
     pack_map(&params, 1);

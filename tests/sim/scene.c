@@ -29,6 +29,12 @@ static void draw_shards(struct scene *scene)
     scene->shards[1].owner = DAEMON_SERVER_2;
 }
 
+void scene_print_shard_name(uint32_t shard, char text[NAME_LEN_MAX + 1])
+{
+    (void)snprintf(text, NAME_LEN_MAX + 1, "shard%u-%s", shard,
+                   "with-a-name-that-is-as-long-as-a-name-may-be");
+}
+
 void scene_print_map(const struct scene *scene, uint32_t shard_size, char text[SCENE_MAP_LEN])
 {
     size_t len = (size_t)snprintf(text, SCENE_MAP_LEN, "{\"shards\": [");
@@ -36,12 +42,14 @@ void scene_print_map(const struct scene *scene, uint32_t shard_size, char text[S
         const struct scene_shard *shard = &scene->shards[i];
         char start[BOUND_TEXT_LEN];
         char end[BOUND_TEXT_LEN];
+        char name[NAME_LEN_MAX + 1];
+        scene_print_shard_name(i, name);
         bound_print(shard->start, start);
         bound_print(shard->end, end);
         len += (size_t)snprintf(text + len, SCENE_MAP_LEN - len,
-                                "%s\n{\"name\": \"shard%u\", \"start\": %s, \"end\": %s, "
+                                "%s\n{\"name\": \"%s\", \"start\": %s, \"end\": %s, "
                                 "\"size\": \"%u\", \"host\": \"127.0.0.1\", \"port\": %u}",
-                                i ? "," : "", i, start, end, shard_size,
+                                i ? "," : "", name, start, end, shard_size,
                                 SERVER_PORT + shard->owner - DAEMON_SERVER_1);
     }
     (void)snprintf(text + len, SCENE_MAP_LEN - len, "]}\n");

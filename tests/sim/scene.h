@@ -8,7 +8,7 @@
 #include "tests/sim/actor.h"
 #include "tests/sim/daemon.h"
 
-enum { SCENE_ACTORS_MAX = NODE_MAX - DAEMON_COUNT, SCENE_SHARDS_MAX = 6, SCENE_MAP_LEN = 2048 };
+enum { SCENE_ACTORS_MAX = NODE_MAX - DAEMON_COUNT, SCENE_SHARDS_MAX = 6, SCENE_MAP_LEN = 4096 };
 
 struct scene_shard {
     uint64_t start, end;
@@ -31,6 +31,9 @@ void scene_end(struct scene *scene);
 
 /* The map with another size for each shard, as a person would edit it. */
 void scene_print_map(const struct scene *scene, uint32_t shard_size, char text[SCENE_MAP_LEN]);
+
+/* Long, so that the stored map takes several sectors and can be torn. */
+void scene_print_shard_name(uint32_t shard, char text[NAME_LEN_MAX + 1]);
 
 /* The server that owns the point: nothing moves here. */
 const struct daemon *scene_owner(const struct scene *scene, uint64_t point);

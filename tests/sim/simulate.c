@@ -3,13 +3,16 @@
 /*
  * simulate: whole clusters in one process, on virtual time, each from one seed (RULES W).
  *
- *     simulate -> storm, observer, client, raw -> scene -> daemon, actor -> the daemons, the library
- *         |          |                                          |
- *         +-------> oracle -> checker -> history                v
- *                                     the simulated io/: loop, conn, listener, net, worker, file, tree
- *                                        -> network, disk, fiber -> world -> heap, trace, counter
+ *     simulate -> storm (crashes, partitions), client, raw, observer -> mixup    who does what
+ *         |                                      |
+ *         +-> oracle -> checker -> history       +-> scene -> daemon, actor      who there is
+ *                                                               |
+ *             bodies of io/ and of shardd/tree -> network, disk, fiber           what they stand on
+ *                                                   -> world -> heap, trace, counter, swarm
  *
- * Each seed runs twice and must leave the same trace. Output is TAP.
+ * Replaced at link time: loop, conn, listener, net, worker, file, clock, random, tree, and logline,
+ * so that a daemon that ends itself is a crash. Each seed runs twice and must leave the same trace.
+ * Output is TAP.
  */
 
 #include "io/options.h"
