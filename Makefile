@@ -31,6 +31,12 @@ CFLAGS += $(if $(filter thread,$(SANITIZE)),-Wno-tsan)
 LDFLAGS += $(HARDENING) $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -Wl,--gc-sections
 PIE := -pie
 
+# `make V=1` shows the commands.
+ifneq ($(V),1)
+.SILENT:
+endif
+say = @echo "  $(1)	$@"
+
 FOLDERS := proto io libclient bootstrapd shardd cli
 sources = $(wildcard $(1)/*.c)
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(call sources,$(1))))
@@ -59,17 +65,18 @@ all: $(PROGRAMS) $(SHARED) $(STATIC) $(PKGCONFIG)
 # --- objects, archives, programs ---
 
 $(BUILD)/obj/%.o: %.c Makefile
-	@mkdir -p $(@D)
+	$(call say,CC)
+	mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
 define folder_archive
 $(call archive,$(1)): $(call objects,$(1))
-	@rm -f $$@
+	rm -f $$@
 	ar rcs $$@ $$^
 endef
 $(foreach folder,$(FOLDERS),$(eval $(call folder_archive,$(folder))))
 
-LINK = @mkdir -p $(@D); $(CC) $(CFLAGS) $(PIE) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
+LINK = $(call say,LINK); mkdir -p $(@D); $(CC) $(CFLAGS) $(PIE) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 
 $(BUILD)/bin/bootstrapd: $(BUILD)/obj/bootstrapd/main.o $(call archive,bootstrapd) $(call archive,io) $(call archive,proto)
 	$(LINK) $(IO_LIBS) $(PROTO_LIBS)
@@ -83,21 +90,23 @@ $(BUILD)/bin/shardkv: $(BUILD)/obj/cli/main.o $(call archive,cli) $(STATIC) $(ca
 # --- the library: only skv_ symbols are to be seen, in both forms ---
 
 $(SHARED): $(call objects,libclient) $(call archive,io) $(call archive,proto) libclient/shardkv.map
-	@mkdir -p $(@D)
+	$(call say,LINK)
+	mkdir -p $(@D)
 	$(CC) $(CFLAGS) -shared $(LDFLAGS) -Wl,-soname,libshardkv.so.$(SOVERSION) \
 	    -Wl,--version-script=libclient/shardkv.map -o $@ $(filter %.o %.a,$^) -pthread
 	ln -sf $(@F) $(@D)/libshardkv.so.$(SOVERSION)
 	ln -sf libshardkv.so.$(SOVERSION) $(@D)/libshardkv.so
 
 $(STATIC): $(call objects,libclient) $(call archive,io) $(call archive,proto)
-	@mkdir -p $(@D)
+	$(call say,AR)
+	mkdir -p $(@D)
 	ld -r -o $(BUILD)/obj/shardkv.o $^
 	objcopy --localize-hidden $(BUILD)/obj/shardkv.o
-	@rm -f $@
+	rm -f $@
 	ar rcs $@ $(BUILD)/obj/shardkv.o
 
 $(PKGCONFIG): libclient/shardkv.pc.in Makefile
-	@mkdir -p $(@D)
+	mkdir -p $(@D)
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
 
 install: all
@@ -109,6 +118,10 @@ install: all
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' libclient/shardkv.pc.in \
 	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/shardkv.pc
 	install -m 644 libclient/shardkv.h $(DESTDIR)$(PREFIX)/include
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	install -m 644 config/completion/shardkv.bash \
+	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions/shardkv
+	if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then ldconfig; fi
 
 # --- what must be installed first ---
 
@@ -169,7 +182,8 @@ sim: $(SIMULATOR)
 # Fuzzers are always clang's, with sanitizers, whatever the rest is built with.
 FUZZ_FLAGS := -std=c11 $(CPPFLAGS) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 build/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h proto/*.c proto/*.h)
-	@mkdir -p $(@D)
+	$(call say,FUZZ)
+	mkdir -p $(@D)
 	clang $(FUZZ_FLAGS) -o $@ $< $(call sources,proto) $(PROTO_LIBS)
 
 FUZZ_SECONDS ?= 60

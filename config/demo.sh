@@ -18,9 +18,31 @@ runs() { # NAME
   esac
 }
 
+# The program was built anew since.
+is_outdated() { # NAME
+  case $(readlink "/proc/$(cat "$home/$1.pid")/exe") in
+  *" (deleted)") return 0 ;;
+  *) return 1 ;;
+  esac
+}
+
+end() { # NAME
+  local pid
+  pid=$(cat "$home/$1.pid")
+  kill -TERM "$pid"
+  while runs "$1"; do
+    sleep 0.05
+  done
+  rm -f "$home/$1.pid"
+  echo "$1 stopped (process $pid)"
+}
+
 launch() { # NAME PROGRAM ARGUMENT...
   local name=$1
   shift
+  if runs "$name" && is_outdated "$name"; then
+    end "$name"
+  fi
   if runs "$name"; then
     echo "$name is running already (process $(cat "$home/$name.pid"))"
     return
@@ -33,6 +55,7 @@ launch() { # NAME PROGRAM ARGUMENT...
     if ! runs "$name"; then
       echo "$name did not start:" >&2
       cat "$home/$name.err" >&2
+      echo "the demo needs ports 5040, 5050 and 5051 on 127.0.0.1" >&2
       exit 1
     fi
     sleep 0.05
@@ -43,7 +66,13 @@ show() { # WANTED-EXIT-STATUS shardkv ARGUMENT...
   local wanted=$1 status=0
   shift
   printf '$ %s' "$1"
-  printf ' %s' "${@:2}" | sed -e "s/ \([^ ]*[\"{}][^ ]*\)/ '\1'/g"
+  local word
+  for word in "${@:2}"; do
+    case $word in
+    *[\ \"{}]*) printf " '%s'" "$word" ;;
+    *) printf ' %s' "$word" ;;
+    esac
+  done
   echo
   PATH=$PWD/$bin:$PATH "$@" || status=$?
   [ "$status" -eq "$wanted" ] || {
@@ -71,15 +100,13 @@ start() {
 }
 
 stop() {
-  local name pid
+  local name
   for name in bootstrapd shardd-5050 shardd-5051; do
     if runs "$name"; then
-      pid=$(cat "$home/$name.pid")
-      kill -TERM "$pid"
-      tail -f --pid="$pid" /dev/null
-      echo "$name stopped (process $pid)"
+      end "$name"
+    else
+      echo "$name is not running"
     fi
-    rm -f "$home/$name.pid"
   done
 }
 

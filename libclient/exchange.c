@@ -198,7 +198,7 @@ static void on_error(struct exchange *exchange, struct task *task,
                      const struct rpc_message *message)
 {
     struct lane *lane = task->lane;
-    lane_note(lane, message->text);
+    task_note(task, message->text);
     answer_take_detail(task, message);
     if (message->code == STATUS_SHUTTING_DOWN) {
         wire_retire(lane->wire);
@@ -209,7 +209,7 @@ static void on_error(struct exchange *exchange, struct task *task,
         place_again(exchange);
     }
     follow(exchange, task, verdict_on_error(&task->attempt, message->code, owner_is_other),
-           lane->said);
+           task->said ? task->said : "");
 }
 
 static void on_result(struct exchange *exchange, struct task *task, struct bytes encoded)
@@ -246,8 +246,8 @@ static void receive(struct exchange *exchange, struct lane *lane)
         task->state = TASK_HELD; /* no longer sent, and in no list */
         task->wire_code = message.code;
         lane->failures = 0;
+        lane->said[0] = '\0';
         if (message.code == STATUS_OK) {
-            lane->said[0] = '\0';
             on_result(exchange, task, message.result);
         } else {
             on_error(exchange, task, &message);
@@ -426,7 +426,7 @@ static void flush(struct exchange *exchange, struct lane *lane)
 
 /* --- time --- */
 
-/* Why a task has not come further: what its server, or the connection to it, said last. */
+/* Why a task has not come further: what the connection to its server did, or a server said to it. */
 static const char *trouble_of(const struct task *task)
 {
     if (task->state == TASK_HELD) {
@@ -435,7 +435,10 @@ static const char *trouble_of(const struct task *task)
     if (!task->lane) {
         return "the map names no server for it";
     }
-    return task->lane->said[0] ? task->lane->said : "no answer";
+    if (task->lane->said[0]) {
+        return task->lane->said;
+    }
+    return task->said ? task->said : "no answer";
 }
 
 static void expire(struct exchange *exchange, struct task *task)

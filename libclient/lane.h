@@ -32,7 +32,7 @@ struct lane {
     uint64_t retry_us;       /* rests until then */
     uint64_t open_until_us;  /* while the wire is opening */
     uint64_t stall_until_us; /* LANE_NO_WIRE: then the calls give up */
-    char said[256];          /* the server's, or the connection's last trouble */
+    char said[256];          /* the connection's trouble since the last reply */
 };
 
 /* NULL: no memory. */
@@ -56,7 +56,7 @@ void lane_release(struct cluster *cluster, struct lane *lane);
 /* As that, of a wire that has closed, and rests. */
 void lane_lose(struct cluster *cluster, struct lane *lane, uint64_t now_us);
 
-/* Keeps what the server said, for the error text of whoever fails here later. */
+/* Keeps why a connection failed, for the error text of whoever waits here. */
 void lane_note(struct lane *lane, struct bytes said);
 
 /* When there may be something to do that no socket tells of. UINT64_MAX: never. */

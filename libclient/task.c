@@ -159,6 +159,8 @@ void task_prepare(struct task *task, const struct task_wish *wish, uint32_t time
 void task_fini(struct task *task)
 {
     buffer_fini(&task->arguments);
+    free(task->said);
+    task->said = NULL;
     free(task->text);
     task->text = NULL;
 }
@@ -212,6 +214,12 @@ static bool is_late(const struct task *task)
 {
     return task->status == SKV_UNAVAILABLE && task->wire_code != STATUS_DAMAGED &&
            task->attempt.can_repeat;
+}
+
+void task_note(struct task *task, struct bytes said)
+{
+    free(task->said);
+    task->said = said.len ? strndup(said.data, said.len) : NULL;
 }
 
 void task_fail(struct task *task, enum skv_status status, const char *said)

@@ -85,6 +85,7 @@ struct task {
     uint32_t wire_code; /* of the last reply; 0: none, or the connection was lost after it */
     uint64_t version, used, limit;
     const struct server *asked; /* last; NULL: nobody */
+    char *said;                 /* by the server that refused it last; NULL: none has */
     char *text;                 /* NULL when status is SKV_OK, or memory was short */
     struct skv_record *record;  /* filled when status is SKV_OK; may be NULL */
 };
@@ -122,6 +123,9 @@ struct task_send {
 };
 
 void task_pack_params(const struct task *task, const struct task_send *send, struct buffer *out);
+
+/* Keeps what a server said to it, for the text of a failure that comes later. */
+void task_note(struct task *task, struct bytes said);
 
 /* The status and one line that says what went wrong; `said`: by the server, or of the connection. */
 void task_fail(struct task *task, enum skv_status status, const char *said);

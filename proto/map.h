@@ -11,7 +11,9 @@
  *
  * Each change raises the map's revision; an entry's epoch is the revision at which it last
  * changed (RULES M1). Epochs are compared point by point: what a server or a client holds may be
- * a patchwork of entries from several revisions, still tiling. `map_take` builds it.
+ * a patchwork of entries from several revisions, still tiling. `map_take` builds it. A redirect brings
+ * one entry of revision 9 to a client whose map is of revision 5: a whole map of revision 7 that comes
+ * later is newer elsewhere and older there, so neither map as a whole may replace the other.
  */
 
 #include "proto/address.h"

@@ -833,6 +833,27 @@ static void closing_tells_the_server_that_all_is_answered(void **state)
     assert_int_equal(told, 3);
 }
 
+/* The first read's data is missing, whatever else is refused for another reason. */
+static enum fake_act refuse_each_in_its_way(struct fake *fake, const struct fake_request *request)
+{
+    fake->code = strcmp(request->key, key_in(0, 0)) == 0 ? STATUS_DATA_MISSING : STATUS_TRY_LATER;
+    return FAKE_REFUSE;
+}
+
+static void an_error_tells_what_was_said_to_this_request_and_not_to_another(void **state)
+{
+    struct fixture *fixture = *state;
+    struct skv_call brief = {.timeout_ms = 100};
+    set_script(fixture->servers[0], refuse_each_in_its_way);
+    struct skv_batch *batch = skv_batch_new(fixture->kv);
+    skv_batch_read(batch, skv_key(key_in(0, 0)), &brief);
+    skv_batch_read(batch, skv_key(key_in(0, 1)), &brief);
+    assert_int_equal(skv_batch_run(batch), SKV_UNAVAILABLE);
+    assert_non_null(strstr(skv_batch_text(batch, 0), status_text(STATUS_DATA_MISSING)));
+    assert_non_null(strstr(skv_batch_text(batch, 1), status_text(STATUS_TRY_LATER)));
+    skv_batch_free(batch);
+}
+
 enum { THREADS = 16, CALLS = 40 };
 
 static void *call_many(void *context)
@@ -986,6 +1007,7 @@ int main(void)
         TEST(bad_arguments_are_named_and_never_sent),
         TEST(a_forked_child_is_another_client_and_leaves_the_parents_connections_alone),
         TEST(closing_tells_the_server_that_all_is_answered),
+        TEST(an_error_tells_what_was_said_to_this_request_and_not_to_another),
         TEST(sixteen_threads_share_a_client_and_three_connections),
         TEST(a_call_that_gets_no_connection_in_time_says_so),
         TEST(a_batch_that_waits_for_two_servers_goes_on_with_whichever_is_free_first),

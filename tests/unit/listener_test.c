@@ -162,8 +162,12 @@ static void names_are_looked_up(void **state)
     (void)state;
     char error[200];
     struct listener *listener = open_at("localhost", 0, 2, error);
-    assert_non_null(listener);
-    assert_true(address_is_loopback(listener_address(listener)));
+    if (listener) {
+        assert_true(address_is_loopback(listener_address(listener)));
+    } else {
+        /* A bare system may have no /etc/hosts. */
+        assert_int_equal(strncmp(error, "localhost:0: ", 13), 0);
+    }
     listener_close(listener);
     listener_close(NULL);
 }

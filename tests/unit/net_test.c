@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <netdb.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -129,6 +130,17 @@ static void a_refused_connection_says_so(void **state)
     assert_true(wait_for(world.socket, false, FAR_US)); /* ready to say so again */
 }
 
+/* A bare system may have no /etc/hosts. */
+static bool knows_localhost(void)
+{
+    struct addrinfo *found = NULL;
+    bool knows = getaddrinfo("localhost", NULL, NULL, &found) == 0;
+    if (knows) {
+        freeaddrinfo(found);
+    }
+    return knows;
+}
+
 static void a_name_is_tried_at_each_of_its_addresses(void **state)
 {
     (void)state;
@@ -141,7 +153,7 @@ static void a_name_is_tried_at_each_of_its_addresses(void **state)
         assert_true(wait_for(world.socket, true, FAR_US));
         result = net_write(world.socket, "a", 1, &len);
     }
-    assert_int_equal(result, NET_OK);
+    assert_int_equal(result, knows_localhost() ? NET_OK : NET_CLOSED);
 }
 
 static void a_host_that_cannot_be_found_says_so(void **state)
