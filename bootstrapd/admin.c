@@ -225,8 +225,8 @@ enum status admin_plan_apply(const struct cluster *cluster, struct bytes json, s
 
 /* --- reset --- */
 
-static enum status check_lost(const struct site *site, const struct map_entry *entry,
-                              struct text *why)
+static enum status check_lost(const struct cluster *cluster, const struct site *site,
+                              const struct map_entry *entry, struct text *why)
 {
     text_set(why, "shard %s: ", entry->name);
     if (site->contact != CONTACT_HELLO) {
@@ -240,8 +240,7 @@ static enum status check_lost(const struct site *site, const struct map_entry *e
         return STATUS_DENIED;
     }
     bool is_elsewhere = !is_same_id(entry->server, site->hello.server);
-    if (id_bytes_is_zero(entry->server) ||
-        (!is_elsewhere && site->refusal != STATUS_DATA_MISSING)) {
+    if (id_bytes_is_zero(entry->server) || (!is_elsewhere && !cluster_is_missing(cluster, entry))) {
         text_add(why, "its data is not missing; there is nothing to reset");
         return STATUS_DENIED;
     }
@@ -281,7 +280,7 @@ enum status admin_plan_reset(const struct cluster *cluster, struct bytes name, s
         return STATUS_INVALID;
     }
     const struct site *site = cluster_find_site(cluster, &entry->address);
-    enum status status = check_lost(site, entry, why);
+    enum status status = check_lost(cluster, site, entry, why);
     if (status == STATUS_OK) {
         plan_begin(plan, cluster_ledger(cluster));
         plan_reset(plan, &plan->next.map.entries[entry - map->entries], site);

@@ -9,16 +9,15 @@ struct cluster {
     struct ledger present;
     struct site *sites; /* by address */
     uint32_t site_count;
-    uint32_t *order; /* indexes of present.map.entries, by address */
-    uint64_t *
-        opened; /* parallel to present.map.entries: the epoch at which it was reported open, or 0 */
+    uint32_t *order;             /* indexes of present.map.entries, by address */
+    struct site_report *reports; /* parallel to present.map.entries */
     struct text behind;
     bool is_settled; /* cluster_next found nothing, and nothing that matters was heard since */
 };
 
 static struct site_entries entries_of(const struct cluster *cluster)
 {
-    return (struct site_entries){&cluster->present.map, cluster->order};
+    return (struct site_entries){&cluster->present.map, cluster->order, cluster->reports};
 }
 
 static int compare_entries(const void *a, const void *b, void *context)
@@ -84,7 +83,7 @@ struct cluster *cluster_new(struct ledger *ledger)
     struct cluster *cluster = memory_get(1, sizeof(*cluster));
     cluster->present = *ledger;
     *ledger = (struct ledger){0};
-    cluster->opened = memory_get(cluster->present.map.entry_count, sizeof(*cluster->opened));
+    cluster->reports = memory_get(cluster->present.map.entry_count, sizeof(*cluster->reports));
     gather_sites(cluster);
     return cluster;
 }
@@ -97,7 +96,7 @@ void cluster_free(struct cluster *cluster)
     ledger_fini(&cluster->present);
     free(cluster->sites);
     free(cluster->order);
-    free(cluster->opened);
+    free(cluster->reports);
     free(cluster);
 }
 
@@ -140,12 +139,21 @@ static void note_behind(struct cluster *cluster, const struct site *site)
              (unsigned long long)seen, (unsigned long long)map->revision);
 }
 
+/* Its data may have come back. */
+static void forget_missing(struct cluster *cluster, const struct site *site)
+{
+    for (uint32_t i = 0; i < site->entry_count; i++) {
+        cluster->reports[cluster->order[site->first + i]].missing = 0;
+    }
+}
+
 void cluster_on_hello(struct cluster *cluster, const struct address *address,
                       const struct site_hello *hello)
 {
     struct site *site = find_site(cluster->sites, cluster->site_count, address);
     if (site) {
         struct site_entries entries = entries_of(cluster);
+        forget_missing(cluster, site);
         site->contact = CONTACT_HELLO;
         site->hello = *hello;
         site->refusal = STATUS_OK;
@@ -194,16 +202,37 @@ void cluster_on_down(struct cluster *cluster, const struct address *address, con
     }
 }
 
+/* Of an entry as the server at the site has it by the present map; else NULL. */
+static struct site_report *find_report(struct cluster *cluster, const struct site *site,
+                                       struct bytes name, uint64_t epoch)
+{
+    const struct map *map = &cluster->present.map;
+    const struct map_entry *entry = map_find_name(map, name);
+    bool is_its = site && site->contact == CONTACT_HELLO && entry && entry->epoch == epoch &&
+                  memcmp(entry->server, site->hello.server, ID_LEN) == 0;
+    return is_its ? &cluster->reports[entry - map->entries] : NULL;
+}
+
 void cluster_on_opened(struct cluster *cluster, const struct address *address, struct bytes name,
                        uint64_t epoch)
 {
-    const struct map *map = &cluster->present.map;
     const struct site *site = cluster_find_site(cluster, address);
-    const struct map_entry *entry = map_find_name(map, name);
-    if (site && site->contact == CONTACT_HELLO && entry && entry->epoch == epoch &&
-        memcmp(entry->server, site->hello.server, ID_LEN) == 0) {
-        cluster->opened[entry - map->entries] = epoch;
+    struct site_report *report = find_report(cluster, site, name, epoch);
+    if (report) {
+        report->opened = epoch;
         cluster->is_settled = false;
+    }
+}
+
+void cluster_on_missing(struct cluster *cluster, const struct address *address, struct bytes name,
+                        uint64_t epoch)
+{
+    struct site *site = find_site(cluster->sites, cluster->site_count, address);
+    struct site_report *report = find_report(cluster, site, name, epoch);
+    if (report) {
+        struct site_entries entries = entries_of(cluster);
+        report->missing = epoch;
+        site_judge(site, &entries);
     }
 }
 
@@ -221,13 +250,14 @@ static void bind_entry(struct plan *plan, struct map_entry *entry, const struct 
     plan_say(plan, &line);
 }
 
-/* A server that is up: its incarnation, and the entries at its address that nobody has yet. */
+/* Its incarnation, also when some of its data is missing; then the entries that nobody has yet. */
 static void plan_site(const struct cluster *cluster, const struct site *site, struct plan *plan)
 {
     struct map *next = &plan->next.map;
     const struct map_server *known = map_find_server(next, site->hello.server);
+    bool is_up = site->state == SITE_UP;
     /* Judged by the present map both of two addresses may be up: the first one gets the server. */
-    if (known && !address_equal(&known->address, &site->address)) {
+    if (known ? !address_equal(&known->address, &site->address) : !is_up) {
         return;
     }
     struct map_server server = {.address = site->address, .incarnation = site->hello.incarnation};
@@ -235,7 +265,7 @@ static void plan_site(const struct cluster *cluster, const struct site *site, st
     plan_set_server(plan, &server);
     for (uint32_t i = 0; i < site->entry_count; i++) {
         struct map_entry *entry = &next->entries[cluster->order[site->first + i]];
-        if (id_bytes_is_zero(entry->server)) {
+        if (is_up && id_bytes_is_zero(entry->server)) {
             bind_entry(plan, entry, site);
         }
     }
@@ -246,7 +276,7 @@ static void strike_new(const struct cluster *cluster, struct plan *plan)
     struct map *next = &plan->next.map;
     for (uint32_t i = 0; i < next->entry_count; i++) {
         struct map_entry *entry = &next->entries[i];
-        if (entry->is_new && cluster->opened[i] == entry->epoch) {
+        if (entry->is_new && cluster->reports[i].opened == entry->epoch) {
             struct text line = {{0}};
             entry->is_new = false;
             plan_touch(plan, entry);
@@ -274,7 +304,7 @@ bool cluster_next(struct cluster *cluster, struct plan *plan)
     plan_begin(plan, &cluster->present);
     for (uint32_t i = 0; i < cluster->site_count; i++) {
         const struct site *site = &cluster->sites[i];
-        if (site->state == SITE_UP) {
+        if (site->is_accepted) {
             plan_site(cluster, site, plan);
         }
     }
@@ -297,13 +327,14 @@ void cluster_adopt(struct cluster *cluster, struct plan *plan)
 {
     struct map *old = &cluster->present.map;
     const struct map *new = &plan->next.map;
-    uint64_t *opened = memory_get(new->entry_count, sizeof(*opened));
+    struct site_report *reports = memory_get(new->entry_count, sizeof(*reports));
     for (uint32_t i = 0; i < new->entry_count &&i < old->entry_count; i++) {
-        bool is_same = old->entries[i].start == new->entries[i].start;
-        opened[i] = is_same ? cluster->opened[i] : 0;
+        if (old->entries[i].start == new->entries[i].start) {
+            reports[i] = cluster->reports[i];
+        }
     }
-    free(cluster->opened);
-    cluster->opened = opened;
+    free(cluster->reports);
+    cluster->reports = reports;
     ledger_fini(&cluster->present);
     cluster->present = plan->next;
     plan->next = (struct ledger){0};
@@ -315,7 +346,13 @@ void cluster_adopt(struct cluster *cluster, struct plan *plan)
 bool cluster_may_push(const struct cluster *cluster, const struct site *site)
 {
     struct site_entries entries = entries_of(cluster);
-    return site->is_accepted && site_is_bound(site, &entries);
+    bool is_member = memcmp(site->hello.cluster, cluster->present.map.cluster, ID_LEN) == 0;
+    return site->is_accepted && (is_member || site_is_bound(site, &entries));
+}
+
+bool cluster_is_missing(const struct cluster *cluster, const struct map_entry *entry)
+{
+    return cluster->reports[entry - cluster->present.map.entries].missing == entry->epoch;
 }
 
 bool cluster_awaits_open(const struct cluster *cluster, const struct site *site)

@@ -48,6 +48,13 @@ void cluster_on_refused(struct cluster *cluster, const struct address *address, 
 void cluster_on_pushed(struct cluster *cluster, const struct address *address, enum status code,
                        struct bytes text);
 
+/*
+ * It misses the data of the entry of that name and epoch, which is bound to it (RULES M3). Holds until
+ * its next hello: within one run of a server nothing comes back.
+ */
+void cluster_on_missing(struct cluster *cluster, const struct address *address, struct bytes name,
+                        uint64_t epoch);
+
 /* It has opened the new entry of that name and epoch. */
 void cluster_on_opened(struct cluster *cluster, const struct address *address, struct bytes name,
                        uint64_t epoch);
@@ -66,7 +73,14 @@ bool cluster_next(struct cluster *cluster, struct plan *plan);
 /* The plan's ledger is durable now. Takes it; plan_fini stays the caller's. */
 void cluster_adopt(struct cluster *cluster, struct plan *plan);
 
-/* Whether the server there may be sent the map: one of its entries is durably bound to it. */
+/* Whether the server that has `entry`, one of the ledger's, has said that its data is missing. */
+bool cluster_is_missing(const struct cluster *cluster, const struct map_entry *entry);
+
+/*
+ * Whether the server there may be sent the map: it is a member of the cluster, as one of its entries
+ * is durably bound to it, or was. (One whose shards were reset goes by its own log: it must hear that
+ * it owns nothing.)
+ */
 bool cluster_may_push(const struct cluster *cluster, const struct site *site);
 
 /* Whether the server there has yet to open an entry that is bound to it. */

@@ -32,7 +32,8 @@ struct link {
     bool is_pinging; /* a ping is not answered yet */
     bool is_pushing;
     uint64_t sent_revision;
-    uint64_t taken_revision; /* acknowledged on this connection */
+    uint64_t taken_revision;  /* acknowledged on this connection */
+    uint8_t expected[ID_LEN]; /* the server that its hello named; zero: none */
 };
 
 struct push {
@@ -92,24 +93,37 @@ static const struct site *site_of(const struct link *link)
     return cluster_find_site(link->push->cluster, &link->address);
 }
 
-static bool decode_opened(struct link *link, struct bytes result)
+typedef void take_entry(struct cluster *cluster, const struct address *address, struct bytes name,
+                        uint64_t epoch);
+
+/* An array of `[name, epoch]`. */
+static void decode_entries(const struct link *link, struct unpack *in, take_entry *take)
 {
-    struct unpack in = unpack_of(result);
-    uint32_t field_count = unpack_array(&in);
-    uint64_t revision = unpack_uint(&in);
-    uint32_t count = unpack_array(&in);
-    for (uint32_t i = 0; i < count && unpack_is_fine(&in); i++) {
-        uint32_t item_count = unpack_array(&in);
-        struct bytes name = unpack_text(&in);
-        uint64_t epoch = unpack_uint(&in);
+    uint32_t count = unpack_array(in);
+    for (uint32_t i = 0; i < count && unpack_is_fine(in); i++) {
+        uint32_t item_count = unpack_array(in);
+        struct bytes name = unpack_text(in);
+        uint64_t epoch = unpack_uint(in);
         for (uint32_t j = 2; j < item_count; j++) {
-            unpack_skip(&in);
+            unpack_skip(in);
         }
-        if (unpack_is_fine(&in)) {
-            cluster_on_opened(link->push->cluster, &link->address, name, epoch);
+        if (unpack_is_fine(in)) {
+            take(link->push->cluster, &link->address, name, epoch);
         }
     }
-    if (field_count < 2 || !unpack_is_fine(&in)) {
+}
+
+/* `[revision, opened]`; where data is missing `[revision, opened, missing]`. */
+static bool decode_taken(struct link *link, struct bytes answer, bool has_missing)
+{
+    struct unpack in = unpack_of(answer);
+    uint32_t field_count = unpack_array(&in);
+    uint64_t revision = unpack_uint(&in);
+    decode_entries(link, &in, cluster_on_opened);
+    if (has_missing) {
+        decode_entries(link, &in, cluster_on_missing);
+    }
+    if (field_count < 2U + has_missing || !unpack_is_fine(&in)) {
         return false;
     }
     link->taken_revision = revision < link->sent_revision ? revision : link->sent_revision;
@@ -126,18 +140,20 @@ static void on_pushed(void *context, const struct rpc_message *message)
     }
     if (!message) {
         peer_close(link->peer, "no answer to map.push");
-    } else if (message->code != STATUS_OK) {
-        cluster_on_pushed(push->cluster, &link->address, message->code, message->text);
-        heard(push);
-    } else if (!decode_opened(link, message->result)) {
+        return;
+    }
+    bool is_missing = message->code == STATUS_DATA_MISSING;
+    bool is_taken = message->code == STATUS_OK || is_missing;
+    if (is_taken &&
+        !decode_taken(link, is_missing ? message->detail : message->result, is_missing)) {
         peer_close(link->peer, "malformed answer to map.push");
-    } else {
-        cluster_on_pushed(push->cluster, &link->address, STATUS_OK, (struct bytes){0});
-        heard(push);
-        /* The map may have changed since it was sent. */
-        if (link->sent_revision < push->revision) {
-            link_push(link);
-        }
+        return;
+    }
+    cluster_on_pushed(push->cluster, &link->address, message->code, message->text);
+    heard(push);
+    /* The map may have changed since it was sent. */
+    if (is_taken && link->sent_revision < push->revision) {
+        link_push(link);
     }
 }
 
@@ -251,6 +267,7 @@ static void link_on_open(void *context, struct peer *peer)
     }
     struct buffer params = {0};
     link->state = LINK_GREETING;
+    cluster_expected_server(link->push->cluster, site_of(link), link->expected);
     greeting_pack(link->push->cluster, site_of(link), &params);
     memory_must(!params.failed);
     peer_call(peer, "hello", buffer_bytes(&params), ANSWER_WITHIN_MS, on_greeted, link);
@@ -357,10 +374,20 @@ static void match_sites(struct push *push)
     push->link_count = count;
 }
 
+/* It was told that another server is expected there, and the map has changed its mind. */
+static bool is_greeting_outdated(const struct link *link, const struct site *site)
+{
+    uint8_t expected[ID_LEN];
+    cluster_expected_server(link->push->cluster, site, expected);
+    return !id_bytes_is_zero(link->expected) && memcmp(link->expected, expected, ID_LEN) != 0;
+}
+
 static void link_follow(struct link *link)
 {
     const struct site *site = site_of(link);
-    if (link->state == LINK_WAITING && link->is_judged) {
+    if (link->state == LINK_SERVING && is_greeting_outdated(link, site)) {
+        link_part(link, "to be greeted anew");
+    } else if (link->state == LINK_WAITING && link->is_judged) {
         timer_set(link->timer, 0); /* what it was refused for may be no more */
     } else if (link->state == LINK_SERVING && link->taken_revision < link->push->revision) {
         if (site->state != SITE_UP && !cluster_may_push(link->push->cluster, site)) {

@@ -156,8 +156,11 @@ static bool resume(struct mapstore *store, const struct bootstrapd_config *confi
         return false;
     }
     if (config->map_name && hash_bytes(config->map_text) != loaded.config_hash) {
-        (void)snprintf(error, error_len, "%s was edited since; use: shardkv map apply %s",
-                       config->map_name, config->map_name);
+        (void)snprintf(
+            error, error_len,
+            "%s was edited since; use: shardkv map apply %s (with bootstrapd started without "
+            "--config)",
+            config->map_name, config->map_name);
         ledger_fini(&loaded);
         return false;
     }

@@ -72,31 +72,51 @@ static enum site_state judge_cluster(const struct site *site, const struct map *
     return SITE_WRONG_CLUSTER;
 }
 
-static enum site_state judge_owner(const struct site *site, const struct site_entries *entries,
-                                   struct text *problem)
+/* Whether it is bound, and its data is not at the site. */
+static bool is_missing(const struct site *site, const struct site_entries *entries, uint32_t i)
 {
+    const struct map_entry *entry = site_entry(site, entries, i);
+    if (is_bound_to(entry, site->hello.server)) {
+        return entries->reports[entry - entries->map->entries].missing == entry->epoch;
+    }
+    return !id_bytes_is_zero(entry->server);
+}
+
+static void say_missing(const struct site *site, const struct map_entry *missing,
+                        struct text *problem)
+{
+    if (is_bound_to(missing, site->hello.server)) {
+        text_add(problem, "the server is the right one, and its data is gone");
+    } else {
+        text_add(problem, "the data is on server ");
+        text_add_id(problem, missing->server);
+        text_add(problem, ", and server ");
+        text_add_id(problem, site->hello.server);
+        text_add(problem, " answers here");
+    }
+    text_add(problem,
+             ": bring its data directory back, or give the data up with: "
+             "shardkv shard reset %s --accept-loss; ",
+             missing->name);
+}
+
+static enum site_state judge_data(const struct site *site, const struct site_entries *entries,
+                                  struct text *problem)
+{
+    /* A long list of names, behind the rest, must not push out what is to be done. */
+    struct text names = {{0}};
     const struct map_entry *missing = NULL;
     for (uint32_t i = 0; i < site->entry_count; i++) {
-        const struct map_entry *entry = site_entry(site, entries, i);
-        if (!id_bytes_is_zero(entry->server) && !is_bound_to(entry, site->hello.server)) {
-            text_add(problem, missing ? ", " : "not here: ");
-            text_add(problem, "%s", entry->name);
+        if (is_missing(site, entries, i)) {
+            const struct map_entry *entry = site_entry(site, entries, i);
+            text_add(&names, "%s%s", missing ? ", " : "not here: ", entry->name);
             missing = missing ? missing : entry;
         }
     }
     if (!missing) {
         return SITE_UP;
     }
-    /* The names first: a long list must not push out what is to be done. */
-    struct text names = *problem;
-    text_set(problem, "the data is on server ");
-    text_add_id(problem, missing->server);
-    text_add(problem, ", and server ");
-    text_add_id(problem, site->hello.server);
-    text_add(problem,
-             " answers here: bring its data directory back, or give the data up with: "
-             "shardkv shard reset %s --accept-loss; ",
-             missing->name);
+    say_missing(site, missing, problem);
     text_add(problem, "%s", names.chars);
     return SITE_DATA_MISSING;
 }
@@ -135,7 +155,7 @@ static enum site_state judge_hello(struct site *site, const struct site_entries 
     }
     site->is_accepted = state == SITE_UP;
     if (state == SITE_UP) {
-        state = judge_owner(site, entries, problem);
+        state = judge_data(site, entries, problem);
     }
     if (state == SITE_UP && site->refusal != STATUS_OK) {
         *problem = site->reason;

@@ -13,6 +13,7 @@
  *     hello, bound elsewhere     the id is at another address            refused
  *     hello, old incarnation     a higher one was seen                   refused (RULES M4)
  *     hello, another server id   this address is bound to an id          data missing (RULES M3)
+ *     a report of missing data   the entry is bound to it                data missing
  *     hello, else                                                        up
  */
 
@@ -56,11 +57,18 @@ struct site {
     uint32_t first, entry_count; /* its entries, in the owner's order by address */
 };
 
+/* What the server of an entry said of it: the entry's epochs at which it did, or 0. */
+struct site_report {
+    uint64_t opened;
+    uint64_t missing;
+};
+
 /* The map's entries, ordered so that those of one address stand together. */
 struct site_entries {
     const struct map *map;
     const uint32_t
         *order; /* indexes of map->entries; a site's are order[first .. first + entry_count) */
+    const struct site_report *reports; /* parallel to map->entries */
 };
 
 void site_judge(struct site *site, const struct site_entries *entries);

@@ -15,8 +15,7 @@
 /* Lines are gathered up to this before they are written. */
 #define WRITE_LEN (256u << 10)
 
-struct export
-{
+struct exporter {
     struct session *session;
     const char *path; /* NULL: standard output */
     FILE *stream;
@@ -25,14 +24,15 @@ struct export
     uint64_t expected_records; /* 0: not known */
     struct progress progress;
 };
-static enum exit_code say_write_failure(const struct export *export, int error_number)
+
+static enum exit_code say_write_failure(const struct exporter *export, int error_number)
 {
     progress_clear(&export->progress);
     return failure_say(EXIT_CODE_UNAVAILABLE, "export: cannot write %s: %s",
                        export->path ? export->path : "standard output", strerror(error_number));
 }
 
-static enum exit_code write_text(struct export *export)
+static enum exit_code write_text(struct exporter *export)
 {
     if (export->text.failed) {
         return failure_say_no_memory();
@@ -46,7 +46,7 @@ static enum exit_code write_text(struct export *export)
     return EXIT_CODE_DONE;
 }
 
-static enum exit_code export_records(struct export *export, struct skv_scan *scan)
+static enum exit_code export_records(struct exporter *export, struct skv_scan *scan)
 {
     enum exit_code code = EXIT_CODE_DONE;
     while (code == EXIT_CODE_DONE) {
@@ -66,7 +66,7 @@ static enum exit_code export_records(struct export *export, struct skv_scan *sca
     return code;
 }
 
-static enum exit_code scan_all(struct export *export)
+static enum exit_code scan_all(struct exporter *export)
 {
     const struct skv_scan_options options = {0};
     struct skv_scan *scan = NULL;
@@ -82,7 +82,7 @@ static enum exit_code scan_all(struct export *export)
 }
 
 /* How many records there are is asked only when somebody watches. */
-static enum exit_code expect_records(struct export *export)
+static enum exit_code expect_records(struct exporter *export)
 {
     struct server_stats stats = {0};
     enum exit_code code = EXIT_CODE_DONE;
@@ -94,7 +94,7 @@ static enum exit_code expect_records(struct export *export)
     return code;
 }
 
-static enum exit_code open_stream(struct export *export)
+static enum exit_code open_stream(struct exporter *export)
 {
     export->stream = stdout;
     if (export->path) {
@@ -106,7 +106,7 @@ static enum exit_code open_stream(struct export *export)
 }
 
 /* A full disk may show only here. */
-static enum exit_code close_stream(struct export *export)
+static enum exit_code close_stream(struct exporter *export)
 {
     if (!export->stream) {
         return EXIT_CODE_DONE;
@@ -120,7 +120,7 @@ static enum exit_code close_stream(struct export *export)
 }
 
 /* On standard output, or on standard error when the records are there. */
-static enum exit_code print_count(const struct export *export)
+static enum exit_code print_count(const struct exporter *export)
 {
     double seconds = (double)progress_elapsed_ms(&export->progress) / 1000;
     if (!export->path) {
@@ -143,7 +143,7 @@ static enum exit_code print_count(const struct export *export)
 
 enum exit_code export_run(struct session *session)
 {
-    struct export export = {.session = session};
+    struct exporter export = {.session = session};
     const struct argument_list *words = &session->arguments->words;
     enum exit_code code = session_open(session);
     if (words->count > 0 && strcmp(words->items[0], "-") != 0) {

@@ -123,6 +123,19 @@ static enum exit_code check_map(const struct session *session, const char *path,
     return EXIT_CODE_DONE;
 }
 
+static enum exit_code print_made(const char *path, bool is_json)
+{
+    if (!is_json) {
+        (void)printf("wrote %s\n", path);
+        return EXIT_CODE_DONE;
+    }
+    struct json_writer writer = {0};
+    json_writer_open(&writer, NULL, '{');
+    json_writer_text(&writer, "file", bytes_text(path));
+    json_writer_close(&writer, '}');
+    return json_writer_print(&writer);
+}
+
 /* A file that is there may be somebody's work: it is left alone. */
 static enum exit_code write_new_file(const char *path, struct bytes content)
 {
@@ -135,22 +148,24 @@ static enum exit_code write_new_file(const char *path, struct bytes content)
         return failure_say(EXIT_CODE_UNAVAILABLE, "map init: cannot write %s: %s", path,
                            strerror(errno));
     }
-    (void)printf("wrote %s\n", path);
     return EXIT_CODE_DONE;
 }
 
 enum exit_code map_commands_init(struct session *session)
 {
     bool has_file = session->arguments->words.count > 0;
+    bool is_json = session->arguments->json;
     struct buffer json = {0};
     enum exit_code code = build_map(session, &json);
     if (code == EXIT_CODE_DONE) {
         code = check_map(session, "the new map", buffer_bytes(&json));
     }
     if (code == EXIT_CODE_DONE && has_file) {
-        code = write_new_file(session_word(session, 0), buffer_bytes(&json));
+        const char *path = session_word(session, 0);
+        code = write_new_file(path, buffer_bytes(&json));
+        code = code == EXIT_CODE_DONE ? print_made(path, is_json) : code;
     } else if (code == EXIT_CODE_DONE) {
-        code = output_print(&json);
+        code = is_json ? print_map_json(&json) : output_print(&json);
     }
     buffer_fini(&json);
     return code;

@@ -89,7 +89,13 @@ enum exit_code session_get_map(struct session *session, struct map *map)
         return code;
     }
     const struct skv_value no_params = {.type = SKV_NIL};
-    if (skv_request(session->kv, NULL, "map.get", no_params, 0, &record) != SKV_OK) {
+    enum skv_status status = skv_request(session->kv, NULL, "map.get", no_params, 0, &record);
+    if (status == SKV_UNKNOWN) {
+        /* Of a question nothing can have been done. */
+        code = failure_say(EXIT_CODE_UNAVAILABLE,
+                           "%s: %s took the request for the map and did not answer: try again",
+                           session->command, skv_error()->server);
+    } else if (status != SKV_OK) {
         code = failure_say_call();
     } else {
         struct unpack in = unpack_of(session_bytes(record.encoded));
@@ -102,9 +108,11 @@ enum exit_code session_get_map(struct session *session, struct map *map)
     return code;
 }
 
+/* Nobody is there, or a server. A bootstrapd that cannot do it now has answered. */
 static bool leads_to_the_next(const struct skv_error *error)
 {
-    return error->status == SKV_UNAVAILABLE || error->wire_code == STATUS_UNKNOWN_METHOD;
+    return (error->status == SKV_UNAVAILABLE && error->wire_code == 0) ||
+           error->wire_code == STATUS_UNKNOWN_METHOD;
 }
 
 enum skv_status session_try_bootstrapd(struct session *session, const char *method,
@@ -135,7 +143,7 @@ enum exit_code session_ask_bootstrapd(struct session *session, const char *metho
         return code;
     }
     enum skv_status status = session_try_bootstrapd(session, method, params, result);
-    if (status == SKV_UNAVAILABLE) {
+    if (status != SKV_OK && leads_to_the_next(skv_error())) {
         return failure_say(EXIT_CODE_UNAVAILABLE,
                            "%s: no bootstrapd answers at %s; name its address with -b",
                            session->command, session->addresses);

@@ -103,14 +103,14 @@ static int serve(const struct shardd_config *config)
     char error[512];
     char address[ADDRESS_TEXT_LEN];
     struct process process = {.loop = loop_new()};
+    /* A limit on the size of files is then met as a full disk. */
+    (void)signal(SIGXFSZ, SIG_IGN);
     process.shardd = shardd_open(process.loop, config, error, sizeof(error));
     if (!process.shardd) {
         logline(LOGLINE_ERROR, "%s", error);
         loop_free(process.loop);
         return EXIT_FAILURE;
     }
-    /* A limit on the size of files is then met as a full disk. */
-    (void)signal(SIGXFSZ, SIG_IGN);
     loop_on_signal(process.loop, SIGTERM, on_signal, &process);
     loop_on_signal(process.loop, SIGINT, on_signal, &process);
     address_print(shardd_address(process.shardd), address);

@@ -27,6 +27,7 @@ struct push {
 /* Outlives the membership when the reply comes late. */
 struct fetch {
     struct membership *membership; /* NULL: it is gone */
+    uint64_t epoch;                /* it was begun for */
 };
 
 struct membership {
@@ -37,7 +38,8 @@ struct membership {
     struct peer *bootstrap_peer; /* NULL: no bootstrapd is here */
     struct bootstrap bootstrap;
     uint64_t bootstrap_heard_ms;
-    struct fetch *fetch; /* NULL: none is under way */
+    struct fetch *fetch;    /* NULL: none is under way */
+    uint64_t fetched_epoch; /* the highest for which it was asked, and gave what it has */
 
     struct push *first; /* they wait for `saving` */
     struct push *last;
@@ -131,12 +133,17 @@ static bool is_stranger(const struct membership *membership, const struct greeti
            memcmp(ownership->instance, greeting->from.instance, ID_LEN) != 0;
 }
 
+static bool is_bootstrap_alive(const struct membership *membership)
+{
+    return membership->bootstrap_peer &&
+           clock_mono_ms() - membership->bootstrap_heard_ms < BOOTSTRAP_ALIVE_MS;
+}
+
 static bool is_other_alive(const struct membership *membership, const struct peer *peer,
                            const struct bootstrap *from)
 {
-    return membership->bootstrap_peer && membership->bootstrap_peer != peer &&
-           !bootstrap_equal(&membership->bootstrap, from) &&
-           clock_mono_ms() - membership->bootstrap_heard_ms < BOOTSTRAP_ALIVE_MS;
+    return is_bootstrap_alive(membership) && membership->bootstrap_peer != peer &&
+           !bootstrap_equal(&membership->bootstrap, from);
 }
 
 static enum status deny(const struct membership *membership, const struct peer *peer,
@@ -190,6 +197,7 @@ enum status membership_greet(struct membership *membership, struct peer *peer,
     membership->bootstrap_peer = peer;
     membership->bootstrap = greeting->from;
     membership->bootstrap_heard_ms = clock_mono_ms();
+    membership->fetched_epoch = 0;
     memcpy(ownership->expected, greeting->expected, ID_LEN);
     ownership->has_stranger = false;
     return STATUS_OK;
@@ -381,6 +389,7 @@ static void on_fetched(void *context, const struct rpc_message *message)
 {
     struct fetch *fetch = context;
     struct membership *membership = fetch->membership;
+    uint64_t epoch = fetch->epoch;
     free(fetch);
     if (!membership) {
         return;
@@ -393,21 +402,24 @@ static void on_fetched(void *context, const struct rpc_message *message)
     struct push push = {.from = membership->bootstrap};
     struct unpack in = unpack_of(message->result);
     if (map_unpack(&in, &push.map, &error)) {
+        membership->fetched_epoch = epoch;
         add_push(membership, &push);
     } else {
         logline(LOGLINE_WARNING, "the map that bootstrapd gave is wrong: %s", error.text);
     }
 }
 
-bool membership_fetch(struct membership *membership)
+bool membership_fetch(struct membership *membership, uint64_t epoch)
 {
     static const uint8_t no_params[] = {0x90};
-    if (!membership->bootstrap_peer) {
+    bool is_known = epoch <= membership->fetched_epoch;
+    if (!is_bootstrap_alive(membership) || (is_known && membership_is_idle(membership))) {
         return false;
     }
-    if (!membership->fetch) {
+    if (!membership->fetch && !is_known) {
         membership->fetch = memory_get(1, sizeof(*membership->fetch));
         membership->fetch->membership = membership;
+        membership->fetch->epoch = epoch;
         peer_call(membership->bootstrap_peer, "map.get", bytes_of(no_params, sizeof(no_params)),
                   FETCH_TIMEOUT_MS, on_fetched, membership->fetch);
     }

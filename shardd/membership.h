@@ -67,8 +67,11 @@ typedef void membership_pushed(void *context, struct peer *peer, uint32_t msgid,
 void membership_push(struct membership *membership, struct peer *peer, uint32_t msgid,
                      struct map *map, membership_pushed *on_pushed, void *context);
 
-/* Asks the current bootstrapd for its map (RULES M6). False: there is none. */
-bool membership_fetch(struct membership *membership);
+/*
+ * A client knows of `epoch`, which is above what is held here (RULES M6). True: wait, the map of the
+ * current bootstrapd is asked for or being taken. False: nobody can tell more than is known here.
+ */
+bool membership_fetch(struct membership *membership, uint64_t epoch);
 
 /* No push waits. */
 bool membership_is_idle(const struct membership *membership);

@@ -72,9 +72,10 @@ struct outcome {
 };
 
 struct op {
-    struct op *next;             /* the store's */
-    void (*done)(struct op *op); /* on the loop; takes the op */
-    void *context;               /* `done`'s, with the two below */
+    struct op *next;                         /* the store's */
+    void (*done)(struct op *op);             /* on the loop; takes the op */
+    bool (*is_awaited)(const struct op *op); /* whether the answer can still be given; NULL: yes */
+    void *context;                           /* the two functions', with the two below */
     void *reply_to;
     uint32_t reply_id;
     enum op_kind kind;

@@ -97,12 +97,16 @@ bool ownership_has_opened(const struct ownership *ownership, const struct map_en
            ownership_holds(ownership, entry);
 }
 
+bool ownership_misses(const struct ownership *ownership, const struct map_entry *entry)
+{
+    return is_id(entry->server, ownership->server) && !ownership_holds(ownership, entry);
+}
+
 const char *ownership_state(const struct ownership *ownership)
 {
     bool is_missing = is_replaced(ownership);
     for (uint32_t i = 0; i < ownership->map.entry_count && !is_missing; i++) {
-        const struct map_entry *entry = &ownership->map.entries[i];
-        is_missing = is_id(entry->server, ownership->server) && !ownership_holds(ownership, entry);
+        is_missing = ownership_misses(ownership, &ownership->map.entries[i]);
     }
     if (ownership->has_stranger) {
         return "wrong cluster";

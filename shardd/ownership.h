@@ -60,6 +60,9 @@ bool ownership_holds(const struct ownership *ownership, const struct map_entry *
 /* Whether it is marked new, and is this server's and open: what bootstrapd waits to hear (RULES M3). */
 bool ownership_has_opened(const struct ownership *ownership, const struct map_entry *entry);
 
+/* Whether it is this server's, and what the map expects is not all here (RULES M3). */
+bool ownership_misses(const struct ownership *ownership, const struct map_entry *entry);
+
 /* Who pushes, of which instance and term. */
 struct bootstrap {
     uint8_t instance[ID_LEN];

@@ -23,21 +23,26 @@ static void reply_wrong_shard(struct buffer *out, uint32_t msgid, uint64_t revis
     rpc_error_end(out);
 }
 
+void reply_missing_begin(struct buffer *out, uint32_t msgid, const struct map_entry *entry)
+{
+    char text[TEXT_LEN];
+    (void)snprintf(text, sizeof(text), "the data of %s%s, expected here, is not here",
+                   entry ? "shard " : "this server", entry ? entry->name : "");
+    rpc_error(out, msgid, STATUS_DATA_MISSING, text);
+}
+
 void reply_not_owned(struct buffer *out, uint32_t msgid, const struct ownership *ownership,
                      enum status status, const struct map_entry *entry)
 {
-    char text[TEXT_LEN];
     if (status == STATUS_WRONG_SHARD) {
         reply_wrong_shard(out, msgid, ownership->map.revision, entry);
         return;
     }
     if (status == STATUS_DATA_MISSING) {
-        (void)snprintf(text, sizeof(text), "the data of %s%s, expected here, is not here",
-                       entry ? "shard " : "this server", entry ? entry->name : "");
+        reply_missing_begin(out, msgid, entry);
     } else {
-        (void)snprintf(text, sizeof(text), "this server has no map yet");
+        rpc_error(out, msgid, status, "this server has no map yet");
     }
-    rpc_error(out, msgid, status, text);
     pack_nil(out);
     rpc_error_end(out);
 }

@@ -11,6 +11,9 @@
 void reply_not_owned(struct buffer *out, uint32_t msgid, const struct ownership *ownership,
                      enum status status, const struct map_entry *entry);
 
+/* DATA_MISSING; the caller packs the detail and calls rpc_error_end. `entry`: NULL when there is no map. */
+void reply_missing_begin(struct buffer *out, uint32_t msgid, const struct map_entry *entry);
+
 /* `name`: of the shard, NULL if it is not known. The outcome is any but WRONG_SHARD. */
 void reply_outcome(struct buffer *out, const struct op *op, const char *name);
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "io/clock.h"
+#include "io/memory.h"
 #include "proto/pack.h"
 #include "proto/point.h"
 #include "shardd/arguments.h"
@@ -71,6 +72,11 @@ static void reply(struct op *op)
     peer_release(peer);
 }
 
+static bool is_awaited(const struct op *op)
+{
+    return peer_is_open(op->reply_to);
+}
+
 static void enqueue(const struct request *request, struct op *op)
 {
     struct request_scope *scope = request->scope;
@@ -79,6 +85,7 @@ static void enqueue(const struct request *request, struct op *op)
         return;
     }
     op->done = reply;
+    op->is_awaited = is_awaited;
     op->context = scope;
     op->reply_to = request->peer;
     op->reply_id = request->msgid;
@@ -93,8 +100,9 @@ static void submit(const struct request *request, struct op *op,
     struct request_scope *scope = request->scope;
     const struct ownership *ownership = ownership_of(request);
     enum status status = ownership_judge(ownership, op->point, &entry);
-    /* RULES M6: without a bootstrapd to ask, what is known here holds. */
-    if (options->epoch > (entry ? entry->epoch : 0) && membership_fetch(scope->membership)) {
+    /* RULES M6: where no bootstrapd knows more, what is known here holds. */
+    if (options->epoch > (entry ? entry->epoch : 0) &&
+        membership_fetch(scope->membership, options->epoch)) {
         refuse(request, STATUS_TRY_LATER, "this server asks for a newer map");
     } else if (status != STATUS_OK) {
         reply_not_owned(peer_output(request->peer), request->msgid, ownership, status, entry);
@@ -277,7 +285,37 @@ static void run_map_watch(struct request *request)
     run_map_get(request);
 }
 
-/* `[revision, opened]`: all that is marked new and open here, so that a push that is repeated tells it again. */
+typedef bool is_listed(const struct ownership *ownership, const struct map_entry *entry);
+
+/* `[name, epoch]` of each entry that is in; returns one of them, or NULL. */
+static const struct map_entry *pack_entries(const struct ownership *ownership, is_listed *is_in,
+                                            struct buffer *out)
+{
+    const struct map_entry *listed = NULL;
+    struct buffer entries = {0};
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < ownership->map.entry_count; i++) {
+        const struct map_entry *entry = &ownership->map.entries[i];
+        if (is_in(ownership, entry)) {
+            pack_array(&entries, 2);
+            pack_text(&entries, entry->name);
+            pack_uint(&entries, entry->epoch);
+            listed = entry;
+            count++;
+        }
+    }
+    memory_must(!entries.failed);
+    pack_array(out, count);
+    buffer_append_bytes(out, buffer_bytes(&entries));
+    buffer_fini(&entries);
+    return listed;
+}
+
+/*
+ * `[revision, opened]`: all that is marked new and open here, so that a push that is repeated tells it
+ * again. Where data is missing the map was taken all the same: DATA_MISSING, `[revision, opened,
+ * missing]` (RULES M3).
+ */
 static void reply_pushed(void *context, struct peer *peer, uint32_t msgid, enum status status,
                          const char *text)
 {
@@ -287,23 +325,22 @@ static void reply_pushed(void *context, struct peer *peer, uint32_t msgid, enum 
         peer_refuse(peer, msgid, status, text);
         return;
     }
-    uint32_t opened_count = 0;
+    struct buffer missing = {0};
+    const struct map_entry *missed = pack_entries(ownership, ownership_misses, &missing);
     struct buffer *out = peer_output(peer);
-    for (uint32_t i = 0; i < ownership->map.entry_count; i++) {
-        opened_count += ownership_has_opened(ownership, &ownership->map.entries[i]);
+    if (missed) {
+        reply_missing_begin(out, msgid, missed);
+    } else {
+        rpc_response(out, msgid);
     }
-    rpc_response(out, msgid);
-    pack_array(out, 2);
+    pack_array(out, missed ? 3 : 2);
     pack_uint(out, ownership->map.revision);
-    pack_array(out, opened_count);
-    for (uint32_t i = 0; i < ownership->map.entry_count; i++) {
-        const struct map_entry *entry = &ownership->map.entries[i];
-        if (ownership_has_opened(ownership, entry)) {
-            pack_array(out, 2);
-            pack_text(out, entry->name);
-            pack_uint(out, entry->epoch);
-        }
+    pack_entries(ownership, ownership_has_opened, out);
+    if (missed) {
+        buffer_append_bytes(out, buffer_bytes(&missing));
+        rpc_error_end(out);
     }
+    buffer_fini(&missing);
 }
 
 static void run_map_push(struct request *request)

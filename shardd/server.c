@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "io/file.h"
 #include "io/listener.h"
@@ -173,6 +174,12 @@ static bool open_data(struct shardd *shardd, const char *path, char *error, size
     }
     shardd->store = store_open(shardd->loop, path, error, error_len);
     if (!shardd->store) {
+        return false;
+    }
+    /* LMDB syncs its file, and not the name that it has given it (RULES L7). */
+    int fault = dir_sync(shardd->dir);
+    if (fault != 0) {
+        (void)snprintf(error, error_len, "%s: %s", path, strerror(fault));
         return false;
     }
     if (!load_ownership(shardd->store, &ownership, reason, sizeof(reason)) ||

@@ -228,6 +228,18 @@ static void group_done(struct job *job)
     }
 }
 
+/* It would be carried out for nothing. What changes something was sent to be done. */
+static bool is_abandoned(const struct op *op)
+{
+    return !op_changes(op) && op->is_awaited && !op->is_awaited(op);
+}
+
+static void put_off(struct store *store, struct op *op, enum op_reason reason)
+{
+    op_refuse(op, STATUS_TRY_LATER, reason);
+    give_back(store, op);
+}
+
 static void fill_group(struct store *store)
 {
     struct group_job *group = &store->group;
@@ -237,8 +249,9 @@ static void fill_group(struct store *store)
            len < STORE_GROUP_LEN_MAX) {
         struct op *op = pop(&store->queue);
         if (op->deadline_us != 0 && op->deadline_us < now_us) {
-            op_refuse(op, STATUS_TRY_LATER, OP_REASON_WAITED_TOO_LONG);
-            give_back(store, op);
+            put_off(store, op, OP_REASON_WAITED_TOO_LONG);
+        } else if (is_abandoned(op)) {
+            put_off(store, op, OP_REASON_NONE);
         } else {
             len += op_len(op);
             group->ops[group->op_count++] = op;

@@ -11,6 +11,7 @@
  *  - Operations take effect in the order in which they were submitted.
  *  - No outcome is given before all it depends on is durable: reads wait like writes (RULES R1).
  *  - While a group commits, the next one gathers. The loop never waits for the disk.
+ *  - What reads for somebody who has gone is not carried out.
  *  - After a fault that is not a lack of space the process ends, with no reply (RULES L5).
  */
 

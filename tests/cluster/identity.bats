@@ -75,6 +75,50 @@ await_says() { # PATTERN shardkv ARGUMENT...
   grep -q "reset" "$home/bootstrapd.err"
 }
 
+@test "a disk that comes back after its shard was reset does not serve what it held" {
+  start_cluster
+  local i
+  for i in {1..20}; do
+    shardkv write "key$i" "$i" >/dev/null
+  done
+  end KILL a
+  mv "$home/a" "$home/old"
+  start_shardd a
+  await_says "data missing" shardkv status
+  expect 0 shardkv shard reset low --accept-loss
+  expect 0 shardkv --timeout 10000 keys
+  local left
+  left=$(grep -c . <<<"$output")
+  end KILL a
+  mv "$home/a" "$home/new"
+  mv "$home/old" "$home/a"
+  start_shardd a
+  await_says "data missing" shardkv status
+  local found=0
+  for i in {1..20}; do
+    run shardkv --timeout 300 read "key$i"
+    [ "$status" -ne 0 ] || found=$((found + 1))
+  done
+  [ "$found" -eq "$left" ]
+  grep -q "shard low: closed" "$home/a.err"
+}
+
+@test "a reset waits for the server that shall have the shard, and says so" {
+  start_cluster
+  end KILL a
+  await_says "down" shardkv status
+  expect 3 shardkv shard reset low --accept-loss
+  says "does not answer at $(address a)"
+}
+
+@test "a bootstrapd that hangs makes reading the map unavailable, not unknown" {
+  start_cluster
+  kill -STOP "$(pid bootstrapd)"
+  expect 3 shardkv --timeout 300 map get
+  kill -CONT "$(pid bootstrapd)"
+  says "$(address bootstrapd)"
+}
+
 @test "a server with another cluster's data is refused" {
   start_cluster
   end TERM bootstrapd

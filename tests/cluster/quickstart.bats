@@ -175,3 +175,16 @@ teardown_file() {
   jq -e '(.shards | length) == 3 and .shards[0].start == 0 and .shards[2].end == 1' "$BATS_TEST_TMPDIR/three.json"
   expect 0 bootstrapd -n --listen 127.0.0.1:0 --config "$BATS_TEST_TMPDIR/three.json" --data "$BATS_TEST_TMPDIR/none"
 }
+
+@test "map init --json prints one object on one line, too" {
+  expect 0 shardkv --json map init --server 127.0.0.1:7001 --size 1GiB
+  [ "$(wc -l <<<"$output")" -eq 1 ]
+  jq -e '.shards[0].port == 7001' <<<"$output"
+  expect 0 shardkv --json map init --server 127.0.0.1:7001 --size 1GiB "$BATS_TEST_TMPDIR/one.json"
+  [ "$(jq -r .file <<<"$output")" = "$BATS_TEST_TMPDIR/one.json" ]
+}
+
+@test "a mistyped second word suggests the right one" {
+  expect 2 shardkv map gte
+  says "did you mean map get?"
+}

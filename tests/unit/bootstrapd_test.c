@@ -31,7 +31,8 @@ struct server {
     struct address address;
     uint8_t id[ID_LEN];
     uint64_t incarnation;
-    bool opens; /* new entries that are pushed */
+    bool opens;    /* new entries that are pushed */
+    bool has_lost; /* what the others held */
 
     struct peer *peer;
     unsigned hello_count;
@@ -162,29 +163,57 @@ static bool is_opened(const struct server *server, const struct map_entry *entry
     return server->opens && entry->is_new && memcmp(entry->server, server->id, ID_LEN) == 0;
 }
 
-static void answer_push(struct server *server, struct bytes params, struct buffer *out)
+static bool is_missing(const struct server *server, const struct map_entry *entry)
+{
+    return server->has_lost && !entry->is_new && memcmp(entry->server, server->id, ID_LEN) == 0;
+}
+
+typedef bool is_listed(const struct server *server, const struct map_entry *entry);
+
+static uint32_t count_entries(const struct server *server, is_listed *is_in)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < server->map.entry_count; i++) {
+        count += is_in(server, &server->map.entries[i]);
+    }
+    return count;
+}
+
+static void pack_entries(const struct server *server, is_listed *is_in, struct buffer *out)
+{
+    pack_array(out, count_entries(server, is_in));
+    for (uint32_t i = 0; i < server->map.entry_count; i++) {
+        if (is_in(server, &server->map.entries[i])) {
+            pack_array(out, 2);
+            pack_text(out, server->map.entries[i].name);
+            pack_uint(out, server->map.entries[i].epoch);
+        }
+    }
+}
+
+static void answer_push(struct server *server, uint32_t msgid, struct bytes params,
+                        struct buffer *out)
 {
     struct unpack in = unpack_of(params);
     struct map_error error;
     struct map map;
-    uint32_t opened_count = 0;
     assert_int_equal(unpack_array(&in), 1);
     assert_true(map_unpack(&in, &map, &error));
     map_fini(&server->map);
     server->map = map;
     server->push_count++;
-    for (uint32_t i = 0; i < map.entry_count; i++) {
-        opened_count += is_opened(server, &map.entries[i]);
-    }
-    pack_array(out, 2);
-    pack_uint(out, map.revision);
-    pack_array(out, opened_count);
-    for (uint32_t i = 0; i < map.entry_count; i++) {
-        if (is_opened(server, &map.entries[i])) {
-            pack_array(out, 2);
-            pack_text(out, map.entries[i].name);
-            pack_uint(out, map.entries[i].epoch);
-        }
+    if (count_entries(server, is_missing) > 0) {
+        rpc_error(out, msgid, STATUS_DATA_MISSING, "it is not here");
+        pack_array(out, 3);
+        pack_uint(out, map.revision);
+        pack_entries(server, is_opened, out);
+        pack_entries(server, is_missing, out);
+        rpc_error_end(out);
+    } else {
+        rpc_response(out, msgid);
+        pack_array(out, 2);
+        pack_uint(out, map.revision);
+        pack_entries(server, is_opened, out);
     }
 }
 
@@ -192,14 +221,15 @@ static void server_on_request(void *context, struct peer *peer, const struct rpc
 {
     struct server *server = context;
     struct buffer *out = peer_output(peer);
-    rpc_response(out, message->msgid);
     if (bytes_equal(message->method, bytes_text("hello"))) {
+        rpc_response(out, message->msgid);
         note_greeting(server, message->params);
         answer_hello(server, out);
     } else if (bytes_equal(message->method, bytes_text("map.push"))) {
-        answer_push(server, message->params, out);
+        answer_push(server, message->msgid, message->params, out);
     } else {
         assert_true(bytes_equal(message->method, bytes_text("ping")));
+        rpc_response(out, message->msgid);
         pack_nil(out);
     }
 }
@@ -719,6 +749,56 @@ static void another_disk_is_told_nothing_until_its_shard_is_reset(void **state)
     map_fini(&map);
 }
 
+static bool has_pushed_again(const struct world *world)
+{
+    return world->servers[0].push_count >= 1 && world->servers[0].peer;
+}
+
+static bool is_low_greeted_as_itself(const struct world *world)
+{
+    const struct server *server = &world->servers[0];
+    return is_low_replaced(world) && memcmp(server->expected, server->id, ID_LEN) == 0;
+}
+
+/* It was let in with the words that another is expected there, and went by them for ever. */
+static void a_disk_that_was_given_up_is_greeted_anew_when_it_gets_the_shard_again(void **state)
+{
+    struct world *world = *state;
+    struct server *server = &world->servers[0];
+    lose_low(world);
+    assert_int_equal(call_with_text(world, "shard.reset", "low", "accept_loss"), STATUS_OK);
+    run_until(world, is_low_replaced);
+    memset(server->id, 10, ID_LEN);
+    server->push_count = 0;
+    peer_close(server->peer, "the test");
+    run_until(world, has_pushed_again);
+    assert_int_equal(server->expected[0], 20);
+    assert_int_equal(call_with_text(world, "shard.reset", "low", "accept_loss"), STATUS_OK);
+    run_until(world, is_low_greeted_as_itself);
+}
+
+/* The server's id is the bound one, so only its own word tells that the data is not there. */
+static void data_that_its_own_server_misses_is_shown_and_may_be_reset(void **state)
+{
+    struct world *world = *state;
+    struct server *server = &world->servers[0];
+    server->has_lost = true;
+    server->push_count = 0;
+    peer_close(server->peer, "the test");
+    run_until(world, has_pushed_again);
+    assert_int_equal(call(world, "status", NULL), STATUS_OK);
+    assert_non_null(
+        memmem(last.result.data, last.result.len, "data missing", strlen("data missing")));
+    assert_non_null(memmem(last.result.data, last.result.len, "shard reset low --accept-loss",
+                           strlen("shard reset low --accept-loss")));
+    assert_int_equal(call_with_text(world, "shard.reset", "high", "accept_loss"), STATUS_DENIED);
+    assert_int_equal(call_with_text(world, "shard.reset", "low", "accept_loss"), STATUS_OK);
+    server->has_lost = false;
+    run_until(world, is_low_replaced);
+    assert_int_equal(call(world, "status", NULL), STATUS_OK);
+    assert_null(memmem(last.result.data, last.result.len, "data missing", strlen("data missing")));
+}
+
 /* --- requests --- */
 
 static void wrong_requests_are_refused_with_a_reason(void **state)
@@ -798,6 +878,8 @@ int main(void)
         FOUNDED(a_map_is_applied_for_the_servers_and_for_later_starts),
         FOUNDED(stopping_answers_what_is_under_way_and_closes),
         FOUNDED(another_disk_is_told_nothing_until_its_shard_is_reset),
+        FOUNDED(a_disk_that_was_given_up_is_greeted_anew_when_it_gets_the_shard_again),
+        FOUNDED(data_that_its_own_server_misses_is_shown_and_may_be_reset),
         FOUNDED(wrong_requests_are_refused_with_a_reason),
         BARE(a_start_that_cannot_be_is_refused_with_a_reason),
         FOUNDED(it_may_be_freed_with_everything_under_way),

@@ -602,11 +602,73 @@ static void a_server_that_says_itself_that_its_data_is_missing_may_be_reset(void
     struct address address = address_of(2);
     found_whole(fixture);
     uint64_t epoch = entry(fixture, "c")->epoch;
-    cluster_on_pushed(fixture->cluster, &address, STATUS_DATA_MISSING, bytes_text("c"));
+    cluster_on_missing(fixture->cluster, &address, bytes_text("c"), epoch);
+    assert_state(fixture, 2, SITE_DATA_MISSING);
+    assert_says(&site(fixture, 2)->problem, "shard reset c");
+    assert_true(cluster_may_push(fixture->cluster, site(fixture, 2)));
     assert_int_equal(reset(fixture, "c"), STATUS_OK);
     assert_owner(fixture, "c", 12);
     assert_true(entry(fixture, "c")->is_new);
     assert_true(entry(fixture, "c")->epoch > epoch);
+    assert_state(fixture, 2, SITE_UP);
+}
+
+static void of_one_server_only_the_shard_that_is_missing_is_reset(void **state)
+{
+    struct fixture *fixture = *state;
+    struct address address = address_of(1);
+    found_whole(fixture);
+    cluster_on_missing(fixture->cluster, &address, bytes_text("b"), entry(fixture, "b")->epoch);
+    assert_int_equal(reset(fixture, "a"), STATUS_DENIED);
+    assert_says(&fixture->why, "not missing");
+    /* It may have been brought back while the server was away. */
+    greet(fixture, 1, 11, 2);
+    assert_state(fixture, 1, SITE_UP);
+    assert_int_equal(reset(fixture, "b"), STATUS_DENIED);
+}
+
+static void a_report_of_missing_data_by_somebody_else_or_of_another_epoch_is_none(void **state)
+{
+    struct fixture *fixture = *state;
+    struct address address = address_of(2);
+    found_whole(fixture);
+    cluster_on_missing(fixture->cluster, &address, bytes_text("a"), entry(fixture, "a")->epoch);
+    cluster_on_missing(fixture->cluster, &address, bytes_text("c"), entry(fixture, "c")->epoch - 1);
+    cluster_on_missing(fixture->cluster, &address, bytes_text("nobody"), 1);
+    assert_state(fixture, 1, SITE_UP);
+    assert_state(fixture, 2, SITE_UP);
+}
+
+static void the_incarnation_of_a_server_that_has_not_all_is_noted(void **state)
+{
+    struct fixture *fixture = *state;
+    found_whole(fixture);
+    greet(fixture, 1, 21, 1);
+    assert_int_equal(reset(fixture, "b"), STATUS_OK);
+    greet(fixture, 1, 21, 5);
+    settle(fixture);
+    assert_state(fixture, 1, SITE_DATA_MISSING);
+    assert_int_equal(map_find_server(map_of(fixture), id_of(21).data)->incarnation, 5);
+    greet(fixture, 1, 21, 4);
+    assert_state(fixture, 1, SITE_REFUSED);
+}
+
+/*
+ * The old disk came back after the reset: it goes by its own log, serves what it held, and whatever is
+ * written there is lost. It must be told that it owns nothing any more.
+ */
+static void a_disk_that_was_given_up_is_told_the_map_when_it_comes_back(void **state)
+{
+    struct fixture *fixture = *state;
+    struct address address = address_of(2);
+    struct site_hello old_disk = hello_of(12, 9);
+    memcpy(old_disk.cluster, map_of(fixture)->cluster, ID_LEN);
+    found_whole(fixture);
+    greet(fixture, 2, 22, 3);
+    assert_int_equal(reset(fixture, "c"), STATUS_OK);
+    cluster_on_hello(fixture->cluster, &address, &old_disk);
+    assert_state(fixture, 2, SITE_DATA_MISSING);
+    assert_true(cluster_may_push(fixture->cluster, site(fixture, 2)));
 }
 
 /* --- apply --- */
@@ -791,6 +853,10 @@ int main(void)
         TEST(each_shard_of_a_lost_server_is_reset_by_its_name),
         TEST(nothing_is_reset_but_missing_data),
         TEST(a_server_that_says_itself_that_its_data_is_missing_may_be_reset),
+        TEST(of_one_server_only_the_shard_that_is_missing_is_reset),
+        TEST(a_report_of_missing_data_by_somebody_else_or_of_another_epoch_is_none),
+        TEST(the_incarnation_of_a_server_that_has_not_all_is_noted),
+        TEST(a_disk_that_was_given_up_is_told_the_map_when_it_comes_back),
         TEST(applying_what_is_there_changes_nothing),
         TEST(settings_and_names_are_applied_and_said),
         TEST(bounds_and_owners_are_refused_as_moves),

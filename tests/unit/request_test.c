@@ -534,9 +534,30 @@ static void data_that_is_not_here_is_missing(void **state)
     assert_int_equal(greet(client, 'i', 1, 9)->code, STATUS_OK);
     assert_error(call_json(client, "read", "[\"k\"]"), STATUS_DATA_MISSING,
                  "the data of this server, expected here, is not here");
-    found(world, SAMPLE_MAP(3, {"low", HALF, 3, 1, false, 0}, {"high", BOUND_END, 3, 9, false, 0}));
+    learn_server(world);
+    (void)push(client,
+               SAMPLE_MAP(3, {"low", HALF, 3, 1, false, 0}, {"high", BOUND_END, 3, 9, false, 0}));
     assert_error(call_json(client, "scan", "[0,null]"), STATUS_DATA_MISSING,
                  "the data of shard low, expected here, is not here");
+}
+
+/* It was answered as if all were well, so bootstrapd never knew and a reset was refused. */
+static void a_push_is_answered_with_what_of_it_is_missing_here(void **state)
+{
+    struct world *world = *state;
+    struct client *client = &world->clients[0];
+    learn_server(world);
+    assert_int_equal(greet(client, 'i', 1, 0)->code, STATUS_OK);
+    const struct reply *reply = push(
+        client, SAMPLE_MAP(3, {"low", HALF, 3, 1, false, 0}, {"high", BOUND_END, 2, 1, true, 0}));
+    assert_error(reply, STATUS_DATA_MISSING, "the data of shard low, expected here, is not here");
+    assert_string_equal((const char *)reply->json.data, "[3,[[\"high\",2]],[[\"low\",3]]]");
+    assert_true(shardd_serves(world->shardd, UINT64_MAX));
+    /* Given up. */
+    assert_result(push(client, SAMPLE_MAP(4, {"low", HALF, 4, 1, true, 0},
+                                          {"high", BOUND_END, 2, 1, true, 0})),
+                  "[4,[[\"low\",4],[\"high\",2]]]");
+    assert_true(shardd_serves(world->shardd, 0));
 }
 
 static void watchers_are_told_what_changes(void **state)
@@ -571,6 +592,25 @@ static void a_request_with_a_newer_epoch_makes_it_ask_for_the_map(void **state)
         reply = call_json(client, "exists", "[\"k\",{\"epoch\":6}]");
     } while (reply->code == STATUS_TRY_LATER);
     assert_result(reply, "false");
+}
+
+/* The client's map is of a later copy of bootstrapd's: it waited for one that never came (RULES M6). */
+static void an_epoch_that_bootstrapd_does_not_know_either_holds_nothing_up(void **state)
+{
+    struct world *world = *state;
+    struct client *bootstrapd = &world->clients[0];
+    struct client *client = connect_client(world, 1);
+    struct map present = SAMPLE_MAP(2, {"all", BOUND_END, 2, 1, true, 1024});
+    pack_push(world, &present, &bootstrapd->answer);
+    const struct reply *reply = call_json(client, "exists", "[\"k\",{\"epoch\":6}]");
+    assert_int_equal(reply->code, STATUS_TRY_LATER);
+    for (int i = 0; i < 100 && reply->code == STATUS_TRY_LATER; i++) {
+        reply = call_json(client, "exists", "[\"k\",{\"epoch\":6}]");
+    }
+    assert_result(reply, "false");
+    /* Another one is another question. */
+    reply = call_json(client, "exists", "[\"k\",{\"epoch\":7}]");
+    assert_int_equal(reply->code, STATUS_TRY_LATER);
 }
 
 /* --- who is who --- */
@@ -678,8 +718,10 @@ int main(void)
         TEST_UNFOUNDED(a_push_opens_what_is_new_and_tells_it_again),
         TEST_UNFOUNDED(a_point_of_another_server_is_answered_with_its_entry),
         TEST_UNFOUNDED(data_that_is_not_here_is_missing),
+        TEST_UNFOUNDED(a_push_is_answered_with_what_of_it_is_missing_here),
         TEST(watchers_are_told_what_changes),
         TEST(a_request_with_a_newer_epoch_makes_it_ask_for_the_map),
+        TEST(an_epoch_that_bootstrapd_does_not_know_either_holds_nothing_up),
         TEST(a_second_bootstrapd_is_refused_while_the_first_is_there),
         TEST(an_old_copy_of_a_bootstrapd_is_refused),
         TEST(another_cluster_is_told_so),

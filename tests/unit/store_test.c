@@ -227,6 +227,37 @@ static void an_operation_that_waited_too_long_is_put_off(void **state)
     assert_false(fixture->were_there[1]);
 }
 
+static bool is_nobody_there(const struct op *op)
+{
+    (void)op;
+    return false;
+}
+
+/*
+ * Somebody asks for large values as fast as the wire takes it, and leaves: all were read to the last,
+ * a group for each, and whoever came after waited for minutes.
+ */
+static void what_nobody_waits_for_any_more_is_not_read(void **state)
+{
+    struct fixture *fixture = *state;
+    own(fixture, all);
+    struct op write = op_of(OP_WRITE, "key");
+    struct op read = op_of(OP_READ, "key");
+    struct op exists = op_of(OP_EXISTS, "key");
+    write.is_awaited = is_nobody_there;
+    submit(fixture, &write);
+    submit(fixture, &read);
+    read.is_awaited = is_nobody_there;
+    submit(fixture, &read);
+    submit(fixture, &exists);
+    wait_all(fixture);
+    assert_int_equal(fixture->statuses[0], STATUS_OK);
+    assert_true(fixture->were_there[1]);
+    assert_false(fixture->were_there[2]);
+    assert_int_equal(fixture->statuses[2], STATUS_TRY_LATER);
+    assert_true(fixture->were_there[3]);
+}
+
 static void what_is_no_longer_owned_when_its_turn_comes_is_not_done(void **state)
 {
     struct fixture *fixture = *state;
@@ -270,6 +301,7 @@ int main(void)
         TEST(reads_that_do_not_fit_into_one_group_are_answered_in_order),
         TEST(what_waits_is_bounded),
         TEST(an_operation_that_waited_too_long_is_put_off),
+        TEST(what_nobody_waits_for_any_more_is_not_read),
         TEST(what_is_no_longer_owned_when_its_turn_comes_is_not_done),
         TEST(what_is_freed_unanswered_is_given_back),
     };
