@@ -215,7 +215,7 @@ enum status admin_plan_apply(const struct cluster *cluster, struct bytes json, s
     plan_begin(plan, cluster_ledger(cluster));
     enum status status = apply_map(cluster, &wanted, plan, why);
     if (status == STATUS_OK) {
-        plan->next.config_hash = hash_bytes(json);
+        plan->next.applied_hash = hash_bytes(json);
     } else {
         plan_fini(plan);
     }

@@ -159,7 +159,7 @@ static bool is_busy(const struct coordinator *coordinator, struct text *why)
 static bool needs_write(const struct coordinator *coordinator, const struct plan *plan)
 {
     return plan->is_changed ||
-           plan->next.config_hash != cluster_ledger(coordinator->cluster)->config_hash;
+           plan->next.applied_hash != cluster_ledger(coordinator->cluster)->applied_hash;
 }
 
 static void carry_out(struct coordinator *coordinator, coordinator_done *done, void *context)

@@ -14,9 +14,8 @@ void greeting_pack(const struct cluster *cluster, const struct site *site, struc
     const struct ledger *ledger = cluster_ledger(cluster);
     uint8_t expected[ID_LEN];
     cluster_expected_server(cluster, site, expected);
-    bool is_bound = !id_bytes_is_zero(expected);
     pack_array(params, 1);
-    pack_map(params, is_bound ? 6 : 5);
+    pack_map(params, 6);
     pack_text(params, "role");
     pack_text(params, "bootstrapd");
     pack_id(params, "instance", ledger->map.instance);
@@ -25,9 +24,7 @@ void greeting_pack(const struct cluster *cluster, const struct site *site, struc
     pack_text(params, "revision");
     pack_uint(params, ledger->map.revision);
     pack_id(params, "expect", expected);
-    if (is_bound) {
-        pack_id(params, "cluster", ledger->map.cluster);
-    }
+    pack_id(params, "cluster", ledger->map.cluster);
 }
 
 /* An id, or nil where that is allowed: zero. */

@@ -8,7 +8,7 @@
 #include "proto/hash.h"
 #include "proto/pack.h"
 
-#define LEDGER_FIELDS 4
+#define LEDGER_FIELDS 5
 
 void ledger_fini(struct ledger *ledger)
 {
@@ -66,7 +66,12 @@ bool ledger_found(struct bytes config, const uint8_t cluster[ID_LEN],
         map.entries[i].epoch = map.revision;
         map.entries[i].is_new = true;
     }
-    *ledger = (struct ledger){.map = map, .term = 1, .config_hash = hash_bytes(config)};
+    *ledger = (struct ledger){
+        .map = map,
+        .term = 1,
+        .config_hash = hash_bytes(config),
+        .applied_hash = hash_bytes(config),
+    };
     return true;
 }
 
@@ -77,6 +82,7 @@ void ledger_pack(const struct ledger *ledger, struct buffer *out)
     pack_uint(out, ledger->term);
     pack_uint(out, ledger->config_hash);
     pack_bool(out, ledger->is_founded);
+    pack_uint(out, ledger->applied_hash);
 }
 
 bool ledger_unpack(struct bytes packed, struct ledger *ledger, struct map_error *error)
@@ -95,6 +101,7 @@ bool ledger_unpack(struct bytes packed, struct ledger *ledger, struct map_error 
     read.term = unpack_uint(&in);
     read.config_hash = unpack_uint(&in);
     read.is_founded = unpack_bool(&in);
+    read.applied_hash = unpack_uint(&in);
     for (uint32_t i = LEDGER_FIELDS; i < field_count; i++) {
         unpack_skip(&in);
     }

@@ -6,7 +6,7 @@
  * What bootstrapd must not forget: the map and a few words beside it. One ledger is one payload of
  * the map store (bootstrapd/mapstore.h), as MessagePack:
  *
- *     [map, term, config hash, is founded]       longer in later versions
+ *     [map, term, config hash, is founded, applied hash]       longer in later versions
  *
  * The instance id is the map's own.
  */
@@ -15,9 +15,10 @@
 
 struct ledger {
     struct map map;
-    uint64_t term;        /* raised at each start */
-    uint64_t config_hash; /* of the map file's text that was founded from or applied last */
-    bool is_founded;      /* every entry was bound and opened once: clients may be told the map */
+    uint64_t term;         /* raised at each start */
+    uint64_t config_hash;  /* of the map file's text at the founding, or the last start with one */
+    uint64_t applied_hash; /* of the text that was applied last; before that the same */
+    bool is_founded;       /* every entry was bound and opened once: clients may be told the map */
 };
 
 void ledger_fini(struct ledger *ledger);

@@ -147,7 +147,10 @@ static bool found(const struct bootstrapd_config *config, struct ledger *ledger,
     return true;
 }
 
-/* Each start has a term of its own: servers tell by it an old copy from the one that came later. */
+/*
+ * Each start has a term of its own, by which servers tell an old copy from the one that came later,
+ * and an instance id, by which they tell two copies that were started equally often.
+ */
 static bool resume(struct mapstore *store, const struct bootstrapd_config *config,
                    struct ledger *ledger, char *error, size_t error_len)
 {
@@ -155,7 +158,9 @@ static bool resume(struct mapstore *store, const struct bootstrapd_config *confi
     if (!mapstore_load(store, &loaded, error, error_len)) {
         return false;
     }
-    if (config->map_name && hash_bytes(config->map_text) != loaded.config_hash) {
+    uint64_t config_hash = config->map_name ? hash_bytes(config->map_text) : loaded.config_hash;
+    /* What the file said is in force, or was until something else was applied: nobody edited it. */
+    if (config_hash != loaded.config_hash && config_hash != loaded.applied_hash) {
         (void)snprintf(
             error, error_len,
             "%s was edited since; use: shardkv map apply %s (with bootstrapd started without "
@@ -164,7 +169,9 @@ static bool resume(struct mapstore *store, const struct bootstrapd_config *confi
         ledger_fini(&loaded);
         return false;
     }
+    loaded.config_hash = config_hash;
     loaded.term++;
+    random_fill(loaded.map.instance, sizeof(loaded.map.instance));
     *ledger = loaded;
     return true;
 }

@@ -129,8 +129,7 @@ enum status membership_check_cluster(const struct membership *membership,
 static bool is_stranger(const struct membership *membership, const struct greeting *greeting)
 {
     const struct ownership *ownership = &membership->ownership;
-    return !id_bytes_is_zero(ownership->cluster) && !greeting->has_cluster &&
-           memcmp(ownership->instance, greeting->from.instance, ID_LEN) != 0;
+    return !id_bytes_is_zero(ownership->cluster) && !greeting->has_cluster;
 }
 
 static bool is_bootstrap_alive(const struct membership *membership)
@@ -159,13 +158,15 @@ static enum status deny(const struct membership *membership, const struct peer *
                        (unsigned long long)membership->bootstrap.term);
         return STATUS_DENIED;
     }
-    if (memcmp(ownership->instance, greeting->from.instance, ID_LEN) == 0 &&
-        greeting->from.term < ownership->term) {
+    bool is_copy = greeting->from.term == ownership->term &&
+                   memcmp(ownership->instance, greeting->from.instance, ID_LEN) != 0;
+    if (is_copy || greeting->from.term < ownership->term) {
         id_bytes_print(ownership->instance, instance);
         (void)snprintf(
             text, MEMBERSHIP_TEXT_LEN,
-            "bootstrapd instance %s was here with term %llu, this one has %llu: an old copy",
-            instance, (unsigned long long)ownership->term, (unsigned long long)greeting->from.term);
+            "bootstrapd was here with term %llu (instance %s), this one has %llu: it runs "
+            "on a copy of the other's directory",
+            (unsigned long long)ownership->term, instance, (unsigned long long)greeting->from.term);
         return STATUS_DENIED;
     }
     return STATUS_OK;

@@ -42,6 +42,16 @@ await_says() { # PATTERN shardkv ARGUMENT...
   start_bootstrapd
 }
 
+@test "after another file was applied, bootstrapd still starts with the one that founded the cluster" {
+  start_cluster
+  sed 's/1GiB/2GiB/' "$home/map.json" >"$home/other.json"
+  expect 0 shardkv map apply "$home/other.json"
+  end TERM bootstrapd
+  start_bootstrapd
+  expect 0 shardkv --json status
+  jq -e 'all(.servers[].shards[]; .size == 2147483648)' <<<"$output"
+}
+
 @test "a map that would move points is refused" {
   start_cluster
   sed -i 's/0\.5, "size/0.25, "size/; s/"start": 0\.5/"start": 0.25/' "$home/map.json"
@@ -140,6 +150,19 @@ await_says() { # PATTERN shardkv ARGUMENT...
   expect 0 shardkv write test 1
   expect 0 shardkv --json status
   jq -e 'all(.servers[]; .state == "serving")' <<<"$output"
+}
+
+@test "of two copies of one directory that were started equally often the servers take one" {
+  start_cluster
+  end TERM bootstrapd
+  cp -r "$home/bootstrapd" "$home/copy"
+  start_bootstrapd
+  launch second bootstrapd --listen 127.0.0.1:0 --config "$home/map.json" --data "$home/copy"
+  await_says "refused" shardkv -b "$(address second),$(address bootstrapd)" --timeout 500 status
+  # Whichever it is, it stays: the other one's term and instance are not its own.
+  end TERM bootstrapd second
+  start_bootstrapd
+  expect 0 shardkv --timeout 10000 write test 1
 }
 
 @test "a second bootstrapd on the same directory is refused" {

@@ -680,7 +680,7 @@ static enum status apply(struct fixture *fixture, const char *json, unsigned lin
     if (status == STATUS_OK) {
         assert_int_equal(plan.line_count, line_count);
         assert_int_equal(plan.is_changed, line_count > 0);
-        assert_int_equal(plan.next.config_hash, hash_bytes(bytes_text(json)));
+        assert_int_equal(plan.next.applied_hash, hash_bytes(bytes_text(json)));
         adopt(fixture, &plan);
     }
     return status;

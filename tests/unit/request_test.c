@@ -193,9 +193,12 @@ static const struct reply *greet(struct client *client, uint8_t instance, uint64
     uint8_t id[ID_LEN];
     struct buffer params = {0};
     pack_array(&params, 1);
-    pack_map(&params, 5);
+    pack_map(&params, 6);
     pack_text(&params, "role");
     pack_text(&params, "bootstrapd");
+    pack_text(&params, "cluster");
+    sample_id('c', id);
+    pack_bin(&params, bytes_of(id, ID_LEN));
     pack_text(&params, "instance");
     sample_id(instance, id);
     pack_bin(&params, bytes_of(id, ID_LEN));
@@ -652,8 +655,20 @@ static void an_old_copy_of_a_bootstrapd_is_refused(void **state)
     push(client, SAMPLE_MAP(3, {"all", BOUND_END, 3, 1, false, 0}));
     reply = greet(client, 'i', 3, 0);
     assert_error(reply, STATUS_DENIED,
-                 "bootstrapd instance 69696969696969696969696969696969 was here with term 4, "
-                 "this one has 3: an old copy");
+                 "bootstrapd was here with term 4 (instance 69696969696969696969696969696969), "
+                 "this one has 3: it runs on a copy of the other's directory");
+}
+
+/* Both copies had been started equally often: only the instance tells them apart. */
+static void a_copy_of_a_bootstrapd_with_the_same_term_is_refused(void **state)
+{
+    struct world *world = *state;
+    struct client *client = &world->clients[0];
+    assert_int_equal(greet(client, 'i', 1, 0)->code, STATUS_OK);
+    push(client, SAMPLE_MAP(3, {"all", BOUND_END, 3, 1, false, 0}));
+    assert_int_equal(greet(client, 'j', 1, 0)->code, STATUS_DENIED);
+    assert_int_equal(greet(client, 'i', 1, 0)->code, STATUS_OK);
+    assert_int_equal(greet(client, 'j', 2, 0)->code, STATUS_OK);
 }
 
 static void another_cluster_is_told_so(void **state)
@@ -724,6 +739,7 @@ int main(void)
         TEST(an_epoch_that_bootstrapd_does_not_know_either_holds_nothing_up),
         TEST(a_second_bootstrapd_is_refused_while_the_first_is_there),
         TEST(an_old_copy_of_a_bootstrapd_is_refused),
+        TEST(a_copy_of_a_bootstrapd_with_the_same_term_is_refused),
         TEST(another_cluster_is_told_so),
         TEST(a_restarted_server_has_its_records_and_a_higher_incarnation),
         TEST(a_stopping_server_says_so),
