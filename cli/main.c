@@ -80,13 +80,16 @@ static enum exit_code run_group(const struct arguments *arguments, const char *f
         help_print_group(first, stdout);
         return EXIT_CODE_DONE;
     }
+    if (!second) {
+        return failure_say(EXIT_CODE_USAGE, "%s: which? see: shardkv help %s", first, first);
+    }
     char name[64];
-    int len = snprintf(name, sizeof(name), "%s %s", first, second ? second : "");
-    if (second && len < (int)sizeof(name) && commands_suggest(name)) {
+    int len = snprintf(name, sizeof(name), "%s %s", first, second);
+    if (len < (int)sizeof(name) && commands_suggest(name)) {
         return help_say_unknown(name);
     }
-    return failure_say(EXIT_CODE_USAGE, "there is no command \"%s%s%s\"; see: shardkv help %s",
-                       first, second ? " " : "", second ? second : "", first);
+    return failure_say(EXIT_CODE_USAGE, "there is no command \"%s %s\"; see: shardkv help %s",
+                       first, second, first);
 }
 
 static enum exit_code run(struct arguments *arguments)

@@ -79,10 +79,10 @@ static const char *fault_of(const struct task_wish *wish)
 {
     const struct skv_call *call = wish->call;
     if (wish->key.len == 0) {
-        return "the key is empty: it has 1 to 480 bytes";
+        return "the key is empty: a key has 1 to 480 bytes";
     }
     if (wish->key.len > KEY_LEN_MAX) {
-        return "the key is too long: it has 1 to 480 bytes";
+        return "the key is too long: a key has 1 to 480 bytes";
     }
     for (size_t i = 0; call && i < sizeof(call->reserved) / sizeof(call->reserved[0]); i++) {
         if (call->reserved[i] != 0) {

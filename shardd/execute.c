@@ -54,7 +54,8 @@ static bool meets_conditions(const struct place *place, struct op *op)
     }
     bool holds = op->if_absent ? !place->is_there : record.version == op->if_version;
     if (!holds) {
-        op_refuse(op, STATUS_CONDITION, OP_REASON_NONE);
+        op_refuse(op, STATUS_CONDITION,
+                  op->if_absent ? OP_REASON_THERE_ALREADY : OP_REASON_OTHER_VERSION);
         op->outcome.version = record.version;
     }
     return holds;

@@ -42,7 +42,9 @@ enum op_kind {
     X(SEQ_REUSED,      7,  "this seq was used for an operation of another kind")                   \
     X(RECORD_DAMAGED,  8,  "the stored record fails its checksum")                                 \
     X(RECORD_NEWER,    9,  "the stored record has the format of a newer version")                  \
-    X(RETRY_DAMAGED,   10, "what is stored of this client's retries fails its checksum")
+    X(RETRY_DAMAGED,   10, "what is stored of this client's retries fails its checksum")           \
+    X(THERE_ALREADY,   11, "if_absent: the key is there")                                          \
+    X(OTHER_VERSION,   12, "if_version: that version is not there")
 /* clang-format on */
 
 enum op_reason {
