@@ -150,14 +150,24 @@ static void place(struct exchange *exchange, struct task *task)
         return;
     }
     task->state = TASK_QUEUED;
-    task_list_append(&task->lane->queue, task);
+    if (task->line) {
+        /* First those that have a number: until they are answered the others may not get one (RULES Q2). */
+        task_list_prepend(&task->lane->queue, task);
+    } else {
+        task_list_append(&task->lane->queue, task);
+    }
     exchange->goes_on = true;
 }
 
 static void place_all(struct exchange *exchange, struct task_list *list)
 {
-    const struct task *last = list->last; /* what is placed may land in this list again */
-    for (struct task *task = list->first; task; task = task == last ? NULL : list->first) {
+    struct task_list taken = {.first = NULL}; /* what is placed may land in `list` again */
+    struct task *task;
+    while ((task = list->first)) {
+        task_list_remove(task);
+        task_list_append(&taken, task);
+    }
+    while ((task = taken.first)) {
         task_list_remove(task);
         place(exchange, task);
     }

@@ -271,6 +271,20 @@ void task_list_append(struct task_list *list, struct task *task)
     list->last = task;
 }
 
+void task_list_prepend(struct task_list *list, struct task *task)
+{
+    assert(!task->list);
+    task->list = list;
+    task->previous = NULL;
+    task->next = list->first;
+    if (list->first) {
+        list->first->previous = task;
+    } else {
+        list->last = task;
+    }
+    list->first = task;
+}
+
 void task_list_remove(struct task *task)
 {
     struct task_list *list = task->list;

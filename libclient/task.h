@@ -134,6 +134,7 @@ void task_fail(struct task *task, enum skv_status status, const char *said);
 enum skv_status task_report(const struct task *task);
 
 void task_list_append(struct task_list *list, struct task *task);
+void task_list_prepend(struct task_list *list, struct task *task);
 
 /* From whichever list it is in, if any. */
 void task_list_remove(struct task *task);

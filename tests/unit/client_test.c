@@ -5,6 +5,7 @@
 #include <cmocka.h>
 #include <sys/wait.h>
 
+#include "io/clock.h"
 #include "libclient/shardkv.h"
 #include "tests/unit/fake_server.h"
 
@@ -833,6 +834,31 @@ static void closing_tells_the_server_that_all_is_answered(void **state)
     assert_int_equal(told, 3);
 }
 
+enum { MANY = 4 * RETRY_OPEN_MAX };
+
+static enum fake_act drop_the_hundredth(struct fake *fake, const struct fake_request *request)
+{
+    (void)request;
+    fake->trace[0] = '\0';
+    return fake->asked_count == 100 ? FAKE_DROP : FAKE_ANSWER;
+}
+
+/* Those that were lost hold numbers, and until they are answered nobody else gets one. */
+static void a_large_batch_goes_on_after_a_lost_connection(void **state)
+{
+    struct fixture *fixture = *state;
+    struct skv_batch *batch = skv_batch_new(fixture->kv);
+    set_script(fixture->servers[0], drop_the_hundredth);
+    for (uint32_t i = 0; i < MANY; i++) {
+        skv_batch_write(batch, skv_key(key_in(0, i)), skv_int(1), &PATIENT);
+    }
+    uint64_t start_us = clock_mono_us();
+    assert_int_equal(skv_batch_run(batch), SKV_OK);
+    assert_true(clock_mono_us() - start_us < PATIENT.timeout_ms * UINT64_C(500));
+    assert_int_equal(asked_count(fixture->servers[0]) >= MANY, 1);
+    skv_batch_free(batch);
+}
+
 /* The first read's data is missing, whatever else is refused for another reason. */
 static enum fake_act refuse_each_in_its_way(struct fake *fake, const struct fake_request *request)
 {
@@ -1007,6 +1033,7 @@ int main(void)
         TEST(bad_arguments_are_named_and_never_sent),
         TEST(a_forked_child_is_another_client_and_leaves_the_parents_connections_alone),
         TEST(closing_tells_the_server_that_all_is_answered),
+        TEST(a_large_batch_goes_on_after_a_lost_connection),
         TEST(an_error_tells_what_was_said_to_this_request_and_not_to_another),
         TEST(sixteen_threads_share_a_client_and_three_connections),
         TEST(a_call_that_gets_no_connection_in_time_says_so),

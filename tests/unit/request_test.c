@@ -425,7 +425,7 @@ static void errors_have_their_details(void **state)
     strchr(version, ',')[0] = ']';
     strchr(version, ']')[1] = '\0';
     reply = call_json(client, "write", absent);
-    assert_error(reply, STATUS_CONDITION, status_text(STATUS_CONDITION));
+    assert_error(reply, STATUS_CONDITION, "if_absent: the key is there");
     assert_string_equal((const char *)reply->json.data, version);
     assert_int_equal(call_json(client, "delete", "[\"k\",{\"if_version\":7}]")->code,
                      STATUS_CONDITION);
