@@ -24,6 +24,7 @@
 #include "io/listener.h"
 #include "io/notify.h"
 #include "io/options.h"
+#include "io/standard.h"
 #include "proto/buffer.h"
 #include "proto/limits.h"
 
@@ -184,6 +185,9 @@ int main(int argc, char **argv)
     struct bootstrapd_config config = {0};
     struct buffer map_text = {0};
     int exit_status = EXIT_SUCCESS;
+    if (!standard_open()) {
+        return complain("cannot open /dev/null");
+    }
     switch (parse_options(argc, argv, &settings)) {
     case OPTIONS_EXIT:
         return EXIT_SUCCESS;

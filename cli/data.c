@@ -157,8 +157,10 @@ enum exit_code data_write(struct session *session)
         struct skv_bytes key = session_skv_bytes(key_of(session));
         enum skv_status status =
             skv_write(session->kv, key, skv_msgpack(value.data, value.len), &call, &record);
-        code = status == SKV_OK ? print_written(session, buffer_bytes(&value), &record)
-                                : failure_say_call();
+        code = status == SKV_OK
+                   ? output_finish_change(print_written(session, buffer_bytes(&value), &record),
+                                          "the record is written")
+                   : failure_say_call();
     }
     skv_record_fini(&record);
     buffer_fini(&value);
@@ -170,15 +172,21 @@ enum exit_code data_write(struct session *session)
 typedef enum skv_status fetch(struct skv *kv, struct skv_bytes key, const struct skv_call *call,
                               struct skv_record *record);
 
-static enum exit_code print_fetched(const struct session *session, const struct skv_record *record)
+static enum exit_code print_fetched(const struct session *session, const struct skv_record *record,
+                                    const char *done)
 {
+    enum exit_code code;
     if (session->arguments->json) {
-        return print_record_json(key_of(session), record, true);
+        code = print_record_json(key_of(session), record, true);
+    } else {
+        code = session->arguments->raw ? print_raw(record) : print_value(record);
     }
-    return session->arguments->raw ? print_raw(record) : print_value(record);
+    return done ? output_finish_change(code, done) : code;
 }
 
-static enum exit_code fetch_and_print(struct session *session, fetch *fetch_record)
+/* `done` is what must be said if the record was taken and cannot be printed; NULL for reading. */
+static enum exit_code fetch_and_print(struct session *session, fetch *fetch_record,
+                                      const char *done)
 {
     struct skv_record record = {0};
     if (session->arguments->raw && session->arguments->json) {
@@ -188,7 +196,7 @@ static enum exit_code fetch_and_print(struct session *session, fetch *fetch_reco
     if (code == EXIT_CODE_DONE) {
         struct skv_bytes key = session_skv_bytes(key_of(session));
         code = fetch_record(session->kv, key, NULL, &record) == SKV_OK
-                   ? print_fetched(session, &record)
+                   ? print_fetched(session, &record, done)
                    : failure_say_call();
     }
     skv_record_fini(&record);
@@ -197,15 +205,28 @@ static enum exit_code fetch_and_print(struct session *session, fetch *fetch_reco
 
 enum exit_code data_read(struct session *session)
 {
-    return fetch_and_print(session, skv_read);
+    return fetch_and_print(session, skv_read, NULL);
 }
 
 enum exit_code data_pop(struct session *session)
 {
-    return fetch_and_print(session, skv_pop);
+    return fetch_and_print(session, skv_pop, "the record is gone, and its value was not printed");
 }
 
 /* --- delete, exists, incr --- */
+
+static enum exit_code print_deleted(const struct session *session)
+{
+    struct bytes key = key_of(session);
+    if (!session->arguments->json) {
+        return print_line_about("deleted ", key, "");
+    }
+    struct json_writer writer = {0};
+    open_object(&writer, key);
+    add_hash(&writer, key);
+    json_writer_bool(&writer, "deleted", true);
+    return close_object(&writer);
+}
 
 enum exit_code data_delete(struct session *session)
 {
@@ -217,14 +238,7 @@ enum exit_code data_delete(struct session *session)
     if (skv_delete(session->kv, session_skv_bytes(key), NULL) != SKV_OK) {
         return failure_say_call();
     }
-    if (!session->arguments->json) {
-        return print_line_about("deleted ", key, "");
-    }
-    struct json_writer writer = {0};
-    open_object(&writer, key);
-    add_hash(&writer, key);
-    json_writer_bool(&writer, "deleted", true);
-    return close_object(&writer);
+    return output_finish_change(print_deleted(session), "the record is deleted");
 }
 
 /* That there is nothing is an answer here: it goes to standard output. */
@@ -264,6 +278,20 @@ static bool integer_parse(const char *text, int64_t *number)
     return true;
 }
 
+static enum exit_code print_sum(const struct session *session, int64_t sum)
+{
+    struct bytes key = key_of(session);
+    if (!session->arguments->json) {
+        (void)printf("%" PRId64 "\n", sum);
+        return EXIT_CODE_DONE;
+    }
+    struct json_writer writer = {0};
+    open_object(&writer, key);
+    json_writer_integer(&writer, "value", sum);
+    add_hash(&writer, key);
+    return close_object(&writer);
+}
+
 enum exit_code data_incr(struct session *session)
 {
     struct bytes key = key_of(session);
@@ -279,13 +307,6 @@ enum exit_code data_incr(struct session *session)
     if (skv_incr(session->kv, session_skv_bytes(key), by, NULL, &result) != SKV_OK) {
         return failure_say_call();
     }
-    if (!session->arguments->json) {
-        (void)printf("%" PRId64 "\n", result);
-        return EXIT_CODE_DONE;
-    }
-    struct json_writer writer = {0};
-    open_object(&writer, key);
-    json_writer_integer(&writer, "value", result);
-    add_hash(&writer, key);
-    return close_object(&writer);
+    return output_finish_change(print_sum(session, result),
+                                "the sum is stored, and was not printed");
 }

@@ -10,9 +10,9 @@ enum exit_code {
     EXIT_CODE_DONE = 0,
     EXIT_CODE_NOT_FOUND = 1,
     EXIT_CODE_USAGE = 2,       /* arguments or a file that cannot work */
-    EXIT_CODE_UNAVAILABLE = 3, /* certainly not done, or the output could not be written */
+    EXIT_CODE_UNAVAILABLE = 3, /* certainly not done, or what was only read could not be written */
     EXIT_CODE_REFUSED = 4,
-    EXIT_CODE_UNKNOWN = 5, /* may have been done */
+    EXIT_CODE_UNKNOWN = 5, /* may have been done, or was and could not be printed */
 };
 
 enum exit_code failure_code(enum skv_status status);

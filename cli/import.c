@@ -20,6 +20,7 @@
 #include "cli/actions.h"
 #include "cli/input.h"
 #include "cli/json_writer.h"
+#include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/record_line.h"
 
@@ -332,7 +333,9 @@ enum exit_code import_run(struct session *session)
                               "well, import it again with --if-absent",
                               import.path);
         }
-        import.code = failure_worst(import.code, print_counts(&import));
+        import.code = failure_worst(
+            import.code, output_finish_change(print_counts(&import),
+                                              "the import has run, and its counts are lost"));
     }
     skv_batch_free(import.batch);
     if (import.acks >= 0) {

@@ -10,11 +10,14 @@
  * Of the library only shardkv.h is used: whatever this can, any program can.
  */
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/commands.h"
 #include "cli/help.h"
 #include "cli/output.h"
+#include "io/standard.h"
 
 static enum exit_code print_version(void)
 {
@@ -116,6 +119,10 @@ static enum exit_code run(struct arguments *arguments)
 int main(int argc, char **argv)
 {
     struct arguments arguments;
+    if (!standard_open()) {
+        return (int)failure_say(EXIT_CODE_UNAVAILABLE, "cannot open /dev/null: %s",
+                                strerror(errno));
+    }
     if (!arguments_init(&arguments, argc, argv)) {
         return (int)failure_say_no_memory();
     }

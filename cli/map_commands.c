@@ -163,7 +163,9 @@ enum exit_code map_commands_init(struct session *session)
     if (code == EXIT_CODE_DONE && has_file) {
         const char *path = session_word(session, 0);
         code = write_new_file(path, buffer_bytes(&json));
-        code = code == EXIT_CODE_DONE ? print_made(path, is_json) : code;
+        if (code == EXIT_CODE_DONE) {
+            code = output_finish_change(print_made(path, is_json), "the file is written");
+        }
     } else if (code == EXIT_CODE_DONE) {
         code = is_json ? print_map_json(&json) : output_print(&json);
     }
@@ -265,6 +267,8 @@ enum exit_code map_commands_apply(struct session *session)
     }
     if (code == EXIT_CODE_DONE) {
         code = print_changes(session, session_bytes(record.encoded));
+        code =
+            session->arguments->dry_run ? code : output_finish_change(code, "the map is applied");
     }
     skv_record_fini(&record);
     buffer_fini(&params);

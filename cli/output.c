@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 
 void output_bytes(struct bytes bytes)
 {
@@ -22,15 +23,36 @@ enum exit_code output_print(struct buffer *text)
     return has_memory ? EXIT_CODE_DONE : failure_say_no_memory();
 }
 
-enum exit_code output_finish(enum exit_code code)
+/* Why not all of the data could be written; NULL when it was. */
+static const char *write_all(void)
 {
     errno = 0;
-    bool is_written = fflush(stdout) == 0 && !ferror(stdout);
-    if (is_written || code == EXIT_CODE_UNAVAILABLE) {
-        return code;
+    if (fflush(stdout) == 0 && !ferror(stdout)) {
+        return NULL;
     }
     /* What failed first, while the buffer was emptied on the way, has left no errno. */
-    return failure_worst(code,
-                         failure_say(EXIT_CODE_UNAVAILABLE, "cannot write standard output: %s",
-                                     errno ? strerror(errno) : "an earlier write failed"));
+    return errno ? strerror(errno) : "an earlier write failed";
+}
+
+enum exit_code output_finish_change(enum exit_code code, const char *done)
+{
+    const char *reason = write_all();
+    if ((code == EXIT_CODE_DONE && !reason) || code == EXIT_CODE_UNKNOWN) {
+        return code;
+    }
+    /* It is said here: output_finish is to find nothing more. */
+    __fpurge(stdout);
+    clearerr(stdout);
+    return failure_say(EXIT_CODE_UNKNOWN, "cannot write standard output: %s; but %s",
+                       reason ? reason : "out of memory", done);
+}
+
+enum exit_code output_finish(enum exit_code code)
+{
+    const char *reason = write_all();
+    if (!reason || code == EXIT_CODE_UNAVAILABLE) {
+        return code;
+    }
+    return failure_worst(
+        code, failure_say(EXIT_CODE_UNAVAILABLE, "cannot write standard output: %s", reason));
 }

@@ -16,6 +16,12 @@ enum exit_code output_print(struct buffer *text);
 /* Bytes as they are. */
 void output_bytes(struct bytes bytes);
 
+/*
+ * Of a command that has changed something and now printed what, with `code`: if that failed, says
+ * what is done all the same ("the record is gone"). Never "not done": a script would do it again.
+ */
+enum exit_code output_finish_change(enum exit_code code, const char *done);
+
 /* Of the whole run: `code`, or worse when not all of the data could be written; says so, once. */
 enum exit_code output_finish(enum exit_code code);
 

@@ -7,6 +7,7 @@
 
 #include "cli/actions.h"
 #include "cli/json_writer.h"
+#include "cli/output.h"
 #include "proto/pack.h"
 
 static enum exit_code print_reset(const struct session *session, struct bytes encoded)
@@ -50,7 +51,8 @@ enum exit_code shard_reset(struct session *session)
                                         : session_ask_bootstrapd(session, "shard.reset",
                                                                  buffer_bytes(&params), &record);
     if (code == EXIT_CODE_DONE) {
-        code = print_reset(session, session_bytes(record.encoded));
+        code = output_finish_change(print_reset(session, session_bytes(record.encoded)),
+                                    "the shard starts empty");
     }
     skv_record_fini(&record);
     buffer_fini(&params);

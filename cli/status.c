@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/actions.h"
 #include "cli/json_writer.h"
@@ -122,11 +123,31 @@ static enum exit_code print_table(const struct server_stats *stats)
 
 /* --- both --- */
 
+/* Bootstrapd's first "server ADDRESS: ..." repeats, or is older than, what stands with that server. */
+static bool is_of_a_server(const struct server_stats *stats)
+{
+    char address[ADDRESS_TEXT_LEN];
+    char start[ADDRESS_TEXT_LEN + 16];
+    for (uint32_t i = 0; i < stats->server_count; i++) {
+        address_print(&stats->servers[i].address, address);
+        int len = snprintf(start, sizeof(start), "server %s: ", address);
+        if (strncmp(stats->problem, start, (size_t)len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool has_own_problem(const struct server_stats *stats)
+{
+    return *stats->problem && !is_of_a_server(stats);
+}
+
 /* What is wrong, one line each, where a person looks for it; --json has it in its place. */
 static void say_problems(const struct server_stats *stats)
 {
     char address[ADDRESS_TEXT_LEN];
-    if (*stats->problem) {
+    if (has_own_problem(stats)) {
         (void)failure_say(EXIT_CODE_UNAVAILABLE, "status: %s", stats->problem);
     }
     for (uint32_t i = 0; i < stats->server_count; i++) {
@@ -142,11 +163,12 @@ static void say_problems(const struct server_stats *stats)
 static enum exit_code overall(const struct server_stats *stats)
 {
     for (uint32_t i = 0; i < stats->server_count; i++) {
-        if (!server_stat_is_serving(&stats->servers[i])) {
+        const struct server_stat *server = &stats->servers[i];
+        if (!server_stat_is_serving(server) || *server->problem) {
             return EXIT_CODE_UNAVAILABLE;
         }
     }
-    return EXIT_CODE_DONE;
+    return has_own_problem(stats) ? EXIT_CODE_UNAVAILABLE : EXIT_CODE_DONE;
 }
 
 enum exit_code status_show(struct session *session)

@@ -12,14 +12,17 @@
  * Below them all: tree, op, range.
  */
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "io/listener.h"
 #include "io/logline.h"
 #include "io/notify.h"
 #include "io/options.h"
+#include "io/standard.h"
 #include "shardd/server.h"
 
 enum { EXIT_USAGE = 2 };
@@ -125,6 +128,9 @@ static int serve(const struct shardd_config *config)
 int main(int argc, char **argv)
 {
     struct settings settings = {.listen = "127.0.0.1:5050", .connection_max = 10000};
+    if (!standard_open()) {
+        logline_die("cannot open /dev/null: %s", strerror(errno));
+    }
     switch (parse_settings(argc, argv, &settings)) {
     case OPTIONS_RUN:
         break;

@@ -188,3 +188,48 @@ teardown_file() {
   expect 2 shardkv map gte
   says "did you mean map get?"
 }
+
+@test "closed standard output and input are errors, not somebody's socket" {
+  shardkv write closed 1
+  expect 3 bash -c 'shardkv export >&-'
+  says "cannot write standard output"
+  expect 3 bash -c 'shardkv read closed >&-'
+  expect 2 bash -c 'shardkv import - <&-'
+  says "cannot read -"
+  expect 2 bash -c 'shardkv write closed - <&-'
+  expect 1 bash -c 'shardkv read nothing-there <&- >&- 2>&-'
+  expect 0 shardkv read closed
+  [ "$output" = 1 ]
+}
+
+@test "a change that was made and cannot be printed is not called undone" {
+  expect 5 bash -c 'shardkv write unprinted 5 >/dev/full'
+  says "but the record is written"
+  expect 5 bash -c 'shardkv incr unprinted >/dev/full'
+  says "but the sum is stored"
+  expect 3 bash -c 'shardkv read unprinted >/dev/full'
+  expect 0 shardkv read unprinted
+  [ "$output" = 6 ]
+  expect 5 bash -c 'shardkv pop unprinted --raw >&-'
+  says "but the record is gone"
+  [ "${#lines[@]}" -eq 1 ]
+  expect 1 shardkv read unprinted
+  shardkv write unprinted "$(printf 'v%.0s' {1..20000})" >/dev/null
+  expect 5 bash -c 'shardkv --json delete unprinted >/dev/full'
+  [ "${#lines[@]}" -eq 1 ]
+  expect 5 bash -c 'echo "{\"key\":\"unprinted\",\"value\":1}" | shardkv import - >/dev/full'
+  expect 0 shardkv read unprinted
+}
+
+@test "a daemon started with closed descriptors has no socket in their place" {
+  local program number
+  launch closed-shardd bash -c "exec shardd --listen 127.0.0.1:0 --data $home/closed <&- >&-"
+  launch closed-bootstrapd bash -c \
+    "exec bootstrapd --listen 127.0.0.1:0 --config $home/map.json --data $home/closed-map <&- >&-"
+  for program in closed-shardd closed-bootstrapd; do
+    for number in 0 1; do
+      [ "$(readlink "/proc/$(pid $program)/fd/$number")" = /dev/null ]
+    done
+    end TERM $program
+  done
+}
