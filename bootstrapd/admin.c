@@ -235,6 +235,9 @@ static enum status check_lost(const struct cluster *cluster, const struct site *
         text_add(why, ": %s", site->problem.chars);
         return STATUS_TRY_LATER;
     }
+    if (site->is_restored && is_same_id(entry->server, site->hello.server)) {
+        return STATUS_OK;
+    }
     if (!site->is_accepted) {
         text_add(why, "the server at its address cannot have it: %s", site->problem.chars);
         return STATUS_DENIED;
@@ -251,7 +254,9 @@ static void plan_reset(struct plan *plan, struct map_entry *entry, const struct 
 {
     uint8_t lost[ID_LEN];
     struct text line = {{0}};
-    struct map_server server = {.address = site->address, .incarnation = site->hello.incarnation};
+    struct map_server server = {.address = site->address,
+                                .incarnation = site->hello.incarnation,
+                                .start = site->hello.start};
     memcpy(lost, entry->server, ID_LEN);
     memcpy(server.id, site->hello.server, ID_LEN);
     memcpy(entry->server, site->hello.server, ID_LEN);
@@ -263,6 +268,24 @@ static void plan_reset(struct plan *plan, struct map_entry *entry, const struct 
     text_add_id(&line, lost);
     text_add(&line, " is given up; empty on server ");
     text_add_id(&line, entry->server);
+    plan_say(plan, &line);
+}
+
+/* From the next hello on, what is there is what was seen: with all the shards that are on it. */
+static void plan_accept(struct plan *plan, const struct site *site)
+{
+    struct text line = {{0}};
+    struct map_server server = {.address = site->address,
+                                .incarnation = site->hello.incarnation,
+                                .start = site->hello.start};
+    memcpy(server.id, site->hello.server, ID_LEN);
+    plan_set_server(plan, &server);
+    text_set(&line, "server ");
+    text_add_id(&line, server.id);
+    text_add(&line, " at ");
+    text_add_address(&line, &server.address);
+    text_add(&line, ": its restored copy is taken as it is, for all its shards; what was written "
+                    "since is given up");
     plan_say(plan, &line);
 }
 
@@ -283,7 +306,11 @@ enum status admin_plan_reset(const struct cluster *cluster, struct bytes name, s
     enum status status = check_lost(cluster, site, entry, why);
     if (status == STATUS_OK) {
         plan_begin(plan, cluster_ledger(cluster));
-        plan_reset(plan, &plan->next.map.entries[entry - map->entries], site);
+        if (site->is_restored) {
+            plan_accept(plan, site);
+        } else {
+            plan_reset(plan, &plan->next.map.entries[entry - map->entries], site);
+        }
     }
     return status;
 }

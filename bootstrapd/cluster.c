@@ -260,7 +260,9 @@ static void plan_site(const struct cluster *cluster, const struct site *site, st
     if (known ? !address_equal(&known->address, &site->address) : !is_up) {
         return;
     }
-    struct map_server server = {.address = site->address, .incarnation = site->hello.incarnation};
+    struct map_server server = {.address = site->address,
+                                .incarnation = site->hello.incarnation,
+                                .start = site->hello.start};
     memcpy(server.id, site->hello.server, ID_LEN);
     plan_set_server(plan, &server);
     for (uint32_t i = 0; i < site->entry_count; i++) {

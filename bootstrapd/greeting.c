@@ -14,8 +14,9 @@ void greeting_pack(const struct cluster *cluster, const struct site *site, struc
     const struct ledger *ledger = cluster_ledger(cluster);
     uint8_t expected[ID_LEN];
     cluster_expected_server(cluster, site, expected);
+    const struct map_server *seen = map_find_server(&ledger->map, expected);
     pack_array(params, 1);
-    pack_map(params, 6);
+    pack_map(params, 8);
     pack_text(params, "role");
     pack_text(params, "bootstrapd");
     pack_id(params, "instance", ledger->map.instance);
@@ -24,6 +25,10 @@ void greeting_pack(const struct cluster *cluster, const struct site *site, struc
     pack_text(params, "revision");
     pack_uint(params, ledger->map.revision);
     pack_id(params, "expect", expected);
+    pack_text(params, "seen_incarnation");
+    pack_uint(params, seen ? seen->incarnation : 0);
+    pack_text(params, "seen_start");
+    pack_uint(params, seen ? seen->start : 0);
     pack_id(params, "cluster", ledger->map.cluster);
 }
 
@@ -51,6 +56,10 @@ static void unpack_hello_field(struct unpack *in, struct site_hello *hello)
         unpack_id(in, hello->cluster);
     } else if (bytes_equal(name, bytes_text("incarnation"))) {
         hello->incarnation = unpack_uint(in);
+    } else if (bytes_equal(name, bytes_text("start"))) {
+        hello->start = unpack_uint(in);
+    } else if (bytes_equal(name, bytes_text("restored"))) {
+        hello->is_restored = unpack_bool(in);
     } else if (bytes_equal(name, bytes_text("epoch"))) {
         hello->epoch = unpack_uint(in);
     } else if (bytes_equal(name, bytes_text("revision"))) {

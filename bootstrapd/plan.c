@@ -56,7 +56,7 @@ void plan_set_server(struct plan *plan, const struct map_server *server)
         return;
     }
     if (!address_equal(&known->address, &server->address) ||
-        known->incarnation < server->incarnation) {
+        known->incarnation < server->incarnation || known->start != server->start) {
         *known = *server;
         plan_touch_map(plan);
     }

@@ -121,10 +121,34 @@ static enum site_state judge_data(const struct site *site, const struct site_ent
     return SITE_DATA_MISSING;
 }
 
-static enum site_state judge_server(const struct site *site, const struct map *map,
+static bool is_old_copy(const struct site_hello *hello, const struct map_server *known)
+{
+    bool is_other_start = hello->incarnation == known->incarnation && known->start != 0 &&
+                          hello->start != known->start;
+    return hello->is_restored || is_other_start || hello->incarnation < known->incarnation;
+}
+
+static void say_restored(const struct site *site, const struct site_entries *entries,
+                         const struct map_server *known, struct text *problem)
+{
+    const char *name = "NAME";
+    for (uint32_t i = site->entry_count; i > 0; i--) {
+        const struct map_entry *entry = site_entry(site, entries, i - 1);
+        name = is_bound_to(entry, site->hello.server) ? entry->name : name;
+    }
+    text_add(
+        problem,
+        "an old copy of its data was restored: incarnation %llu was seen here, this is %llu%s; "
+        "bring the newer data back, or take it as it is with: shardkv shard reset %s "
+        "--accept-loss",
+        (unsigned long long)known->incarnation, (unsigned long long)site->hello.incarnation,
+        site->hello.incarnation < known->incarnation ? "" : ", of another history", name);
+}
+
+static enum site_state judge_server(struct site *site, const struct site_entries *entries,
                                     struct text *problem)
 {
-    const struct map_server *known = map_find_server(map, site->hello.server);
+    const struct map_server *known = map_find_server(entries->map, site->hello.server);
     if (!known) {
         return SITE_UP;
     }
@@ -136,11 +160,9 @@ static enum site_state judge_server(const struct site *site, const struct map *m
         text_add(problem, ": a server has one address");
         return SITE_REFUSED;
     }
-    if (site->hello.incarnation < known->incarnation) {
-        text_add(
-            problem,
-            "an old copy of its data was restored: incarnation %llu was seen here, this is %llu",
-            (unsigned long long)known->incarnation, (unsigned long long)site->hello.incarnation);
+    if (is_old_copy(&site->hello, known)) {
+        site->is_restored = true;
+        say_restored(site, entries, known, problem);
         return SITE_REFUSED;
     }
     return SITE_UP;
@@ -151,7 +173,7 @@ static enum site_state judge_hello(struct site *site, const struct site_entries 
 {
     enum site_state state = judge_cluster(site, entries->map, problem);
     if (state == SITE_UP) {
-        state = judge_server(site, entries->map, problem);
+        state = judge_server(site, entries, problem);
     }
     site->is_accepted = state == SITE_UP;
     if (state == SITE_UP) {
@@ -169,6 +191,7 @@ void site_judge(struct site *site, const struct site_entries *entries)
     struct text problem = {{0}};
     enum site_state state = SITE_DOWN;
     site->is_accepted = false;
+    site->is_restored = false;
     switch (site->contact) {
     case CONTACT_NONE:
         problem = site->reason;

@@ -12,6 +12,8 @@
  *     hello, another cluster                                             wrong cluster
  *     hello, bound elsewhere     the id is at another address            refused
  *     hello, old incarnation     a higher one was seen                   refused (RULES M4)
+ *     hello, another start       the same incarnation was seen           refused (RULES M4)
+ *     hello, restored copy       it knows nothing of the start seen      refused (RULES M4)
  *     hello, another server id   this address is bound to an id          data missing (RULES M3)
  *     a report of missing data   the entry is bound to it                data missing
  *     hello, else                                                        up
@@ -31,7 +33,9 @@ struct site_hello {
     uint8_t server[ID_LEN];
     uint8_t cluster[ID_LEN]; /* zero before it has one */
     uint64_t incarnation;
-    uint64_t epoch; /* highest taken */
+    uint64_t start;   /* the random number of this start; 0: it has none */
+    bool is_restored; /* it does not know of the start that it was greeted with */
+    uint64_t epoch;   /* highest taken */
     uint64_t revision;
 };
 
@@ -52,6 +56,7 @@ struct site {
     enum site_state state;
     struct text problem; /* empty: none */
     bool is_accepted;    /* a server of this cluster, at its address, no old copy */
+    bool is_restored;    /* one, but an old copy of its data */
     bool is_unsaid;      /* state or problem have changed and nobody was told */
 
     uint32_t first, entry_count; /* its entries, in the owner's order by address */

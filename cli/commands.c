@@ -90,7 +90,7 @@ const struct command commands[] = {
      OPTIONS(map_init_options), 0, 1, map_commands_init},
     {"map apply", "FILE", "make the map that of an edited file", NULL, OPTIONS(map_apply_options),
      1, 1, map_commands_apply},
-    {"shard reset", "NAME", "let a shard whose data is lost start empty", NULL,
+    {"shard reset", "NAME", "let a shard whose data is lost start with what is there", NULL,
      OPTIONS(shard_reset_options), 1, 1, shard_reset},
     {"ping", "[ADDR]", "measure the way to each daemon and back", NULL, NO_OPTIONS, 0, 1, ping_all},
     {"version", "", "print the version of this program, and of the daemons in reach", NULL,

@@ -22,7 +22,8 @@ static enum exit_code print_reset(const struct session *session, struct bytes en
         return failure_say(EXIT_CODE_UNKNOWN, "shard reset: the answer is not understood");
     }
     if (!session->arguments->json) {
-        (void)printf("shard %s starts empty, map revision %" PRIu64 "\n", name, revision);
+        (void)printf("shard %s starts with what its server has, map revision %" PRIu64 "\n", name,
+                     revision);
         return EXIT_CODE_DONE;
     }
     struct json_writer writer = {0};
@@ -38,9 +39,10 @@ enum exit_code shard_reset(struct session *session)
     struct buffer params = {0};
     struct skv_record record = {0};
     if (!session->arguments->accept_loss) {
-        return session_say_usage(session,
-                                 "every record of shard %s is given up; say so with --accept-loss",
-                                 session_word(session, 0));
+        return session_say_usage(
+            session,
+            "what shard %s had and is not at its server is given up; say so with --accept-loss",
+            session_word(session, 0));
     }
     pack_array(&params, 2);
     pack_text(&params, session_word(session, 0));
@@ -52,7 +54,7 @@ enum exit_code shard_reset(struct session *session)
                                                                  buffer_bytes(&params), &record);
     if (code == EXIT_CODE_DONE) {
         code = output_finish_change(print_reset(session, session_bytes(record.encoded)),
-                                    "the shard starts empty");
+                                    "the shard was reset");
     }
     skv_record_fini(&record);
     buffer_fini(&params);

@@ -55,7 +55,8 @@ struct map_entry {
 struct map_server {
     uint8_t id[ID_LEN];
     struct address address;
-    uint64_t incarnation; /* highest seen (RULES M4) */
+    uint64_t incarnation; /* of the last start seen (RULES M4) */
+    uint64_t start;       /* the random number of that start; 0: not known */
 };
 
 struct map {

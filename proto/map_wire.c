@@ -9,7 +9,7 @@
 #include "proto/point.h"
 
 /* The form is in PROTOCOL.md, "The map". Arrays may grow at their end, the map by keys. */
-#define SERVER_FIELDS 4
+#define SERVER_FIELDS 5 /* the last is not in older ones */
 #define ENTRY_FIELDS  11
 #define MOVE_FIELDS   4
 
@@ -54,6 +54,7 @@ static void pack_server(struct buffer *out, const struct map_server *server)
     pack_text(out, server->address.host);
     pack_uint(out, server->address.port);
     pack_uint(out, server->incarnation);
+    pack_uint(out, server->start);
 }
 
 void map_pack(const struct map *map, struct buffer *out)
@@ -162,10 +163,11 @@ static void unpack_entry(struct unpack *in, struct map_entry *entry)
 static void unpack_server(struct unpack *in, struct map_server *server)
 {
     *server = (struct map_server){0};
-    uint32_t count = unpack_fields(in, SERVER_FIELDS);
+    uint32_t count = unpack_fields(in, SERVER_FIELDS - 1);
     unpack_id(in, server->id);
     unpack_address(in, &server->address);
     server->incarnation = unpack_uint(in);
+    server->start = count >= SERVER_FIELDS ? unpack_uint(in) : 0;
     skip_fields(in, count, SERVER_FIELDS);
 }
 

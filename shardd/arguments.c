@@ -163,6 +163,9 @@ static const struct option_form {
     {"term", OPTION_TERM, TYPE_NUMBER, offsetof(struct option_values, term)},
     {"revision", OPTION_REVISION, TYPE_NUMBER, offsetof(struct option_values, revision)},
     {"expect", OPTION_EXPECT, TYPE_ID, offsetof(struct option_values, expect)},
+    {"seen_incarnation", OPTION_SEEN_INCARNATION, TYPE_NUMBER,
+     offsetof(struct option_values, seen_incarnation)},
+    {"seen_start", OPTION_SEEN_START, TYPE_NUMBER, offsetof(struct option_values, seen_start)},
 };
 
 static const struct option_form *find_form(struct bytes name, uint32_t allowed)

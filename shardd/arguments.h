@@ -64,6 +64,8 @@ enum option {
     OPTION_TERM = 1 << 14,
     OPTION_REVISION = 1 << 15,
     OPTION_EXPECT = 1 << 16,
+    OPTION_SEEN_INCARNATION = 1 << 17,
+    OPTION_SEEN_START = 1 << 18,
 };
 
 #define OPTIONS_RETRY (OPTION_CLIENT | OPTION_SEQ | OPTION_DONE)
@@ -84,6 +86,8 @@ struct option_values {
     uint64_t term;
     uint64_t revision;
     uint8_t expect[ID_LEN];
+    uint64_t seen_incarnation;
+    uint64_t seen_start;
 };
 
 /* The options, if an argument is left for them; only those in `allowed` (a set of enum option). */

@@ -9,7 +9,7 @@
 #include "proto/unpack.h"
 #include "shardd/seal.h"
 
-enum { CONTROL_FORMAT = 1, CONTROL_FIELDS = 7 };
+enum { CONTROL_FORMAT = 1, CONTROL_FIELDS = 8, CONTROL_FIELDS_MIN = 7 };
 
 /* It is stored under one fixed key. */
 static const struct bytes control_key = {"control", 7};
@@ -37,6 +37,10 @@ void control_encode(const struct ownership *ownership, struct buffer *out)
     for (uint32_t i = 0; i < ownership->range_count; i++) {
         pack_uint(out, ownership->ranges[i].start);
         pack_uint(out, ownership->ranges[i].end);
+    }
+    pack_array(out, ownership->start_count);
+    for (uint32_t i = 0; i < ownership->start_count; i++) {
+        pack_uint(out, ownership->starts[i]);
     }
     seal_end(out, control_key);
 }
@@ -82,6 +86,19 @@ static void unpack_ranges(struct unpack *in, struct ownership *ownership)
     }
 }
 
+static void unpack_starts(struct unpack *in, struct ownership *ownership)
+{
+    uint32_t count = unpack_array(in);
+    if (count > STARTS_MAX) {
+        unpack_fail(in, UNPACK_WRONG_TYPE);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        ownership->starts[i] = unpack_uint(in);
+    }
+    ownership->start_count = count;
+}
+
 static bool unpack_control(struct bytes payload, struct ownership *ownership, char *error,
                            size_t error_len)
 {
@@ -95,7 +112,10 @@ static bool unpack_control(struct bytes payload, struct ownership *ownership, ch
     ownership->term = unpack_uint(&in);
     unpack_map_or_nil(&in, &ownership->map, &map_error);
     unpack_ranges(&in, ownership);
-    if (field_count < CONTROL_FIELDS || !unpack_is_fine(&in)) {
+    if (field_count > CONTROL_FIELDS_MIN) {
+        unpack_starts(&in, ownership);
+    }
+    if (field_count < CONTROL_FIELDS_MIN || !unpack_is_fine(&in)) {
         (void)snprintf(error, error_len, "control state: %s", map_error.text);
         return false;
     }

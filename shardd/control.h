@@ -5,7 +5,8 @@
 /*
  * The durable control state: what a server must know again when it starts. Sealed (shardd/seal.h):
  *
- *     [server, cluster, incarnation, instance, term, map or nil, [start, end, ...] of owned ranges]
+ *     [server, cluster, incarnation, instance, term, map or nil, [start, end, ...] of owned ranges,
+ *      [random number of each of the last starts, ...]]       the last is not in older ones
  */
 
 #include "shardd/ownership.h"

@@ -142,8 +142,9 @@ static uint64_t run_read(struct execution *execution, const struct place *place,
 
 static uint64_t run_exists(struct execution *execution, const struct place *place, struct op *op)
 {
+    struct record record;
     (void)execution;
-    op->outcome.was_there = place->is_there;
+    op->outcome.was_there = place->is_there && decode(place, op, &record);
     return 0;
 }
 

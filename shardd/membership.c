@@ -172,6 +172,28 @@ static enum status deny(const struct membership *membership, const struct peer *
     return STATUS_OK;
 }
 
+static bool is_restored(const struct ownership *ownership, const struct greeting *greeting)
+{
+    return memcmp(greeting->expected, ownership->server, ID_LEN) == 0 &&
+           !ownership_has_started(ownership, greeting->seen_incarnation, greeting->seen_start);
+}
+
+static void take_greeting(struct ownership *ownership, const struct greeting *greeting)
+{
+    bool was_restored = ownership->is_restored;
+    memcpy(ownership->expected, greeting->expected, ID_LEN);
+    ownership->has_stranger = false;
+    ownership->is_restored = is_restored(ownership, greeting);
+    if (ownership->is_restored && !was_restored) {
+        logline(LOGLINE_WARNING,
+                "this data is a restored copy: it knows nothing of the start in incarnation %llu "
+                "that bootstrapd saw; nothing is served",
+                (unsigned long long)greeting->seen_incarnation);
+    } else if (was_restored && !ownership->is_restored) {
+        logline(LOGLINE_WARNING, "bootstrapd takes this data as it is: it is served again");
+    }
+}
+
 enum status membership_greet(struct membership *membership, struct peer *peer,
                              const struct greeting *greeting, char text[MEMBERSHIP_TEXT_LEN])
 {
@@ -195,12 +217,11 @@ enum status membership_greet(struct membership *membership, struct peer *peer,
                 peer_remote(peer), (unsigned long long)greeting->revision,
                 (unsigned long long)ownership_epoch(ownership));
     }
-    membership->bootstrap_peer = peer;
+    take_greeting(ownership, greeting);
+    membership->bootstrap_peer = ownership->is_restored ? NULL : peer;
     membership->bootstrap = greeting->from;
     membership->bootstrap_heard_ms = clock_mono_ms();
     membership->fetched_epoch = 0;
-    memcpy(ownership->expected, greeting->expected, ID_LEN);
-    ownership->has_stranger = false;
     return STATUS_OK;
 }
 
@@ -284,6 +305,7 @@ static void on_saved(void *context, bool is_saved)
         /* What bootstrapds said meanwhile. */
         memcpy(membership->ownership.expected, before.expected, ID_LEN);
         membership->ownership.has_stranger = before.has_stranger;
+        membership->ownership.is_restored = before.is_restored;
         tell_operator(&before, &membership->ownership);
         tell_watchers(membership, &before.map, &membership->ownership.map);
         ownership_fini(&before);

@@ -42,12 +42,17 @@ struct greeting {
     uint8_t cluster[ID_LEN];
     struct bootstrap from;
     uint64_t revision;
-    uint8_t expected[ID_LEN]; /* the server that its map binds to this address; zero: none */
+    uint8_t expected[ID_LEN];  /* the server that its map binds to this address; zero: none */
+    uint64_t seen_incarnation; /* the last start of that server that it saw; 0: none */
+    uint64_t seen_start;
 };
 
 enum { MEMBERSHIP_TEXT_LEN = 256 };
 
-/* A bootstrapd's hello. STATUS_OK, or the refusal with `text` filled. */
+/*
+ * A bootstrapd's hello. A restored copy takes no maps and serves nothing until a hello says that it is
+ * what was seen, or is accepted (RULES M4). STATUS_OK, or the refusal with `text` filled.
+ */
 enum status membership_greet(struct membership *membership, struct peer *peer,
                              const struct greeting *greeting, char text[MEMBERSHIP_TEXT_LEN]);
 

@@ -25,6 +25,27 @@ void ownership_copy(const struct ownership *ownership, struct ownership *copy)
     *copy = made;
 }
 
+void ownership_start(struct ownership *ownership, uint64_t start)
+{
+    uint64_t *starts = ownership->starts;
+    if (ownership->start_count == STARTS_MAX) {
+        memmove(starts, starts + 1, (STARTS_MAX - 1) * sizeof(*starts));
+        ownership->start_count--;
+    }
+    starts[ownership->start_count++] = start;
+    ownership->incarnation++;
+}
+
+bool ownership_has_started(const struct ownership *ownership, uint64_t incarnation, uint64_t start)
+{
+    if (incarnation > ownership->incarnation) {
+        return false;
+    }
+    uint64_t later_count = ownership->incarnation - incarnation;
+    return start == 0 || (later_count < ownership->start_count &&
+                          ownership->starts[ownership->start_count - 1 - later_count] == start);
+}
+
 const struct range *ownership_find(const struct ownership *ownership, uint64_t point)
 {
     uint64_t bound = point_bound(point);
@@ -74,7 +95,7 @@ enum status ownership_judge(const struct ownership *ownership, uint64_t point,
 {
     *entry = map_find(&ownership->map, point);
     if (ownership_find(ownership, point)) {
-        return STATUS_OK;
+        return ownership->is_restored ? STATUS_DATA_MISSING : STATUS_OK;
     }
     if (!*entry) {
         return is_replaced(ownership) ? STATUS_DATA_MISSING : STATUS_TRY_LATER;
@@ -110,6 +131,9 @@ const char *ownership_state(const struct ownership *ownership)
     }
     if (ownership->has_stranger) {
         return "wrong cluster";
+    }
+    if (ownership->is_restored) {
+        return "restored copy";
     }
     if (is_missing) {
         return "data missing";

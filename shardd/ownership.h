@@ -12,16 +12,29 @@
  * An entry that names this server is owned where the server owned already, and where the entry
  * says `new`; else the data that the map expects is missing (RULES M3). What the map no longer gives
  * to this server is closed at once, and its data stays. Epochs are compared point by point (M1).
+ *
+ * A restored copy serves nothing once a bootstrapd has greeted it with the start that it saw last
+ * (M4). That is not durable: started again, it serves what it owned until it is greeted again.
+ * And what was acknowledged in a start that no bootstrapd has seen is not missed.
  */
 
 #include "proto/map.h"
 #include "proto/status.h"
 #include "shardd/range.h"
 
+/*
+ * A server that was started more often than this while no bootstrapd saw it can no longer show that it
+ * is the one that was seen, and is taken for a restored copy.
+ */
+#define STARTS_MAX 256
+
 struct ownership {
     uint8_t server[ID_LEN];
-    uint8_t cluster[ID_LEN];  /* zero before it has one */
-    uint64_t incarnation;     /* raised at each start (RULES M4) */
+    uint8_t cluster[ID_LEN]; /* zero before it has one */
+    uint64_t incarnation;    /* raised at each start (RULES M4) */
+    uint64_t
+        starts[STARTS_MAX]; /* a random number for each of the last starts, this one at the end */
+    uint32_t start_count;
     uint8_t instance[ID_LEN]; /* of the bootstrapd whose push was taken last; zero: none yet */
     uint64_t term;            /* its highest */
     struct map map;           /* revision 0: none yet */
@@ -31,12 +44,23 @@ struct ownership {
     /* Not durable: what a bootstrapd said last. */
     uint8_t expected[ID_LEN]; /* the server that it expects at this address; zero: none */
     bool has_stranger;        /* one of another cluster was here, and none of its own since */
+    bool is_restored;         /* it has seen a start of this server that is not in this data */
 };
 
 void ownership_fini(struct ownership *ownership);
 
 /* Ends the process when out of memory. */
 void ownership_copy(const struct ownership *ownership, struct ownership *copy);
+
+/* This is one more start, with a random number of its own. */
+void ownership_start(struct ownership *ownership, uint64_t start);
+
+/*
+ * Whether this data knows of the start that a bootstrapd saw (RULES M4). Else it is a restored copy: an
+ * older one, or one that went another way since, however often each was started. `start` 0: of a
+ * version that drew none.
+ */
+bool ownership_has_started(const struct ownership *ownership, uint64_t incarnation, uint64_t start);
 
 /* The owned range that the point is in, or NULL. */
 const struct range *ownership_find(const struct ownership *ownership, uint64_t point);
@@ -51,7 +75,7 @@ uint64_t ownership_epoch(const struct ownership *ownership);
 enum status ownership_judge(const struct ownership *ownership, uint64_t point,
                             const struct map_entry **entry);
 
-/* A name for `stat`: "no map", "wrong cluster", "data missing", "serving". */
+/* A name for `stat`: "no map", "wrong cluster", "restored copy", "data missing", "serving". */
 const char *ownership_state(const struct ownership *ownership);
 
 /* Whether all of the entry is owned here. */

@@ -31,6 +31,17 @@ void reply_missing_begin(struct buffer *out, uint32_t msgid, const struct map_en
     rpc_error(out, msgid, STATUS_DATA_MISSING, text);
 }
 
+static void reply_restored_begin(struct buffer *out, uint32_t msgid, const struct map_entry *entry)
+{
+    char text[TEXT_LEN];
+    (void)snprintf(text, sizeof(text),
+                   "this server has a restored copy of its data, older than what was acknowledged: "
+                   "bring the newer data back, or take it as it is with: shardkv shard reset %s "
+                   "--accept-loss",
+                   entry ? entry->name : "NAME");
+    rpc_error(out, msgid, STATUS_DATA_MISSING, text);
+}
+
 void reply_not_owned(struct buffer *out, uint32_t msgid, const struct ownership *ownership,
                      enum status status, const struct map_entry *entry)
 {
@@ -38,7 +49,9 @@ void reply_not_owned(struct buffer *out, uint32_t msgid, const struct ownership 
         reply_wrong_shard(out, msgid, ownership->map.revision, entry);
         return;
     }
-    if (status == STATUS_DATA_MISSING) {
+    if (status == STATUS_DATA_MISSING && ownership->is_restored) {
+        reply_restored_begin(out, msgid, entry);
+    } else if (status == STATUS_DATA_MISSING) {
         reply_missing_begin(out, msgid, entry);
     } else {
         rpc_error(out, msgid, status, "this server has no map yet");

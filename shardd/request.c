@@ -184,7 +184,7 @@ static void pack_hello(const struct request *request)
 {
     const struct ownership *ownership = ownership_of(request);
     struct buffer *out = answer(request);
-    pack_map(out, 9);
+    pack_map(out, 11);
     pack_text(out, "program");
     pack_text(out, "shardd");
     pack_text(out, "version");
@@ -195,6 +195,10 @@ static void pack_hello(const struct request *request)
     pack_id(out, ownership->server);
     pack_text(out, "incarnation");
     pack_uint(out, ownership->incarnation);
+    pack_text(out, "start");
+    pack_uint(out, ownership->starts[ownership->start_count - 1]);
+    pack_text(out, "restored");
+    pack_bool(out, ownership->is_restored);
     pack_text(out, "epoch");
     pack_uint(out, ownership_epoch(ownership));
     pack_text(out, "revision");
@@ -213,6 +217,8 @@ static enum status greet_bootstrapd(const struct request *request,
         .has_cluster = options->given & OPTION_CLUSTER,
         .from = {.term = options->term},
         .revision = options->revision,
+        .seen_incarnation = options->seen_incarnation,
+        .seen_start = options->seen_start,
     };
     memcpy(greeting.cluster, options->cluster, ID_LEN);
     memcpy(greeting.from.instance, options->instance, ID_LEN);
@@ -223,7 +229,7 @@ static enum status greet_bootstrapd(const struct request *request,
 static void check_role(struct arguments *arguments, const struct option_values *options)
 {
     uint32_t needed = OPTION_INSTANCE | OPTION_TERM | OPTION_REVISION;
-    uint32_t bootstrapd_only = needed | OPTION_EXPECT;
+    uint32_t bootstrapd_only = needed | OPTION_EXPECT | OPTION_SEEN_INCARNATION | OPTION_SEEN_START;
     bool is_bootstrapd = bytes_equal(options->role, bytes_text("bootstrapd"));
     bool is_client =
         !(options->given & OPTION_ROLE) || bytes_equal(options->role, bytes_text("client"));
@@ -233,7 +239,7 @@ static void check_role(struct arguments *arguments, const struct option_values *
         arguments_fail(arguments, STATUS_INVALID, "a bootstrapd gives instance, term and revision");
     } else if (is_client && (options->given & bootstrapd_only)) {
         arguments_fail(arguments, STATUS_INVALID,
-                       "instance, term, revision and expect are a bootstrapd's");
+                       "instance, term, revision, expect and seen_* are a bootstrapd's");
     }
 }
 
@@ -418,7 +424,7 @@ static void run_stat(struct request *request)
 #define OPTIONS_CHANGE (OPTIONS_ANY | OPTIONS_RETRY | OPTION_IF_VERSION)
 #define OPTIONS_WRITE (OPTIONS_CHANGE | OPTION_IF_ABSENT)
 #define OPTIONS_SCAN (OPTIONS_ANY | OPTION_LIMIT | OPTION_PREFIX | OPTION_KEYS_ONLY)
-#define OPTIONS_HELLO (OPTION_CLUSTER | OPTION_ROLE | OPTION_INSTANCE | OPTION_TERM | OPTION_REVISION | OPTION_EXPECT)
+#define OPTIONS_HELLO (OPTION_CLUSTER | OPTION_ROLE | OPTION_INSTANCE | OPTION_TERM | OPTION_REVISION | OPTION_EXPECT | OPTION_SEEN_INCARNATION | OPTION_SEEN_START)
 #define FORM_KEY "[key] or [key, options]"
 
 static const struct method methods[] = {

@@ -147,7 +147,7 @@ static bool raise_incarnation(struct store *store, struct ownership *ownership, 
                               size_t error_len)
 {
     struct buffer control = {0};
-    ownership->incarnation++;
+    ownership_start(ownership, 1 + random_below(UINT64_MAX));
     control_encode(ownership, &control);
     bool is_started = store_start(store, buffer_bytes(&control), ownership->ranges,
                                   ownership->range_count, error, error_len);
@@ -170,6 +170,11 @@ static bool open_data(struct shardd *shardd, const char *path, char *error, size
     char reason[256] = "";
     shardd->dir = dir_open(path, error, error_len);
     if (!shardd->dir) {
+        return false;
+    }
+    if (dir_has(shardd->dir, "map")) {
+        (void)snprintf(error, error_len, "%s: is a bootstrapd's directory: there is a map in it",
+                       path);
         return false;
     }
     shardd->store = store_open(shardd->loop, path, error, error_len);

@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <lmdb.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,6 +118,125 @@ static int open_env_within_limits(const char *path, MDB_env **env)
     return result;
 }
 
+/*
+ * Reading a mapped page behind the file's end is SIGBUS. The file may rightly be shorter than LMDB's
+ * last page says: what one transaction takes at the end and gives back is not written. So only when it
+ * is, all that is in use is read once, under guard. Static, because a signal handler finds nothing else;
+ * for the start of a process, before it has threads.
+ */
+static struct {
+    sigjmp_buf fault;
+    MDB_txn *txn;
+    MDB_cursor *cursor;
+    int result;
+} probe;
+
+static void on_bus_error(int number)
+{
+    (void)number;
+    siglongjmp(probe.fault, 1);
+}
+
+/* The first and the last byte: the pages of a value stand one behind the other. */
+static void touch(MDB_val value)
+{
+    if (value.mv_size > 0) {
+        const volatile uint8_t *bytes = value.mv_data;
+        (void)bytes[0];
+        (void)bytes[value.mv_size - 1];
+    }
+}
+
+static int read_database(MDB_dbi database)
+{
+    MDB_val key;
+    MDB_val value;
+    int result = mdb_cursor_open(probe.txn, database, &probe.cursor);
+    while (result == 0) {
+        result = mdb_cursor_get(probe.cursor, &key, &value, MDB_NEXT);
+        if (result == 0) {
+            touch(value);
+        }
+    }
+    mdb_cursor_close(probe.cursor);
+    probe.cursor = NULL;
+    return result == MDB_NOTFOUND ? 0 : result;
+}
+
+/* Also the one of free pages, which is number 0. */
+static int read_all(MDB_env *env)
+{
+    int result = mdb_txn_begin(env, NULL, MDB_RDONLY, &probe.txn);
+    if (result == 0) {
+        result = read_database(0);
+    }
+    for (int i = 0; i < TREE_DATABASE_COUNT && result == 0; i++) {
+        MDB_dbi database;
+        result = mdb_dbi_open(probe.txn, database_names[i], 0, &database);
+        if (result == 0) {
+            result = read_database(database);
+        }
+        result = result == MDB_NOTFOUND ? 0 : result;
+    }
+    return result;
+}
+
+static void end_probe(void)
+{
+    if (probe.cursor) {
+        mdb_cursor_close(probe.cursor);
+    }
+    mdb_txn_abort(probe.txn);
+    probe.cursor = NULL;
+    probe.txn = NULL;
+}
+
+static int probe_env(MDB_env *env, bool *is_cut)
+{
+    const struct sigaction guard = {.sa_handler = on_bus_error};
+    struct sigaction before;
+    probe.result = 0;
+    *is_cut = false;
+    (void)sigaction(SIGBUS, &guard, &before);
+    if (sigsetjmp(probe.fault, 1) == 0) {
+        probe.result = read_all(env);
+    } else {
+        *is_cut = true;
+    }
+    (void)sigaction(SIGBUS, &before, NULL);
+    end_probe();
+    return probe.result;
+}
+
+/* False: the file's end is missing, or it cannot be told; `error` is filled. */
+static bool check_len(MDB_env *env, const char *path, char *error, size_t error_len)
+{
+    struct stat status;
+    MDB_envinfo info;
+    MDB_stat pages;
+    mdb_filehandle_t fd;
+    bool is_cut = false;
+    int result = mdb_env_info(env, &info);
+    result = result == 0 ? mdb_env_stat(env, &pages) : result;
+    result = result == 0 ? mdb_env_get_fd(env, &fd) : result;
+    if (result == 0 && fstat(fd, &status) != 0) {
+        result = errno;
+    }
+    size_t wanted = result == 0 ? (info.me_last_pgno + 1) * pages.ms_psize : 0;
+    if (result == 0 && (size_t)status.st_size < wanted) {
+        result = probe_env(env, &is_cut);
+    }
+    if (is_cut) {
+        (void)snprintf(error, error_len,
+                       "%s: is %zu bytes long and was up to %zu: its end is missing, and with it "
+                       "records; bring a whole copy back",
+                       path, (size_t)status.st_size, wanted);
+    } else if (result != 0) {
+        (void)snprintf(error, error_len, "%s: %s", path, text_of(result));
+    }
+    return result == 0 && !is_cut;
+}
+
 /* Readers that a killed process left behind would keep their pages from being used again. */
 static int open_databases(struct tree *tree)
 {
@@ -141,11 +262,14 @@ struct tree *tree_open(const char *path, char *error, size_t error_len)
     struct tree *tree = memory_get(1, sizeof(*tree));
     tree->fault_text = "";
     int result = open_env_within_limits(file_path, &tree->env);
-    if (result == 0) {
+    bool is_whole = result != 0 || check_len(tree->env, file_path, error, error_len);
+    if (result == 0 && is_whole) {
         result = open_databases(tree);
     }
     if (result != 0) {
         (void)snprintf(error, error_len, "%s: %s", file_path, text_of(result));
+    }
+    if (result != 0 || !is_whole) {
         tree_close(tree);
         tree = NULL;
     }

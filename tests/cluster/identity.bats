@@ -113,6 +113,80 @@ await_says() { # PATTERN shardkv ARGUMENT...
   grep -q "shard low: closed" "$home/a.err"
 }
 
+# Stops a, keeps a copy, goes on writing, and starts the copy in its place, COUNT times.
+restore_old_copy() { # COUNT
+  local i
+  for i in {1..10}; do
+    shardkv write "key$i" stale >/dev/null
+  done
+  end TERM a
+  cp -a "$home/a" "$home/copy"
+  start_shardd a
+  # Of a start that bootstrapd has not seen it cannot tell.
+  await_says '"incarnation": "2"' shardkv map get
+  for i in {1..10}; do
+    shardkv --timeout 10000 write "key$i" new >/dev/null
+  done
+  end TERM a
+  mv "$home/a" "$home/newer"
+  mv "$home/copy" "$home/a"
+  for ((i = 1; i < $1; i++)); do
+    start_shardd a
+    await_says "restored copy" shardkv status
+    end TERM a
+  done
+  start_shardd a
+  await_says "restored copy" shardkv status
+}
+
+@test "a restored copy of a server's data serves nothing, however often it is started" {
+  start_cluster
+  restore_old_copy 3
+  local i refused=0
+  for i in {1..10}; do
+    run shardkv --timeout 300 read "key$i"
+    [[ $output != *stale* ]]
+    [ "$status" -ne 3 ] || refused=$((refused + 1))
+  done
+  [ "$refused" -gt 0 ]
+  # The newer data comes back.
+  end TERM a
+  rm -r "$home/a"
+  mv "$home/newer" "$home/a"
+  start_shardd a
+  for i in {1..10}; do
+    expect 0 shardkv --timeout 10000 read "key$i"
+    says new
+  done
+}
+
+@test "a restored copy is taken as it is by a reset with --accept-loss" {
+  start_cluster
+  restore_old_copy 1
+  expect 0 shardkv shard reset low --accept-loss
+  local i old=0
+  for i in {1..10}; do
+    expect 0 shardkv --timeout 10000 read "key$i"
+    [[ $output != *stale* ]] || old=$((old + 1))
+  done
+  [ "$old" -gt 0 ]
+  # It is the data from now on: what was given up is not.
+  end TERM a
+  rm -r "$home/a"
+  mv "$home/newer" "$home/a"
+  start_shardd a
+  await_says "restored" shardkv status
+}
+
+@test "a daemon in the directory of the other kind is refused" {
+  start_cluster
+  end TERM a bootstrapd
+  expect 1 shardd --listen 127.0.0.1:0 --data "$home/bootstrapd"
+  says "is a bootstrapd's directory"
+  expect 1 bootstrapd --listen 127.0.0.1:0 --config "$home/map.json" --data "$home/a"
+  says "not a bootstrapd's directory"
+}
+
 @test "a reset waits for the server that shall have the shard, and says so" {
   start_cluster
   end KILL a

@@ -429,6 +429,36 @@ static void a_restart_of_a_server_is_noted_and_an_older_copy_of_it_refused(void 
     assert_int_equal(settle(fixture), 0);
 }
 
+static void greet_start(struct fixture *fixture, uint64_t incarnation, uint64_t start,
+                        bool is_restored)
+{
+    struct site_hello hello = hello_of(11, incarnation);
+    struct address address = address_of(1);
+    hello.start = start;
+    hello.is_restored = is_restored;
+    cluster_on_hello(fixture->cluster, &address, &hello);
+}
+
+/* A backup of incarnation 4, started once, is 5, too. */
+static void a_restored_copy_that_was_started_as_often_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    found_whole(fixture);
+    greet_start(fixture, 5, 77, false);
+    settle(fixture);
+    restart(fixture);
+    greet_start(fixture, 5, 78, false);
+    assert_state(fixture, 1, SITE_REFUSED);
+    assert_says(&site(fixture, 1)->problem, "incarnation 5 was seen here, this is 5");
+    assert_says(&site(fixture, 1)->problem, "shardkv shard reset a --accept-loss");
+    assert_false(cluster_may_push(fixture->cluster, site(fixture, 1)));
+    greet_start(fixture, 6, 79, true);
+    assert_state(fixture, 1, SITE_REFUSED);
+    assert_int_equal(settle(fixture), 0);
+    greet_start(fixture, 5, 77, false);
+    assert_state(fixture, 1, SITE_UP);
+}
+
 static void one_server_under_two_addresses_is_bound_to_one_and_said(void **state)
 {
     struct fixture *fixture = *state;
@@ -637,6 +667,25 @@ static void a_report_of_missing_data_by_somebody_else_or_of_another_epoch_is_non
     cluster_on_missing(fixture->cluster, &address, bytes_text("nobody"), 1);
     assert_state(fixture, 1, SITE_UP);
     assert_state(fixture, 2, SITE_UP);
+}
+
+static void a_restored_copy_is_taken_as_it_is_by_a_reset(void **state)
+{
+    struct fixture *fixture = *state;
+    found_whole(fixture);
+    greet_start(fixture, 5, 77, false);
+    settle(fixture);
+    greet_start(fixture, 4, 70, true);
+    uint64_t epoch = entry(fixture, "a")->epoch;
+    assert_int_equal(reset(fixture, "c"), STATUS_DENIED);
+    assert_int_equal(reset(fixture, "a"), STATUS_OK);
+    assert_int_equal(entry(fixture, "a")->epoch, epoch);
+    assert_false(entry(fixture, "a")->is_new);
+    greet_start(fixture, 4, 70, false);
+    assert_state(fixture, 1, SITE_UP);
+    /* The data that was given up. */
+    greet_start(fixture, 6, 80, true);
+    assert_state(fixture, 1, SITE_REFUSED);
 }
 
 static void the_incarnation_of_a_server_that_has_not_all_is_noted(void **state)
@@ -856,6 +905,8 @@ int main(void)
         TEST(of_one_server_only_the_shard_that_is_missing_is_reset),
         TEST(a_report_of_missing_data_by_somebody_else_or_of_another_epoch_is_none),
         TEST(the_incarnation_of_a_server_that_has_not_all_is_noted),
+        TEST(a_restored_copy_that_was_started_as_often_is_refused),
+        TEST(a_restored_copy_is_taken_as_it_is_by_a_reset),
         TEST(a_disk_that_was_given_up_is_told_the_map_when_it_comes_back),
         TEST(applying_what_is_there_changes_nothing),
         TEST(settings_and_names_are_applied_and_said),

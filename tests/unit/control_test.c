@@ -10,7 +10,7 @@
 
 static struct ownership sample(void)
 {
-    struct ownership own = {.incarnation = 7, .term = 3};
+    struct ownership own = {.incarnation = 7, .term = 3, .starts = {8, 9}, .start_count = 2};
     sample_id(1, own.server);
     sample_id('c', own.cluster);
     sample_id('i', own.instance);
@@ -33,6 +33,8 @@ static void what_is_encoded_comes_back(void **state)
     control_encode(&own, &stored);
     assert_true(control_decode(buffer_bytes(&stored), &decoded, error, sizeof(error)));
     assert_int_equal(decoded.incarnation, 7);
+    assert_true(ownership_has_started(&decoded, 7, 9) && ownership_has_started(&decoded, 6, 8));
+    assert_false(ownership_has_started(&decoded, 7, 8) || ownership_has_started(&decoded, 5, 8));
     assert_int_equal(decoded.map.revision, 5);
     assert_int_equal(decoded.range_count, 2);
     assert_int_equal(decoded.ranges[1].end, HALF);

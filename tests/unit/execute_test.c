@@ -240,6 +240,7 @@ static void a_damaged_record_is_never_given(void **state)
         write_text(bench, "key", "value");
         damage(bench, "key", offset, 0x10);
         assert_int_equal(run(bench, OP_READ, "key")->status, STATUS_DAMAGED);
+        assert_int_equal(run(bench, OP_EXISTS, "key")->status, STATUS_DAMAGED);
         assert_int_equal(run(bench, OP_POP, "key")->status, STATUS_DAMAGED);
         assert_int_equal(incr(bench, "key", 1)->status, STATUS_DAMAGED);
         assert_int_equal(bench_run(bench, &scan)->status, STATUS_DAMAGED);

@@ -31,7 +31,7 @@ static struct map_entry entries[] = {
 };
 
 static struct map_server servers[] = {
-    {.id = {1, 2, 3}, .address = {"127.0.0.1", 5050}, .incarnation = 9},
+    {.id = {1, 2, 3}, .address = {"127.0.0.1", 5050}, .incarnation = 9, .start = 99},
     {.id = {4}, .address = {"::1", 65535}, .incarnation = UINT64_MAX},
 };
 

@@ -357,7 +357,7 @@ static const struct {
     {"hello", "[{\"role\":\"bootstrapd\"}]", STATUS_INVALID,
      "hello: a bootstrapd gives instance, term and revision"},
     {"hello", "[{\"term\":1}]", STATUS_INVALID,
-     "hello: instance, term, revision and expect are a bootstrapd's"},
+     "hello: instance, term, revision, expect and seen_* are a bootstrapd's"},
     {"map.push", "[7]", STATUS_INVALID, NULL},
 };
 
@@ -687,6 +687,74 @@ static void another_cluster_is_told_so(void **state)
     assert_true(shardd_serves(world->shardd, 0));
 }
 
+/* A bootstrapd's hello with what it saw of this server; whether the answer says `restored`. */
+static bool is_restored(struct world *world, uint64_t incarnation, uint64_t seen_start)
+{
+    uint8_t id[ID_LEN];
+    struct buffer params = {0};
+    pack_array(&params, 1);
+    pack_map(&params, 7);
+    pack_text(&params, "role");
+    pack_text(&params, "bootstrapd");
+    pack_text(&params, "instance");
+    sample_id('i', id);
+    pack_bin(&params, bytes_of(id, ID_LEN));
+    pack_text(&params, "cluster");
+    sample_id('c', id);
+    pack_bin(&params, bytes_of(id, ID_LEN));
+    pack_text(&params, "term");
+    pack_uint(&params, 9);
+    pack_text(&params, "revision");
+    pack_uint(&params, 1);
+    pack_text(&params, "expect");
+    pack_bin(&params, bytes_of(world->server, ID_LEN));
+    pack_text(&params, "seen_incarnation");
+    pack_uint(&params, incarnation);
+    params.data[1] = 0x88; /* one more pair */
+    pack_text(&params, "seen_start");
+    pack_uint(&params, seen_start);
+    const struct reply *reply = call(&world->clients[0], "hello", buffer_bytes(&params));
+    buffer_fini(&params);
+    assert_int_equal(reply->code, STATUS_OK);
+    return strstr((const char *)reply->json.data, "\"restored\":true") != NULL;
+}
+
+static uint64_t start_of(struct world *world)
+{
+    const struct reply *reply = call_json(&world->clients[0], "hello", "[]");
+    const char *found_at = strstr((const char *)reply->json.data, "\"start\":");
+    assert_non_null(found_at);
+    return strtoull(found_at + strlen("\"start\":"), NULL, 10);
+}
+
+static void a_restored_copy_says_so_and_serves_nothing(void **state)
+{
+    struct world *world = *state;
+    struct client *client = &world->clients[0];
+    call_json(client, "write", "[\"k\",\"v\"]");
+    uint64_t first = start_of(world);
+    close_server(world);
+    open_server(world);
+    learn_server(world);
+    uint64_t second = start_of(world);
+    assert_true(first != second);
+    assert_false(is_restored(world, 1, first));
+    assert_false(is_restored(world, 2, second));
+    /* As often as this one, or less often, and another history; more often. */
+    const uint64_t other[][2] = {{2, second + 1}, {1, second}, {3, 5}};
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(is_restored(world, other[i][0], other[i][1]));
+        const struct reply *reply = call_json(client, "read", "[\"k\"]");
+        assert_int_equal(reply->code, STATUS_DATA_MISSING);
+        assert_non_null(strstr(reply->text, "shardkv shard reset all --accept-loss"));
+        assert_int_equal(call_json(client, "write", "[\"k\",1]")->code, STATUS_DATA_MISSING);
+        reply = call_json(client, "stat", "[]");
+        assert_non_null(strstr((const char *)reply->json.data, "\"state\":\"restored copy\""));
+    }
+    assert_false(is_restored(world, 2, second));
+    assert_int_equal(call_json(client, "read", "[\"k\"]")->code, STATUS_OK);
+}
+
 /* --- the end --- */
 
 static void a_restarted_server_has_its_records_and_a_higher_incarnation(void **state)
@@ -742,6 +810,7 @@ int main(void)
         TEST(a_copy_of_a_bootstrapd_with_the_same_term_is_refused),
         TEST(another_cluster_is_told_so),
         TEST(a_restarted_server_has_its_records_and_a_higher_incarnation),
+        TEST(a_restored_copy_says_so_and_serves_nothing),
         TEST(a_stopping_server_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

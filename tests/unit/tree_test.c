@@ -4,6 +4,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "tests/unit/dice.h"
@@ -189,6 +191,64 @@ static void a_path_that_is_none_is_named(void **state)
     assert_string_equal(error, "/nonexistent/tree: No such file or directory");
 }
 
+static size_t file_len_of(const struct fixture *fixture, char path[256])
+{
+    struct stat status;
+    (void)snprintf(path, 256, "%s/tree", fixture->scratch.path);
+    assert_int_equal(stat(path, &status), 0);
+    return (size_t)status.st_size;
+}
+
+/* It was SIGBUS. */
+static void a_file_whose_end_was_cut_off_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    static const uint8_t large[100000];
+    char path[256];
+    char error[512];
+    char lens[64];
+    struct tree_txn *txn = tree_begin_write(fixture->tree);
+    put(txn, "small", "value");
+    tree_put(txn, TREE_RECORDS, bytes_text("large"), bytes_of(large, sizeof(large)), none);
+    assert_int_equal(tree_commit(txn), TREE_FINE);
+    tree_close(fixture->tree);
+    for (size_t len = file_len_of(fixture, path) - 4096; len >= 8192; len -= 4096) {
+        (void)snprintf(lens, sizeof(lens), "is %zu bytes long and was up to ", len);
+        assert_int_equal(truncate(path, (off_t)len), 0);
+        assert_null(tree_open(fixture->scratch.path, error, sizeof(error)));
+        assert_non_null(strstr(error, path));
+        assert_non_null(strstr(error, lens));
+    }
+    assert_int_equal(unlink(path), 0);
+    open_tree(fixture);
+}
+
+/* LMDB does not write what one transaction took at the file's end and gave back. */
+static void an_end_that_was_never_written_is_not_missing(void **state)
+{
+    struct fixture *fixture = *state;
+    static const uint8_t large[1 << 20];
+    char path[256];
+    put_now(fixture, "kept", "value");
+    for (int i = 0; i < 4; i++) {
+        struct tree_txn *txn = tree_begin_write(fixture->tree);
+        tree_put(txn, TREE_RECORDS, bytes_text("large"), bytes_of(large, 40000), none);
+        assert_int_equal(tree_commit(txn), TREE_FINE);
+        txn = tree_begin_write(fixture->tree);
+        assert_true(tree_delete(txn, TREE_RECORDS, bytes_text("large")));
+        assert_int_equal(tree_commit(txn), TREE_FINE);
+    }
+    size_t before = file_len_of(fixture, path);
+    struct tree_txn *txn = tree_begin_write(fixture->tree);
+    tree_put(txn, TREE_RECORDS, bytes_text("large"), bytes_of(large, sizeof(large)), none);
+    assert_true(tree_delete(txn, TREE_RECORDS, bytes_text("large")));
+    assert_int_equal(tree_commit(txn), TREE_FINE);
+    assert_true(file_len_of(fixture, path) < before + sizeof(large));
+    tree_close(fixture->tree);
+    open_tree(fixture);
+    assert_true(has_now(fixture, "kept", "value"));
+}
+
 int main(void)
 {
     cmocka_set_message_output(CM_OUTPUT_TAP);
@@ -202,6 +262,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(seeking_finds_the_first_at_or_behind, setup, teardown),
         cmocka_unit_test_setup_teardown(a_fault_sticks_and_undoes_the_transaction, setup, teardown),
         cmocka_unit_test(a_path_that_is_none_is_named),
+        cmocka_unit_test_setup_teardown(a_file_whose_end_was_cut_off_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_end_that_was_never_written_is_not_missing, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
