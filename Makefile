@@ -157,7 +157,7 @@ $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(ALL_ARCHIVES)
 # Both daemons and the library in one program: of each only its own names are to be seen, and of
 # shardd all but the tree, whose body is the simulator's. malloc is wrapped so that a crashed
 # process's memory goes with it, assert() so that a broken one names the seed.
-SIM_WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=free,--wrap=strdup,--wrap=__assert_fail
+SIM_WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=free,--wrap=strdup,--wrap=strndup,--wrap=__assert_fail
 SIM_PARTS := $(patsubst %,$(BUILD)/obj/sim_%.o,bootstrapd shardd skv)
 
 $(BUILD)/obj/sim_bootstrapd.o: $(call objects,bootstrapd)

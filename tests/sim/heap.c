@@ -17,6 +17,7 @@ void *__wrap_realloc(void *memory, size_t len);
 void *__wrap_reallocarray(void *memory, size_t count, size_t len);
 void __wrap_free(void *memory);
 char *__wrap_strdup(const char *text);
+char *__wrap_strndup(const char *text, size_t len_max);
 
 /* Open addressing, linear probing; a removal closes its gap, so there are no tombstones. */
 struct owned {
@@ -161,11 +162,20 @@ void __wrap_free(void *memory)
     __real_free(memory);
 }
 
+char *__wrap_strndup(const char *text, size_t len_max)
+{
+    size_t len = strnlen(text, len_max);
+    char *copy = __wrap_malloc(len + 1);
+    if (copy) {
+        memcpy(copy, text, len);
+        copy[len] = '\0';
+    }
+    return copy;
+}
+
 char *__wrap_strdup(const char *text)
 {
-    size_t len = strlen(text) + 1;
-    char *copy = __wrap_malloc(len);
-    return copy ? memcpy(copy, text, len) : NULL;
+    return __wrap_strndup(text, strlen(text));
 }
 
 void *world_get(size_t count, size_t len)
