@@ -869,7 +869,7 @@ static enum fake_act refuse_each_in_its_way(struct fake *fake, const struct fake
 static void an_error_tells_what_was_said_to_this_request_and_not_to_another(void **state)
 {
     struct fixture *fixture = *state;
-    struct skv_call brief = {.timeout_ms = 100};
+    struct skv_call brief = {.timeout_ms = 1000}; /* long enough for a reply on a loaded machine */
     set_script(fixture->servers[0], refuse_each_in_its_way);
     struct skv_batch *batch = skv_batch_new(fixture->kv);
     skv_batch_read(batch, skv_key(key_in(0, 0)), &brief);
