@@ -80,19 +80,13 @@ void lane_release(struct cluster *cluster, struct lane *lane)
 
 void lane_lose(struct cluster *cluster, struct lane *lane, uint64_t now_us)
 {
-    lane_note(lane, bytes_text(wire_reason(lane->wire)));
+    (void)snprintf(lane->said, sizeof(lane->said), "%s", wire_reason(lane->wire));
     /* One that lay in the pool may have died long ago: a new one is tried at once. */
     if (lane->is_wire_new || lane->failures > 0) {
         lane->retry_us = now_us + random_below(verdict_backoff_us(lane->failures) + 1);
     }
     lane->failures++;
     lane_release(cluster, lane);
-}
-
-void lane_note(struct lane *lane, struct bytes said)
-{
-    size_t len = said.len < sizeof(lane->said) - 1 ? said.len : sizeof(lane->said) - 1;
-    (void)snprintf(lane->said, sizeof(lane->said), "%.*s", (int)len, (const char *)said.data);
 }
 
 uint64_t lane_wake_us(const struct lane *lane, uint64_t now_us)

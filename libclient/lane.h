@@ -56,9 +56,6 @@ void lane_release(struct cluster *cluster, struct lane *lane);
 /* As that, of a wire that has closed, and rests. */
 void lane_lose(struct cluster *cluster, struct lane *lane, uint64_t now_us);
 
-/* Keeps why a connection failed, for the error text of whoever waits here. */
-void lane_note(struct lane *lane, struct bytes said);
-
 /* When there may be something to do that no socket tells of. UINT64_MAX: never. */
 uint64_t lane_wake_us(const struct lane *lane, uint64_t now_us);
 
