@@ -8,4 +8,7 @@
 
 uint64_t hash_bytes(struct bytes bytes);
 
+/* With a seed of its own: of the log's bytes, whose segments are salted. */
+uint64_t hash_bytes_seeded(struct bytes bytes, uint64_t seed);
+
 #endif
