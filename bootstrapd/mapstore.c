@@ -54,7 +54,7 @@ struct mapstore *mapstore_open(struct loop *loop, const char *path, char *error,
     }
     struct mapstore *store = memory_get(1, sizeof(*store));
     store->dir = dir;
-    store->worker = worker_new(loop, "mapstore");
+    store->worker = worker_new(loop, "mapstore", WORKER_NORMAL);
     return store;
 }
 
@@ -111,6 +111,24 @@ static enum slot_fault read_slot(struct mapstore *store, uint32_t index, struct 
     return slot_decode(buffer_bytes(stored), slot);
 }
 
+/*
+ * What was read may be in the kernel alone: the sync of the process that wrote it failed, and left the
+ * pages clean (RULES L5), so that another one says nothing of them. The same bytes again do no harm if
+ * they are torn.
+ */
+static bool make_durable(struct mapstore *store, uint32_t index, struct bytes stored, char *error,
+                         size_t error_len)
+{
+    int error_number = file_write(store->file, index * store->slot_len, stored.data, stored.len);
+    if (error_number == 0) {
+        error_number = file_sync(store->file);
+    }
+    if (error_number != 0) {
+        refuse(store, error, error_len, strerror(error_number));
+    }
+    return error_number == 0;
+}
+
 /* The newer of the two valid slots into *ledger. */
 static bool choose_slot(struct mapstore *store, struct buffer stored[2], struct ledger *ledger,
                         char *error, size_t error_len)
@@ -138,7 +156,7 @@ static bool choose_slot(struct mapstore *store, struct buffer stored[2], struct 
     }
     store->sequence = slots[newer].sequence;
     store->next_slot = 1 - newer;
-    return true;
+    return make_durable(store, newer, buffer_bytes(&stored[newer]), error, error_len);
 }
 
 bool mapstore_load(struct mapstore *store, struct ledger *ledger, char *error, size_t error_len)

@@ -71,6 +71,12 @@ static bool parse_number(const char *text, uint64_t *number)
     return true;
 }
 
+static bool is_number(const char *text)
+{
+    uint64_t number;
+    return text && parse_number(text, &number);
+}
+
 static bool is_option(const char *text)
 {
     return text[0] == '-' && text[1] && !isdigit((unsigned char)text[1]);
@@ -134,6 +140,7 @@ static bool store(struct arguments *arguments, const struct argument_spec *spec,
         *(const char **)(void *)field = value;
         break;
     case ARGUMENT_NUMBER:
+    case ARGUMENT_COUNT:
         if (!parse_number(value, (uint64_t *)(void *)field)) {
             (void)snprintf(arguments->error, sizeof(arguments->error),
                            "--%s takes a whole number above 0, not \"%.60s\"", spec->name, value);
@@ -177,6 +184,9 @@ static bool take_option(struct arguments *arguments, const struct argument_table
             return false;
         }
         return store(arguments, spec, NULL);
+    }
+    if (!value && spec->kind == ARGUMENT_COUNT && !is_number(*arguments->next)) {
+        value = "1";
     }
     if (!value && *arguments->next) {
         value = *arguments->next++;

@@ -16,10 +16,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cli/bench_options.h"
+
 enum argument_kind {
     ARGUMENT_FLAG,
     ARGUMENT_TEXT,
     ARGUMENT_NUMBER, /* whole, above 0 */
+    ARGUMENT_COUNT,  /* the same, or 1 when no number follows */
     ARGUMENT_LIST,   /* may be given again and again */
 };
 
@@ -46,6 +49,15 @@ struct arguments {
     const char *format;
     const char *acks;
     const char *size;
+    const char *ttl;
+    bool sliding;
+    bool never;
+    uint64_t watch_s;
+    uint64_t count;
+    uint64_t from_stamp;
+    uint64_t limit;
+    const char *to;
+    struct bench_options bench;
     struct argument_list servers;
     struct argument_list words;
 

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 
-/* The commands on one key: write, read, pop, delete, exists, incr. */
+/* The commands on one key: write, read, pop, delete, exists, incr, expire. */
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "cli/actions.h"
+#include "cli/duration.h"
 #include "cli/input.h"
 #include "cli/json_writer.h"
 #include "cli/key_text.h"
@@ -36,6 +38,20 @@ static void add_hash(struct json_writer *writer, struct bytes key)
     json_writer_float(writer, "hash", skv_fraction(skv_point(session_skv_bytes(key))));
 }
 
+/* As in record_line.h, and null for what lives for ever. */
+static void add_expiry(struct json_writer *writer, const struct skv_record *record)
+{
+    if (record->ttl_ms < 0) {
+        json_writer_null(writer, "ttl_ms");
+        return;
+    }
+    json_writer_integer(writer, "ttl_ms", record->ttl_ms);
+    if (record->sliding) {
+        json_writer_number(writer, "full_ttl_ms", record->full_ttl_ms);
+        json_writer_bool(writer, "sliding", true);
+    }
+}
+
 static enum exit_code close_object(struct json_writer *writer)
 {
     json_writer_close(writer, '}');
@@ -53,7 +69,28 @@ static enum exit_code print_record_json(struct bytes key, const struct skv_recor
     add_hash(&writer, key);
     json_writer_version(&writer, "version", record->version);
     json_writer_number(&writer, "size", record->size);
+    add_expiry(&writer, record);
     return close_object(&writer);
+}
+
+enum { EXPIRY_TEXT_LEN = 2 * DURATION_TEXT_LEN + 40 };
+
+/* ", expires in 9.3 s, sliding: 10 s from each read on"; "" for what lives for ever. */
+static void print_expiry(const struct skv_record *record, char text[EXPIRY_TEXT_LEN])
+{
+    char left[DURATION_TEXT_LEN];
+    text[0] = '\0';
+    if (record->ttl_ms < 0) {
+        return;
+    }
+    duration_print((uint64_t)record->ttl_ms, left);
+    int len = snprintf(text, EXPIRY_TEXT_LEN, ", expires in %s", left);
+    if (record->sliding) {
+        char full[DURATION_TEXT_LEN];
+        duration_print(record->full_ttl_ms, full);
+        (void)snprintf(text + len, EXPIRY_TEXT_LEN - (size_t)len, ", sliding: %s from each read on",
+                       full);
+    }
 }
 
 /* `what`, the key in quotes, `rest`. */
@@ -130,26 +167,47 @@ static enum exit_code print_written(const struct session *session, struct bytes 
                                     const struct skv_record *record)
 {
     char type[VALUE_TEXT_LEN];
-    char rest[VALUE_TEXT_LEN + 80];
+    char expiry[EXPIRY_TEXT_LEN];
+    char rest[VALUE_TEXT_LEN + EXPIRY_TEXT_LEN + 80];
     if (session->arguments->json) {
         return print_record_json(key_of(session), record, false);
     }
     value_text_describe(value, type);
-    (void)snprintf(rest, sizeof(rest), " as %s, version %" PRIu64 ", size %" PRIu64, type,
-                   record->version, record->size);
+    print_expiry(record, expiry);
+    (void)snprintf(rest, sizeof(rest), " as %s, version %" PRIu64 ", size %" PRIu64 "%s", type,
+                   record->version, record->size, expiry);
     return print_line_about("wrote ", key_of(session), rest);
+}
+
+/* 0 without --ttl. */
+static enum exit_code take_ttl(const struct session *session, uint64_t *ttl_ms)
+{
+    const struct arguments *arguments = session->arguments;
+    if (arguments->ttl && !duration_parse(arguments->ttl, ttl_ms)) {
+        return session_say_usage(session, "--ttl is a time like 10s, 500ms, 2h or 7d, not \"%s\"",
+                                 arguments->ttl);
+    }
+    if (arguments->sliding && !arguments->ttl) {
+        return session_say_usage(session, "--sliding needs --ttl");
+    }
+    return EXIT_CODE_DONE;
 }
 
 enum exit_code data_write(struct session *session)
 {
     const struct arguments *arguments = session->arguments;
-    struct skv_call call = {.if_absent = arguments->if_absent, .if_version = arguments->if_version};
+    struct skv_call call = {.if_absent = arguments->if_absent,
+                            .if_version = arguments->if_version,
+                            .sliding = arguments->sliding};
     struct skv_record record = {0};
     struct buffer value = {0};
     if (arguments->if_absent && arguments->if_version) {
         return session_say_usage(session, "--if-absent and --if-version exclude each other");
     }
-    enum exit_code code = take_value(session, &value);
+    enum exit_code code = take_ttl(session, &call.ttl_ms);
+    if (code == EXIT_CODE_DONE) {
+        code = take_value(session, &value);
+    }
     if (code == EXIT_CODE_DONE) {
         code = session_open(session);
     }
@@ -172,6 +230,17 @@ enum exit_code data_write(struct session *session)
 typedef enum skv_status fetch(struct skv *kv, struct skv_bytes key, const struct skv_call *call,
                               struct skv_record *record);
 
+/* For a person alone: a script that wants to know takes --json. */
+static void tell_expiry(const struct skv_record *record)
+{
+    char expiry[EXPIRY_TEXT_LEN];
+    print_expiry(record, expiry);
+    if (expiry[0] && isatty(STDOUT_FILENO)) {
+        (void)fflush(stdout);
+        (void)fprintf(stderr, "(%s)\n", expiry + 2);
+    }
+}
+
 static enum exit_code print_fetched(const struct session *session, const struct skv_record *record,
                                     const char *done)
 {
@@ -180,6 +249,9 @@ static enum exit_code print_fetched(const struct session *session, const struct 
         code = print_record_json(key_of(session), record, true);
     } else {
         code = session->arguments->raw ? print_raw(record) : print_value(record);
+    }
+    if (!done && !session->arguments->json) {
+        tell_expiry(record);
     }
     return done ? output_finish_change(code, done) : code;
 }
@@ -309,4 +381,44 @@ enum exit_code data_incr(struct session *session)
     }
     return output_finish_change(print_sum(session, result),
                                 "the sum is stored, and was not printed");
+}
+
+/* --- expire --- */
+
+static enum exit_code print_expiring(const struct session *session, const struct skv_record *record)
+{
+    char expiry[EXPIRY_TEXT_LEN];
+    char rest[EXPIRY_TEXT_LEN + 80];
+    if (session->arguments->json) {
+        return print_record_json(key_of(session), record, false);
+    }
+    print_expiry(record, expiry);
+    (void)snprintf(rest, sizeof(rest), " %s, version %" PRIu64,
+                   expiry[0] ? expiry + 2 : "lives for ever", record->version);
+    return print_line_about("", key_of(session), rest);
+}
+
+enum exit_code data_expire(struct session *session)
+{
+    const struct arguments *arguments = session->arguments;
+    const struct skv_call call = {.sliding = arguments->sliding,
+                                  .if_version = arguments->if_version};
+    struct skv_record record = {0};
+    uint64_t ttl_ms = 0;
+    if (arguments->never == (arguments->ttl != NULL)) {
+        return session_say_usage(session, "it takes either --ttl TIME or --never");
+    }
+    enum exit_code code = take_ttl(session, &ttl_ms);
+    if (code == EXIT_CODE_DONE) {
+        code = session_open(session);
+    }
+    if (code == EXIT_CODE_DONE) {
+        struct skv_bytes key = session_skv_bytes(key_of(session));
+        code = skv_expire(session->kv, key, ttl_ms, &call, &record) == SKV_OK
+                   ? output_finish_change(print_expiring(session, &record),
+                                          "the record's expiry is changed")
+                   : failure_say_call();
+    }
+    skv_record_fini(&record);
+    return code;
 }

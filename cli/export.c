@@ -46,6 +46,13 @@ static enum exit_code write_text(struct exporter *export)
     return EXIT_CODE_DONE;
 }
 
+static void print_record(const struct skv_record *record, struct buffer *text)
+{
+    const struct record_expiry expiry = {
+        .left_ms = record->ttl_ms, .ttl_ms = record->full_ttl_ms, .is_sliding = record->sliding};
+    record_line_print(session_bytes(record->key), session_bytes(record->encoded), &expiry, text);
+}
+
 static enum exit_code export_records(struct exporter *export, struct skv_scan *scan)
 {
     enum exit_code code = EXIT_CODE_DONE;
@@ -54,8 +61,7 @@ static enum exit_code export_records(struct exporter *export, struct skv_scan *s
         if (!record) {
             return write_text(export);
         }
-        record_line_print(session_bytes(record->key), session_bytes(record->encoded),
-                          &export->text);
+        print_record(record, &export->text);
         export->records++;
         if (export->text.len >= WRITE_LEN) {
             code = write_text(export);

@@ -35,6 +35,7 @@ struct import_counts {
     uint64_t lines; /* looked at; blank ones are none */
     uint64_t done;
     uint64_t existing;
+    uint64_t expired; /* lines of records whose time was over */
     uint64_t refused;
     uint64_t unknown;
     uint64_t unsent;
@@ -173,18 +174,36 @@ static void complain_bad(struct import *import, const char *text)
     complain(import, EXIT_CODE_USAGE, import->line_number, text);
 }
 
+/* With the line's expiry: what was left of it is left of it. */
+static struct skv_call call_of(const struct import *import)
+{
+    const struct record_expiry *expiry = &import->line.expiry;
+    struct skv_call call = import->call;
+    if (expiry->left_ms > 0) {
+        call.ttl_ms = expiry->ttl_ms;
+        call.left_ms = (uint64_t)expiry->left_ms;
+        call.sliding = expiry->is_sliding;
+    }
+    return call;
+}
+
 static void add_line(struct import *import, struct bytes text)
 {
     if (!record_line_parse(&import->line, import->format, text)) {
         complain_bad(import, import->line.error);
         return;
     }
+    if (import->line.expiry.left_ms == 0) {
+        import->counts.expired++;
+        return;
+    }
+    const struct skv_call call = call_of(import);
     const struct buffer *key = &import->line.key;
     const struct buffer *value = &import->line.value;
     size_t index = skv_batch_count(import->batch);
     import->batch_lines[index] = import->line_number;
     skv_batch_write(import->batch, (struct skv_bytes){key->data, key->len},
-                    skv_msgpack(value->data, value->len), &import->call);
+                    skv_msgpack(value->data, value->len), &call);
     if (skv_batch_count(import->batch) == index) {
         import->counts.unsent++;
         stop(import, failure_say_no_memory());
@@ -241,8 +260,9 @@ static enum exit_code print_counts(const struct import *import)
         const char *name;
         uint64_t count;
     } parts[] = {
-        {"done", counts->done},       {"existing", counts->existing}, {"refused", counts->refused},
-        {"unknown", counts->unknown}, {"unsent", counts->unsent},     {"bad", counts->bad},
+        {"done", counts->done},       {"existing", counts->existing}, {"expired", counts->expired},
+        {"refused", counts->refused}, {"unknown", counts->unknown},   {"unsent", counts->unsent},
+        {"bad", counts->bad},
     };
     const size_t part_count = sizeof(parts) / sizeof(parts[0]);
     if (!import->session->arguments->json) {

@@ -53,8 +53,9 @@ static bool has_its_words(const struct session *session, const struct command *c
 static enum exit_code run_command(struct arguments *arguments, const struct command *command)
 {
     struct session session;
+    bool is_taken = arguments_take_rest(arguments, &command->options);
     session_init(&session, command->name, arguments);
-    if (!arguments_take_rest(arguments, &command->options)) {
+    if (!is_taken) {
         return session_say_usage(&session, "%s", arguments->error);
     }
     if (arguments->version) {

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -125,6 +126,9 @@ enum member {
     MEMBER_KEY,
     MEMBER_KEY_BASE64,
     MEMBER_VALUE,
+    MEMBER_TTL_MS,
+    MEMBER_FULL_TTL_MS,
+    MEMBER_SLIDING,
     MEMBER_IGNORED, /* what `read --json` prints and the cluster gives anew */
     MEMBER_UNKNOWN,
 };
@@ -135,8 +139,9 @@ static enum member member_of(struct bytes name)
         const char *name;
         enum member member;
     } members[] = {
-        {"key", MEMBER_KEY},      {"key_base64", MEMBER_KEY_BASE64}, {"value", MEMBER_VALUE},
-        {"hash", MEMBER_IGNORED}, {"version", MEMBER_IGNORED},       {"size", MEMBER_IGNORED},
+        {"key", MEMBER_KEY},       {"key_base64", MEMBER_KEY_BASE64},   {"value", MEMBER_VALUE},
+        {"ttl_ms", MEMBER_TTL_MS}, {"full_ttl_ms", MEMBER_FULL_TTL_MS}, {"sliding", MEMBER_SLIDING},
+        {"hash", MEMBER_IGNORED},  {"version", MEMBER_IGNORED},         {"size", MEMBER_IGNORED},
     };
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
         if (bytes_equal(name, bytes_text(members[i].name))) {
@@ -145,11 +150,6 @@ static enum member member_of(struct bytes name)
     }
     return MEMBER_UNKNOWN;
 }
-
-struct members_seen {
-    bool key;
-    bool value;
-};
 
 static bool parse_key(struct record_line *line, const struct scanner *in, struct bytes token,
                       bool is_base64)
@@ -166,7 +166,69 @@ static bool parse_key(struct record_line *line, const struct scanner *in, struct
     return base64_parse(text, &line->key) || fail(line, "key_base64 is not base64");
 }
 
-static bool take_member(struct record_line *line, struct scanner *in, struct members_seen *seen)
+/* A whole number of at most TTL_MS_MAX; null leaves *ms as it is. */
+static bool parse_ttl(struct record_line *line, const struct scanner *in, struct bytes token,
+                      uint64_t *ms)
+{
+    if (!parse_token(line, in, token, &line->scratch)) {
+        return false;
+    }
+    struct unpack object = unpack_of(buffer_bytes(&line->scratch));
+    if (unpack_peek(&object) == UNPACK_NIL) {
+        return true;
+    }
+    uint64_t number = unpack_uint_max(&object, TTL_MS_MAX);
+    if (!unpack_is_fine(&object)) {
+        return fail(line, "column %zu: milliseconds are needed, a whole number from 0 to 2^46",
+                    (size_t)((const char *)token.data - in->begin) + 1);
+    }
+    *ms = number;
+    return true;
+}
+
+static bool parse_left(struct record_line *line, const struct scanner *in, struct bytes token)
+{
+    uint64_t left_ms = UINT64_MAX; /* null */
+    bool is_parsed = parse_ttl(line, in, token, &left_ms);
+    line->expiry.left_ms = left_ms == UINT64_MAX ? -1 : (int64_t)left_ms;
+    return is_parsed;
+}
+
+static bool parse_sliding(struct record_line *line, const struct scanner *in, struct bytes token)
+{
+    if (!parse_token(line, in, token, &line->scratch)) {
+        return false;
+    }
+    struct unpack object = unpack_of(buffer_bytes(&line->scratch));
+    line->expiry.is_sliding = unpack_bool(&object);
+    return unpack_is_fine(&object) || fail(line, "column %zu: true or false is needed",
+                                           (size_t)((const char *)token.data - in->begin) + 1);
+}
+
+static bool parse_member(struct record_line *line, const struct scanner *in, enum member member,
+                         struct bytes token)
+{
+    switch (member) {
+    case MEMBER_KEY:
+    case MEMBER_KEY_BASE64:
+        return parse_key(line, in, token, member == MEMBER_KEY_BASE64);
+    case MEMBER_VALUE:
+        return parse_token(line, in, token, &line->value);
+    case MEMBER_TTL_MS:
+        return parse_left(line, in, token);
+    case MEMBER_FULL_TTL_MS:
+        return parse_ttl(line, in, token, &line->expiry.ttl_ms);
+    case MEMBER_SLIDING:
+        return parse_sliding(line, in, token);
+    case MEMBER_IGNORED:
+    case MEMBER_UNKNOWN: /* refused before */
+        break;
+    }
+    return parse_token(line, in, token, &line->scratch);
+}
+
+/* `seen`: a bit for each member that may stand but once. */
+static bool take_member(struct record_line *line, struct scanner *in, unsigned *seen)
 {
     struct bytes name = {0};
     if (!parse_string(line, in, take_token(in), &name)) {
@@ -174,29 +236,43 @@ static bool take_member(struct record_line *line, struct scanner *in, struct mem
     }
     enum member member = member_of(name);
     if (member == MEMBER_UNKNOWN) {
-        return fail(line, "unknown field \"%.*s\"; there are key, key_base64, value",
+        return fail(line,
+                    "unknown field \"%.*s\"; there are key, key_base64, value, ttl_ms, "
+                    "full_ttl_ms, sliding",
                     name.len > 60 ? 60 : (int)name.len, (const char *)name.data);
     }
-    bool is_key = member == MEMBER_KEY || member == MEMBER_KEY_BASE64;
-    if ((is_key && seen->key) || (member == MEMBER_VALUE && seen->value)) {
-        return fail_at(line, in, is_key ? "a second key" : "a second value");
+    unsigned bit = 1u << (member == MEMBER_KEY_BASE64 ? MEMBER_KEY : member);
+    if (member != MEMBER_IGNORED && (*seen & bit)) {
+        return fail(line, "column %zu: a second %.*s", (size_t)(in->next - in->begin) + 1,
+                    (int)name.len, (const char *)name.data);
     }
+    *seen |= bit;
     if (!take(in, ':')) {
         return fail_at(line, in, "a colon is missing");
     }
-    struct bytes token = take_token(in);
-    if (is_key) {
-        seen->key = true;
-        return parse_key(line, in, token, member == MEMBER_KEY_BASE64);
+    return parse_member(line, in, member, take_token(in));
+}
+
+static bool settle_expiry(struct record_line *line)
+{
+    struct record_expiry *expiry = &line->expiry;
+    if (expiry->left_ms < 0) {
+        return (expiry->ttl_ms == 0 && !expiry->is_sliding) ||
+               fail(line, "full_ttl_ms and sliding need ttl_ms");
     }
-    seen->value = seen->value || member == MEMBER_VALUE;
-    return parse_token(line, in, token, member == MEMBER_VALUE ? &line->value : &line->scratch);
+    uint64_t left_ms = (uint64_t)expiry->left_ms;
+    if (expiry->ttl_ms == 0) {
+        expiry->ttl_ms = left_ms;
+    } else if (left_ms > expiry->ttl_ms) {
+        expiry->left_ms = (int64_t)expiry->ttl_ms;
+    }
+    return true;
 }
 
 static bool parse_jsonl(struct record_line *line, struct bytes text)
 {
     struct scanner in = {text.data, text.data, (const char *)text.data + text.len};
-    struct members_seen seen = {0};
+    unsigned seen = 0;
     if (!take(&in, '{')) {
         return fail_at(line, &in, "a line is one object: {\"key\":...,\"value\":...}");
     }
@@ -212,10 +288,13 @@ static bool parse_jsonl(struct record_line *line, struct bytes text)
     if (in.next != in.end) {
         return fail_at(line, &in, "something follows the object");
     }
-    if (!seen.key || !seen.value) {
-        return fail(line, "the %s is missing", seen.key ? "value" : "key");
+    if (!(seen & 1u << MEMBER_KEY)) {
+        return fail(line, "the key is missing");
     }
-    return true;
+    if (!(seen & 1u << MEMBER_VALUE)) {
+        return fail(line, "the value is missing");
+    }
+    return settle_expiry(line);
 }
 
 /* --- pyshard's lines --- */
@@ -332,6 +411,7 @@ static bool check_limits(struct record_line *line)
 bool record_line_parse(struct record_line *line, enum record_line_format format, struct bytes text)
 {
     line->error[0] = '\0';
+    line->expiry = (struct record_expiry){.left_ms = -1};
     buffer_clear(&line->key);
     buffer_clear(&line->value);
     buffer_clear(&line->scratch);
@@ -352,7 +432,26 @@ static void append_base64(struct buffer *text, struct bytes data)
     append_text(text, "\"");
 }
 
-void record_line_print(struct bytes key, struct bytes value, struct buffer *text)
+/* Longer than what stands behind the value, with the line's end. */
+#define TAIL_LEN_MAX 96
+
+static void print_tail(const struct record_expiry *expiry, struct buffer *text)
+{
+    char tail[TAIL_LEN_MAX] = "";
+    int len = 0;
+    if (expiry->left_ms >= 0) {
+        len = snprintf(tail, sizeof(tail), ",\"ttl_ms\":%" PRId64, expiry->left_ms);
+    }
+    if (expiry->left_ms >= 0 && expiry->is_sliding) {
+        (void)snprintf(tail + len, sizeof(tail) - (size_t)len,
+                       ",\"full_ttl_ms\":%" PRIu64 ",\"sliding\":true", expiry->ttl_ms);
+    }
+    append_text(text, tail);
+    append_text(text, "}\n");
+}
+
+void record_line_print(struct bytes key, struct bytes value, const struct record_expiry *expiry,
+                       struct buffer *text)
 {
     size_t line_start = text->len;
     append_text(text, utf8_is_valid(key) ? "{\"key\":" : "{\"key_base64\":");
@@ -362,11 +461,11 @@ void record_line_print(struct bytes key, struct bytes value, struct buffer *text
     append_text(text, ",\"value\":");
     size_t value_start = text->len;
     bool is_printed = json_print(value, text);
-    if (!is_printed || text->len + 2 - line_start > RECORD_LINE_LEN_MAX) {
+    if (!is_printed || text->len + TAIL_LEN_MAX - line_start > RECORD_LINE_LEN_MAX) {
         text->len = value_start;
         append_text(text, "{\"$msgpack\":");
         append_base64(text, value);
         append_text(text, "}");
     }
-    append_text(text, "}\n");
+    print_tail(expiry, text);
 }

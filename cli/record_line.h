@@ -6,6 +6,8 @@
  * A record as one line of text. Parsing what was printed gives the same key and value, byte for byte.
  *
  *     jsonl   {"key":"test","value":{"hello":"world"}}     "key_base64" for a key that is not UTF-8
+ *             ,"ttl_ms":9300                               left, of what expires
+ *             ,"ttl_ms":9300,"full_ttl_ms":10000,"sliding":true
  *     lines   test|{"hello":"world"}                       pyshard's: the key ends at the first |
  *
  * A value in `lines` is typed as pyshard does: in braces JSON, digits an integer, digits.digits a
@@ -19,11 +21,19 @@ enum record_line_format { RECORD_LINE_JSONL, RECORD_LINE_LINES };
 /* A line of 12 MiB holds the largest value in base64 (8 MiB * 4/3) and its key. */
 #define RECORD_LINE_LEN_MAX (12u << 20)
 
+/* When a record ends. */
+struct record_expiry {
+    int64_t left_ms; /* -1: never; 0: it is over */
+    uint64_t ttl_ms; /* as it was given, not below left_ms; 0 for what never ends */
+    bool is_sliding; /* a read restarts it */
+};
+
 /* Give it to call after call; what it holds is good until the next. */
 struct record_line {
     struct buffer key;
     struct buffer value; /* encoded */
     struct buffer scratch;
+    struct record_expiry expiry;
     char error[200];
 };
 
@@ -36,6 +46,7 @@ bool record_line_parse(struct record_line *line, enum record_line_format format,
  * Appends the jsonl line with its newline, at most RECORD_LINE_LEN_MAX: a value whose JSON is longer
  * becomes one {"$msgpack":"base64"}. Running out of memory sticks in `text`.
  */
-void record_line_print(struct bytes key, struct bytes value, struct buffer *text);
+void record_line_print(struct bytes key, struct bytes value, const struct record_expiry *expiry,
+                       struct buffer *text);
 
 #endif

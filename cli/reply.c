@@ -16,6 +16,9 @@ static void take_field(struct unpack *in, const struct reply_field *field)
     case REPLY_NUMBER:
         *(uint64_t *)field->out = unpack_uint(in);
         break;
+    case REPLY_BOOL:
+        *(bool *)field->out = unpack_bool(in);
+        break;
     case REPLY_TEXT:
         *(struct bytes *)field->out = take_text(in);
         break;

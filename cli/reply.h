@@ -7,7 +7,8 @@
 #include "proto/unpack.h"
 
 enum reply_kind {
-    REPLY_NUMBER,  /* u64 */
+    REPLY_NUMBER, /* u64 */
+    REPLY_BOOL,
     REPLY_TEXT,    /* str or bin; empty for nil */
     REPLY_ENCODED, /* any one object, to be taken apart later */
 };
@@ -15,7 +16,8 @@ enum reply_kind {
 struct reply_field {
     const char *name;
     enum reply_kind kind;
-    void *out; /* uint64_t * or struct bytes *; keeps its value when the field is not there */
+    void *
+        out; /* uint64_t *, bool * or struct bytes *; keeps its value when the field is not there */
 };
 
 /* Texts point into what `in` reads. Errors stick in `in`. */

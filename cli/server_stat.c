@@ -38,7 +38,9 @@ static bool list_servers(const struct map *map, struct server_stats *stats)
     stats->servers = calloc(map->entry_count, sizeof(*stats->servers));
     for (uint32_t i = 0; stats->servers && i < map->entry_count; i++) {
         if (!find_server(stats, &map->entries[i].address)) {
-            stats->servers[stats->server_count++].address = map->entries[i].address;
+            struct server_stat *server = &stats->servers[stats->server_count++];
+            server->address = map->entries[i].address;
+            server_numbers_init(&server->numbers);
         }
     }
     return stats->servers;
@@ -47,8 +49,16 @@ static bool list_servers(const struct map *map, struct server_stats *stats)
 static struct shard_stat shard_of_entry(const struct map_entry *entry)
 {
     struct shard_stat shard = {
-        .start = entry->start, .end = entry->end, .epoch = entry->epoch, .size = entry->size};
+        .start = entry->start,
+        .end = entry->end,
+        .epoch = entry->epoch,
+        .size = entry->size,
+        .evictions = SERVER_NUMBER_UNKNOWN,
+        .expirations = SERVER_NUMBER_UNKNOWN,
+    };
     set_text(shard.name, sizeof(shard.name), entry->name);
+    set_text(shard.when_full, sizeof(shard.when_full),
+             entry->when_full == WHEN_FULL_EVICT ? "evict" : "reject");
     return shard;
 }
 
@@ -73,9 +83,12 @@ static bool take_from_map(const struct map *map, struct server_stat *server)
 
 static void unpack_shard(struct unpack *in, struct shard_stat *shard)
 {
-    struct bytes name = {0};
+    struct bytes name = {0}, when_full = {0};
     const struct reply_field fields[] = {
         {"name", REPLY_TEXT, &name},
+        {"when_full", REPLY_TEXT, &when_full},
+        {"evictions", REPLY_NUMBER, &shard->evictions},
+        {"expirations", REPLY_NUMBER, &shard->expirations},
         {"start", REPLY_NUMBER, &shard->start},
         {"end", REPLY_NUMBER, &shard->end},
         {"epoch", REPLY_NUMBER, &shard->epoch},
@@ -83,8 +96,10 @@ static void unpack_shard(struct unpack *in, struct shard_stat *shard)
         {"records", REPLY_NUMBER, &shard->records},
         {"bytes", REPLY_NUMBER, &shard->bytes},
     };
+    shard->evictions = shard->expirations = SERVER_NUMBER_UNKNOWN;
     reply_take(in, fields, sizeof(fields) / sizeof(fields[0]));
     reply_copy_text(name, shard->name, sizeof(shard->name));
+    reply_copy_text(when_full, shard->when_full, sizeof(shard->when_full));
     shard->is_counted = true;
 }
 
@@ -117,7 +132,8 @@ static bool unpack_stat(struct bytes encoded, struct server_stat *server)
         {"shards", REPLY_ENCODED, &shards},
     };
     reply_take(&in, fields, sizeof(fields) / sizeof(fields[0]));
-    if (!unpack_is_done(&in) || !unpack_shards(shards, server)) {
+    if (!unpack_is_done(&in) || !unpack_shards(shards, server) ||
+        !server_numbers_take(&server->numbers, encoded)) {
         return false;
     }
     if (id.len == ID_LEN) {
@@ -132,6 +148,7 @@ static void mark_down(struct server_stat *server, const char *problem)
     free(server->shards);
     server->shards = NULL;
     server->shard_count = 0;
+    server_numbers_init(&server->numbers);
     set_text(server->state, sizeof(server->state), "down");
     set_text(server->problem, sizeof(server->problem), problem);
 }

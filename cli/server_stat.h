@@ -7,6 +7,7 @@
  * should have; what bootstrapd, if one of the addresses is its, finds wrong is the problem.
  */
 
+#include "cli/server_numbers.h"
 #include "cli/session.h"
 
 struct shard_stat {
@@ -14,9 +15,12 @@ struct shard_stat {
     uint64_t start, end; /* bounds */
     uint64_t epoch;
     uint64_t size;
-    bool is_counted; /* the server told records and bytes */
+    char when_full[8]; /* "reject", "evict"; "" when an older server did not say */
+    bool is_counted;   /* the server told records and bytes */
     uint64_t records;
     uint64_t bytes;
+    uint64_t evictions; /* since its start; SERVER_NUMBER_UNKNOWN: not told */
+    uint64_t expirations;
 };
 
 struct server_stat {
@@ -24,6 +28,7 @@ struct server_stat {
     char id[ID_TEXT_LEN]; /* "" while it is not known */
     char state[32];       /* "serving", ..., or "down" */
     char problem[256];    /* "" when there is none */
+    struct server_numbers numbers;
     struct shard_stat *shards;
     uint32_t shard_count;
 };

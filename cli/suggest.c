@@ -19,6 +19,7 @@ static const struct {
     {"increment", "incr"}, {"incrby", "incr"},     {"load", "import"},   {"restore", "import"},
     {"dump", "export"},    {"backup", "export"},   {"info", "status"},   {"stat", "status"},
     {"stats", "status"},   {"apply", "map apply"}, {"init", "map init"}, {"reset", "shard reset"},
+    {"ttl", "expire"},     {"persist", "expire"},  {"touch", "expire"},  {"pexpire", "expire"},
 };
 
 static unsigned least(unsigned a, unsigned b)

@@ -7,16 +7,16 @@
 #include <stdlib.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "io/clock.h"
 #include "io/conn_internal.h"
+#include "io/hold.h"
+#include "io/intake.h"
 #include "io/logline.h"
 #include "io/memory.h"
 #include "io/socket.h"
-
-/* Bytes read from one connection in one turn. */
-#define READ_LEN (64u << 10)
 
 /* Emptied output buffers that are kept for whoever writes next, and how large one may be. */
 #define SPARE_MAX          64
@@ -27,18 +27,23 @@ STAILQ_HEAD(conn_queue, conn);
 
 /*
  * What the connections of one loop share, so that an idle one has no buffers at all: input is read
- * into the arena, and only what is left of it is copied; output buffers go round.
+ * into the intake, and only what is left of it is copied; output buffers go round.
  */
 struct conn_group {
     struct loop *loop;
     struct conn_list to_flush;
     struct conn_list watched; /* by watched_since_ms: each has CONN_PROGRESS_MS */
+    struct conn_list holding; /* whose output waits for a ticket */
+    struct conn_list resting; /* by resting_until_ms: whose input waits for its time */
     struct conn_queue left;   /* to be told, and freed, at the end of the turn */
     struct timer *watch_timer;
     bool is_watch_timer_set;
+    struct timer *rest_timer; /* set while any is resting */
     unsigned spare_count;
     struct buffer spares[SPARE_MAX];
-    uint8_t arena[READ_LEN];
+    struct intake intake;
+    uint64_t released_ticket;
+    size_t output_len; /* what the connections had to send when each was last counted */
 };
 
 /*
@@ -63,6 +68,7 @@ struct conn {
     int fd;
     bool is_finishing; /* to leave once the output is sent; nothing is read */
     bool is_paused;    /* too much output: nothing is read */
+    bool is_resting;   /* conn_pause_input: nothing is read */
     bool is_reading;   /* read_event is added */
     bool is_writing;   /* write_event is added: connecting, or the socket is full */
     bool is_to_flush;  /* in a queue of the group */
@@ -72,6 +78,8 @@ struct conn {
     struct event write_event;
     TAILQ_ENTRY(conn) flush_link;
     TAILQ_ENTRY(conn) watch_link;
+    TAILQ_ENTRY(conn) hold_link;
+    TAILQ_ENTRY(conn) rest_link;
     STAILQ_ENTRY(conn) left_link;
 
     struct buffer input; /* left over by on_input, from input_start on; else empty */
@@ -79,6 +87,10 @@ struct conn {
     struct buffer output;  /* appended to */
     struct buffer sending; /* what the socket did not take yet, from sending_start on */
     size_t sending_start;
+    uint64_t sent_len;  /* that the socket has taken, ever */
+    size_t counted_len; /* its part of the group's output_len */
+    struct hold hold;
+    uint64_t resting_until_ms;
 
     uint64_t watched_since_ms;
     size_t progress; /* bytes since then */
@@ -146,6 +158,22 @@ static void close_fd(struct conn *conn)
     }
 }
 
+static void drop_hold(struct conn *conn)
+{
+    if (!hold_is_empty(&conn->hold)) {
+        TAILQ_REMOVE(&conn->group->holding, conn, hold_link);
+        hold_fini(&conn->hold);
+    }
+}
+
+static void end_rest(struct conn *conn)
+{
+    if (conn->is_resting) {
+        TAILQ_REMOVE(&conn->group->resting, conn, rest_link);
+        conn->is_resting = false;
+    }
+}
+
 /* For the rest of the turn it only stands in the queue. */
 static void leave(struct conn *conn, enum conn_state state, const char *reason)
 {
@@ -154,6 +182,10 @@ static void leave(struct conn *conn, enum conn_state state, const char *reason)
     set_reading(conn, false);
     set_writing(conn, false);
     unwatch(conn);
+    end_rest(conn);
+    drop_hold(conn);
+    conn->group->output_len -= conn->counted_len;
+    conn->counted_len = 0;
     STAILQ_INSERT_TAIL(&conn->group->left, conn, left_link);
     loop_hurry(conn->group->loop);
 }
@@ -213,6 +245,27 @@ static void settle_left(struct conn_group *group)
     }
 }
 
+/* --- what has not been sent --- */
+
+static size_t unsent_len(const struct conn *conn)
+{
+    return conn->sending.len - conn->sending_start + conn->output.len;
+}
+
+/* What of it may leave now. */
+static size_t free_len(const struct conn *conn)
+{
+    return hold_is_empty(&conn->hold) ? unsent_len(conn)
+                                      : (size_t)(conn->hold.free_end - conn->sent_len);
+}
+
+static void count_output(struct conn *conn)
+{
+    size_t unsent = unsent_len(conn);
+    conn->group->output_len += unsent - conn->counted_len;
+    conn->counted_len = unsent;
+}
+
 static const char *expiry_reason(const struct conn *conn)
 {
     if (conn->state == CONNECTING) {
@@ -232,21 +285,23 @@ static void on_watch_timer(void *context)
             timer_set(group->watch_timer, CONN_PROGRESS_MS - age_ms);
             return;
         }
-        end(oldest, expiry_reason(oldest));
+        if (oldest->is_finishing && oldest->state == OPEN && free_len(oldest) == 0) {
+            watch(oldest); /* it waits for us */
+        } else {
+            end(oldest, expiry_reason(oldest));
+        }
     }
     group->is_watch_timer_set = false;
 }
 
 /* --- output --- */
 
-static size_t unsent_len(const struct conn *conn)
-{
-    return conn->sending.len - conn->sending_start + conn->output.len;
-}
-
 static void give_back(struct conn_group *group, struct buffer *buffer)
 {
-    bool is_spare = buffer->data != NULL && buffer->capacity <= SPARE_CAPACITY_MAX;
+    if (buffer->data == NULL) {
+        return;
+    }
+    bool is_spare = buffer->capacity <= SPARE_CAPACITY_MAX;
     if (is_spare && group->spare_count < SPARE_MAX) {
         buffer_clear(buffer);
         group->spares[group->spare_count++] = *buffer;
@@ -256,13 +311,39 @@ static void give_back(struct conn_group *group, struct buffer *buffer)
     }
 }
 
-/* The socket reads from one buffer while the next output gathers in the other: nothing is moved. */
-static void swap_output(struct conn *conn)
+static ssize_t send_output(const struct conn *conn, size_t len)
 {
+    uint8_t *first = conn->sending.data + conn->sending_start;
+    size_t first_len = conn->sending.len - conn->sending_start;
+    if (first_len == 0) {
+        return send(conn->fd, conn->output.data, len, MSG_NOSIGNAL);
+    }
+    if (first_len >= len) {
+        return send(conn->fd, first, len, MSG_NOSIGNAL);
+    }
+    struct iovec parts[] = {{first, first_len}, {conn->output.data, len - first_len}};
+    const struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    return sendmsg(conn->fd, &message, MSG_NOSIGNAL);
+}
+
+/* The socket reads from one buffer while the next output gathers in the other: nothing is moved. */
+static void drop_sent(struct conn *conn, size_t len)
+{
+    conn->sent_len += len;
+    conn->sending_start += len;
+    if (conn->sending_start < conn->sending.len) {
+        return;
+    }
+    size_t start = conn->sending_start - conn->sending.len;
     give_back(conn->group, &conn->sending);
-    conn->sending = conn->output;
-    conn->sending_start = 0;
-    conn->output = (struct buffer){0};
+    conn->sending_start = start;
+    if (start < conn->output.len) {
+        conn->sending = conn->output;
+        conn->output = (struct buffer){0};
+    } else {
+        conn->sending_start = 0;
+        give_back(conn->group, &conn->output);
+    }
 }
 
 /* What the socket takes now. May end the connection. */
@@ -272,43 +353,44 @@ static void write_output(struct conn *conn)
         end(conn, "out of memory"); /* and not a part of a message */
         return;
     }
-    while (unsent_len(conn) > 0) {
-        if (conn->sending_start == conn->sending.len) {
-            swap_output(conn);
-        }
-        size_t rest = conn->sending.len - conn->sending_start;
-        ssize_t sent = send(conn->fd, conn->sending.data + conn->sending_start, rest, MSG_NOSIGNAL);
+    size_t len = free_len(conn);
+    if (len > 0) {
+        ssize_t sent = send_output(conn, len);
         if (sent < 0 && errno != EAGAIN && errno != EINTR) {
             end(conn, socket_error_text(errno));
             return;
         }
-        conn->sending_start += sent > 0 ? (size_t)sent : 0;
-        if (sent > 0 && conn->is_finishing) {
-            watch(conn);
-        }
-        if (conn->sending_start < conn->sending.len) {
-            set_writing(conn, true);
-            return;
+        if (sent > 0) {
+            drop_sent(conn, (size_t)sent);
+            len -= (size_t)sent;
+            if (conn->is_finishing) {
+                watch(conn);
+            }
         }
     }
-    set_writing(conn, false);
-    swap_output(conn);
-    give_back(conn->group, &conn->sending);
+    set_writing(conn, len > 0);
 }
 
-static void pause_input(struct conn *conn)
+/* For either of two reasons. */
+static bool is_stopped(const struct conn *conn)
 {
-    conn->is_paused = true;
+    return conn->is_paused || conn->is_resting;
+}
+
+static void stop_input(struct conn *conn)
+{
     set_reading(conn, false);
     unwatch(conn);
 }
 
 static void resume_input(struct conn *conn)
 {
-    conn->is_paused = false;
+    if (is_stopped(conn) || conn->is_finishing || conn->state != OPEN) {
+        return;
+    }
     set_reading(conn, true);
     if (conn->input.len > 0) {
-        /* on_input may have stopped because of its output; it goes on in the next turn. */
+        /* on_input may have stopped for the same reason; it goes on in the next turn. */
         event_active(&conn->read_event, EV_TIMEOUT, 0);
         watch(conn);
     }
@@ -317,7 +399,8 @@ static void resume_input(struct conn *conn)
 /* What the length of the output means for the connection. */
 static void weigh_output(struct conn *conn)
 {
-    size_t unsent = unsent_len(conn);
+    count_output(conn);
+    size_t unsent = conn->counted_len;
     if (conn->output.failed) {
         end(conn, "out of memory");
     } else if (unsent > CONN_OUTPUT_MAX) {
@@ -329,10 +412,44 @@ static void weigh_output(struct conn *conn)
         }
     } else if (conn->is_paused) {
         if (unsent < CONN_OUTPUT_PAUSE / 2) {
+            conn->is_paused = false;
             resume_input(conn);
         }
     } else if (unsent > CONN_OUTPUT_PAUSE) {
-        pause_input(conn);
+        conn->is_paused = true;
+        stop_input(conn);
+    }
+}
+
+/* --- rest --- */
+
+static void on_rest_timer(void *context)
+{
+    struct conn_group *group = context;
+    uint64_t now_ms = clock_mono_ms();
+    struct conn *first;
+    while ((first = TAILQ_FIRST(&group->resting)) != NULL) {
+        if (first->resting_until_ms > now_ms) {
+            timer_set(group->rest_timer, first->resting_until_ms - now_ms);
+            return;
+        }
+        end_rest(first);
+        resume_input(first);
+    }
+}
+
+/* Most pauses of one time are of one length: its place is at the end, or near it. */
+static void insert_resting(struct conn *conn)
+{
+    struct conn_list *resting = &conn->group->resting;
+    struct conn *before = TAILQ_LAST(resting, conn_list);
+    while (before != NULL && before->resting_until_ms > conn->resting_until_ms) {
+        before = TAILQ_PREV(before, conn_list, rest_link);
+    }
+    if (before != NULL) {
+        TAILQ_INSERT_AFTER(resting, before, conn, rest_link);
+    } else {
+        TAILQ_INSERT_HEAD(resting, conn, rest_link);
     }
 }
 
@@ -340,6 +457,7 @@ static void flush(void *context)
 {
     struct conn_group *group = context;
     struct conn *conn;
+    intake_reset(&group->intake);
     while ((conn = TAILQ_FIRST(&group->to_flush)) != NULL) {
         TAILQ_REMOVE(&group->to_flush, conn, flush_link);
         conn->is_to_flush = false;
@@ -364,7 +482,28 @@ static void request_flush(struct conn *conn)
 
 /* --- input --- */
 
-/* Drops `consumed` bytes at the front, moving at most as many. */
+/*
+ * The rest of `input` so far, and `len` more bytes, with which it is then twice as long: each byte is
+ * copied once or twice, however many pieces a message has. What on_input has seen stays as it is.
+ */
+static void append_input(struct conn *conn, const uint8_t *data, size_t len)
+{
+    struct buffer *input = &conn->input;
+    if (input->capacity - input->len < len) {
+        size_t rest = input->len - conn->input_start;
+        struct buffer grown = {0};
+        (void)buffer_reserve(&grown, rest > 0 ? 2 * rest + len : len);
+        if (rest > 0) {
+            buffer_append(&grown, input->data + conn->input_start, rest);
+        }
+        intake_retire(&conn->group->intake, input);
+        *input = grown;
+        conn->input_start = 0;
+    }
+    buffer_append(input, data, len);
+}
+
+/* Drops `consumed` bytes at the front, copying at most as many. */
 static void consume_input(struct conn *conn, size_t consumed)
 {
     conn->input_start += consumed;
@@ -375,7 +514,7 @@ static void consume_input(struct conn *conn, size_t consumed)
     /* Into a buffer of its own size: a small rest must not keep the memory of a large message. */
     struct buffer kept = {0};
     buffer_append(&kept, conn->input.data + conn->input_start, rest);
-    buffer_fini(&conn->input);
+    intake_retire(&conn->group->intake, &conn->input);
     conn->input = kept;
     conn->input_start = 0;
 }
@@ -383,26 +522,27 @@ static void consume_input(struct conn *conn, size_t consumed)
 static void note_progress(struct conn *conn, size_t received, size_t consumed)
 {
     conn->progress += received;
-    if (conn->input.len == 0) {
+    if (conn->input.len == 0 || is_stopped(conn)) {
         unwatch(conn);
     } else if (!conn->is_watched || consumed > 0 || conn->progress >= CONN_PROGRESS_BYTES) {
         watch(conn);
     }
 }
 
-/* Offers what was left over, and behind it the first `received` bytes of the arena. */
-static void give_input(struct conn *conn, size_t received)
+/* Offers what was left over, and behind it what has been received. */
+static void give_input(struct conn *conn, struct bytes received)
 {
-    const uint8_t *arena = conn->group->arena;
     bool is_behind_rest = conn->input.len > 0;
-    struct bytes input = bytes_of(arena, received);
+    struct bytes input = received;
     if (is_behind_rest) {
-        buffer_append(&conn->input, arena, received);
+        append_input(conn, received.data, received.len);
         if (conn->input.failed) {
             end(conn, "out of memory"); /* before on_input takes of a stream with a gap */
             return;
         }
         input = bytes_of(conn->input.data + conn->input_start, conn->input.len - conn->input_start);
+    } else {
+        intake_take(&conn->group->intake, received.len);
     }
     size_t consumed = conn->handler->on_input(conn->context, input);
     assert(consumed <= input.len);
@@ -411,40 +551,56 @@ static void give_input(struct conn *conn, size_t received)
     }
     if (is_behind_rest) {
         consume_input(conn, consumed);
-    } else {
-        buffer_append(&conn->input, arena + consumed, received - consumed);
+    } else if (consumed < received.len) {
+        const uint8_t *data = received.data;
+        append_input(conn, data + consumed, received.len - consumed);
     }
     if (conn->input.failed) {
         end(conn, "out of memory");
         return;
     }
-    note_progress(conn, received, consumed);
+    note_progress(conn, received.len, consumed);
     weigh_output(conn);
 }
 
-/* Bytes now in the arena; none if the connection has ended or there is nothing. */
-static size_t receive(struct conn *conn)
+/* Empty if the connection has ended or there is nothing. */
+static struct bytes receive(struct conn *conn)
 {
-    ssize_t received = recv(conn->fd, conn->group->arena, READ_LEN, 0);
+    uint8_t *room = intake_room(&conn->group->intake);
+    ssize_t received = recv(conn->fd, room, INTAKE_READ_LEN, 0);
     if (received > 0) {
-        return (size_t)received;
+        return bytes_of(room, (size_t)received);
     }
     if (received == 0) {
         end(conn, "closed by the other side");
     } else if (errno != EAGAIN && errno != EINTR) {
         end(conn, socket_error_text(errno));
     }
-    return 0;
+    return bytes_of(room, 0);
 }
 
-/* EV_TIMEOUT stands for resume_input; these events have no time-outs. */
+/* What was gathered is carried out now, so that its memory can take more. */
+static void empty_intake(struct conn_group *group)
+{
+    loop_run_hooks(group->loop);
+    intake_reset(&group->intake);
+}
+
+/* EV_TIMEOUT stands for resume_input; these events have no time-outs. It may have been stopped again. */
 static void on_readable(evutil_socket_t fd, short what, void *context)
 {
     (void)fd;
     struct conn *conn = context;
-    size_t received = (what & EV_READ) ? receive(conn) : 0;
-    if (conn->state == OPEN && (received > 0 || (what & EV_TIMEOUT))) {
+    struct conn_group *group = conn->group;
+    if (is_stopped(conn)) {
+        return;
+    }
+    struct bytes received = (what & EV_READ) ? receive(conn) : bytes_of(NULL, 0);
+    if (conn->state == OPEN && (received.len > 0 || (what & EV_TIMEOUT))) {
         give_input(conn, received);
+    }
+    if (intake_is_full(&group->intake)) {
+        empty_intake(group);
     }
 }
 
@@ -481,7 +637,7 @@ static void on_connected(struct conn *conn)
     conn->targets = NULL;
     unwatch(conn);
     set_writing(conn, false);
-    set_reading(conn, !conn->is_finishing && !conn->is_paused);
+    set_reading(conn, !conn->is_finishing && !is_stopped(conn));
     request_flush(conn);
     if (conn->handler->on_open != NULL) {
         conn->handler->on_open(conn->context);
@@ -524,7 +680,9 @@ static void free_group(void *context)
     while (group->spare_count > 0) {
         buffer_fini(&group->spares[--group->spare_count]);
     }
+    intake_fini(&group->intake);
     timer_free(group->watch_timer);
+    timer_free(group->rest_timer);
     free(group);
 }
 
@@ -536,8 +694,11 @@ static struct conn_group *get_group(struct loop *loop)
         group->loop = loop;
         TAILQ_INIT(&group->to_flush);
         TAILQ_INIT(&group->watched);
+        TAILQ_INIT(&group->holding);
+        TAILQ_INIT(&group->resting);
         STAILQ_INIT(&group->left);
         group->watch_timer = timer_new(loop, on_watch_timer, group);
+        group->rest_timer = timer_new(loop, on_rest_timer, group);
         *flusher = (struct loop_flusher){flush, free_group, group};
     }
     return flusher->context;
@@ -607,6 +768,83 @@ struct buffer *conn_output(struct conn *conn)
     return &conn->output;
 }
 
+void conn_output_until(struct conn *conn, uint64_t ticket)
+{
+    struct conn_group *group = conn->group;
+    size_t unsent = unsent_len(conn);
+    if (conn->state > OPEN || unsent == 0) {
+        return;
+    }
+    if (hold_is_empty(&conn->hold)) {
+        if (ticket <= group->released_ticket) {
+            return;
+        }
+        TAILQ_INSERT_TAIL(&group->holding, conn, hold_link);
+    }
+    /* What is being sent was free in an earlier turn. */
+    uint64_t free_end = conn->sent_len + conn->sending.len - conn->sending_start;
+    hold_add(&conn->hold, free_end, conn->sent_len + unsent, ticket);
+}
+
+void conn_release(struct loop *loop, uint64_t ticket)
+{
+    struct conn_group *group = get_group(loop);
+    if (ticket <= group->released_ticket) {
+        return;
+    }
+    group->released_ticket = ticket;
+    struct conn *next;
+    for (struct conn *conn = TAILQ_FIRST(&group->holding); conn != NULL; conn = next) {
+        next = TAILQ_NEXT(conn, hold_link);
+        if (hold_release(&conn->hold, ticket)) {
+            request_flush(conn);
+        }
+        if (hold_is_empty(&conn->hold)) {
+            TAILQ_REMOVE(&group->holding, conn, hold_link);
+        }
+    }
+}
+
+size_t conn_output_len(const struct conn *conn)
+{
+    return conn->state <= OPEN ? unsent_len(conn) : 0;
+}
+
+size_t conn_output_total(struct loop *loop)
+{
+    const struct conn_group *group = get_group(loop);
+    size_t total = group->output_len;
+    const struct conn *conn = NULL;
+    TAILQ_FOREACH(conn, &group->to_flush, flush_link)
+    {
+        total += conn_output_len(conn) - conn->counted_len;
+    }
+    return total;
+}
+
+void conn_pause_input(struct conn *conn, uint32_t pause_ms)
+{
+    if (conn->state > OPEN || conn->is_finishing || conn->is_resting || pause_ms == 0) {
+        return;
+    }
+    struct conn_group *group = conn->group;
+    uint32_t rest_ms = pause_ms < CONN_PAUSE_MS_MAX ? pause_ms : CONN_PAUSE_MS_MAX;
+    conn->is_resting = true;
+    conn->resting_until_ms = clock_mono_ms() + rest_ms;
+    insert_resting(conn);
+    if (TAILQ_FIRST(&group->resting) == conn) {
+        timer_set(group->rest_timer, rest_ms);
+    }
+    if (conn->state == OPEN) {
+        stop_input(conn);
+    }
+}
+
+bool conn_is_input_paused(const struct conn *conn)
+{
+    return conn->is_resting;
+}
+
 void conn_close(struct conn *conn, const char *reason)
 {
     if (conn->state <= OPEN) {
@@ -621,6 +859,8 @@ void conn_finish(struct conn *conn, const char *reason)
     }
     conn->is_finishing = true;
     conn->reason = reason;
+    conn->is_paused = false; /* or what still comes would not be thrown away */
+    end_rest(conn);
     set_reading(conn, false);
     watch(conn);
     request_flush(conn);

@@ -11,6 +11,8 @@
  *  - Input that `on_input` leaves unconsumed is a message that has begun: CONN_PROGRESS_BYTES more
  *    must come in each CONN_PROGRESS_MS, or the connection closes. (Not while input is stopped.)
  *  - Freeing waits for the end of the turn, so closing is allowed anywhere.
+ *  - Output may have to wait for something (a reply for its record to be durable): it leaves, and all
+ *    behind it on this connection, when conn_release has reached its ticket.
  *
  * Two bodies: io/conn.c on raw libevent events, tests/sim/.
  */
@@ -24,6 +26,9 @@
 #define CONN_PROGRESS_BYTES (64u << 10)
 #define CONN_PROGRESS_MS    10000
 
+/* A longer pause is as long as this. */
+#define CONN_PAUSE_MS_MAX 1000
+
 struct conn;
 
 struct conn_handler {
@@ -32,7 +37,8 @@ struct conn_handler {
     /*
      * All bytes that are here and not yet consumed, from the first; returns how many it is done
      * with. Called when more have come, or when input goes on that was stopped; never else with the
-     * same bytes. `input` ends with the call.
+     * same bytes. `input` lives until the hooks of this turn have run, so that what it holds can
+     * be carried out there, together with that of all other connections.
      */
     size_t (*on_input)(void *context, struct bytes input);
     /* The last callback: at the end of the turn in which the connection ended, for any reason. */
@@ -51,6 +57,23 @@ void conn_set_handler(struct conn *conn, const struct conn_handler *handler, voi
 
 /* What is appended here is sent at the end of the turn. Appending to a closed one does no harm. */
 struct buffer *conn_output(struct conn *conn);
+
+/* What was appended so far leaves when conn_release has reached `ticket`: tickets only grow. */
+void conn_output_until(struct conn *conn, uint64_t ticket);
+
+/* For all connections of the loop, those of later turns too. Below an earlier one: nothing happens. */
+void conn_release(struct loop *loop, uint64_t ticket);
+
+/* Bytes of output that no socket has taken yet: of this one, and over all connections of the loop. */
+size_t conn_output_len(const struct conn *conn);
+size_t conn_output_total(struct loop *loop);
+
+/*
+ * Input rests for so many milliseconds: who sends too fast is slowed. A pause that is under way is not made
+ * longer, so that many requests of one turn cost one. What on_input was given it may still finish.
+ */
+void conn_pause_input(struct conn *conn, uint32_t pause_ms);
+bool conn_is_input_paused(const struct conn *conn);
 
 /* Ends it now; unsent output is dropped. `reason` must be static. */
 void conn_close(struct conn *conn, const char *reason);

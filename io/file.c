@@ -4,11 +4,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define LOCK_NAME "LOCK"
@@ -24,7 +26,8 @@ struct dir {
 
 struct file {
     int fd;
-    uint64_t len;
+    atomic_uint_fast64_t len; /* one thread may write while another asks */
+    char name[];
 };
 
 static int outcome(int result)
@@ -71,7 +74,22 @@ static int make_and_lock(struct dir *dir)
     return result == 0 && dir_is_empty(dir) ? sync_parent(dir) : result;
 }
 
-struct dir *dir_open(const char *path, char *error, size_t error_len)
+/* For looking: shared with others who look, and nothing is made. Without the file nobody has it. */
+static int open_and_share(struct dir *dir)
+{
+    dir->fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir->fd < 0) {
+        return errno;
+    }
+    dir->lock_fd = openat(dir->fd, LOCK_NAME, O_RDONLY | O_CLOEXEC);
+    if (dir->lock_fd < 0) {
+        return errno == ENOENT ? 0 : errno;
+    }
+    return outcome(flock(dir->lock_fd, LOCK_SH | LOCK_NB));
+}
+
+static struct dir *open_with(int (*open_and_lock)(struct dir *dir), const char *path, char *error,
+                             size_t error_len)
 {
     struct dir *dir = calloc(1, sizeof(*dir));
     char *path_copy = strdup(path);
@@ -84,7 +102,7 @@ struct dir *dir_open(const char *path, char *error, size_t error_len)
     dir->fd = -1;
     dir->lock_fd = -1;
     dir->path = path_copy;
-    int result = make_and_lock(dir);
+    int result = open_and_lock(dir);
     if (result != 0) {
         (void)snprintf(error, error_len, "%s: %s", path,
                        result == EWOULDBLOCK ? "in use by another process" : strerror(result));
@@ -92,6 +110,16 @@ struct dir *dir_open(const char *path, char *error, size_t error_len)
         return NULL;
     }
     return dir;
+}
+
+struct dir *dir_open(const char *path, char *error, size_t error_len)
+{
+    return open_with(make_and_lock, path, error, error_len);
+}
+
+struct dir *dir_open_existing(const char *path, char *error, size_t error_len)
+{
+    return open_with(open_and_share, path, error, error_len);
 }
 
 const char *dir_path(const struct dir *dir)
@@ -104,25 +132,66 @@ static bool is_own_name(const char *name)
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, LOCK_NAME) == 0;
 }
 
-bool dir_is_empty(const struct dir *dir)
+/* NULL: errno says why. */
+static DIR *open_entries(const struct dir *dir)
 {
     /* Not dup(): the copy would share the position, and a second call would find nothing. */
     int fd = openat(dir->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *entries = fd < 0 ? NULL : fdopendir(fd);
-    if (entries == NULL) {
-        if (fd >= 0) {
-            close(fd);
-        }
-        return false; /* what cannot be read must not be taken for new */
+    if (entries == NULL && fd >= 0) {
+        close(fd);
     }
+    return entries;
+}
+
+/* The next name that is not our own; NULL at the end (errno 0) or when it cannot be read. */
+static const char *next_name(DIR *entries)
+{
     const struct dirent *entry;
     do {
         errno = 0;
         entry = readdir(entries);
     } while (entry != NULL && is_own_name(entry->d_name));
-    bool is_empty = entry == NULL && errno == 0;
+    return entry != NULL ? entry->d_name : NULL;
+}
+
+bool dir_is_empty(const struct dir *dir)
+{
+    DIR *entries = open_entries(dir);
+    if (entries == NULL) {
+        return false; /* what cannot be read must not be taken for new */
+    }
+    bool is_empty = next_name(entries) == NULL && errno == 0;
     closedir(entries);
     return is_empty;
+}
+
+int dir_list(struct dir *dir, const char *prefix, dir_visit *visit, void *context)
+{
+    DIR *entries = open_entries(dir);
+    if (entries == NULL) {
+        return errno;
+    }
+    const char *name;
+    while ((name = next_name(entries)) != NULL) {
+        if (strncmp(name, prefix, strlen(prefix)) == 0) {
+            visit(context, name);
+        }
+    }
+    int result = errno;
+    closedir(entries);
+    return result;
+}
+
+int dir_space(struct dir *dir, uint64_t *free_len, uint64_t *total_len)
+{
+    struct statvfs status;
+    if (fstatvfs(dir->fd, &status) != 0) {
+        return errno;
+    }
+    *free_len = (uint64_t)status.f_bavail * status.f_frsize;
+    *total_len = (uint64_t)status.f_blocks * status.f_frsize;
+    return 0;
 }
 
 bool dir_has(const struct dir *dir, const char *name)
@@ -160,23 +229,38 @@ void dir_close(struct dir *dir)
     free(dir);
 }
 
+static int flags_of(enum file_mode mode)
+{
+    switch (mode) {
+    case FILE_EXISTING:
+        return O_RDWR | O_CLOEXEC;
+    case FILE_NEW:
+        return O_RDWR | O_CLOEXEC | O_CREAT | O_EXCL;
+    case FILE_READ:
+        break;
+    }
+    return O_RDONLY | O_CLOEXEC;
+}
+
 struct file *file_open(struct dir *dir, const char *name, enum file_mode mode, int *error_number)
 {
-    int flags = O_RDWR | O_CLOEXEC | (mode == FILE_NEW ? O_CREAT | O_EXCL : 0);
-    int fd = openat(dir->fd, name, flags, 0600);
+    int fd = openat(dir->fd, name, flags_of(mode), 0600);
     if (fd < 0) {
         *error_number = errno;
         return NULL;
     }
     struct stat status;
-    struct file *file = calloc(1, sizeof(*file));
+    size_t name_len = strlen(name);
+    struct file *file = calloc(1, sizeof(*file) + name_len + 1);
     if (file == NULL || fstat(fd, &status) != 0) {
         *error_number = file == NULL ? ENOMEM : errno;
         free(file);
         close(fd);
         return NULL;
     }
-    *file = (struct file){fd, (uint64_t)status.st_size};
+    file->fd = fd;
+    file->len = (uint64_t)status.st_size;
+    memcpy(file->name, name, name_len + 1);
     return file;
 }
 
@@ -215,7 +299,9 @@ int file_write(struct file *file, uint64_t offset, const void *data, size_t len)
         next += done;
         offset += (uint64_t)done;
         len -= (size_t)done;
-        file->len = offset > file->len ? offset : file->len;
+        if (offset > file_len(file)) {
+            atomic_store_explicit(&file->len, offset, memory_order_relaxed);
+        }
     }
     return 0;
 }
@@ -236,6 +322,22 @@ int file_preallocate(struct file *file, uint64_t len)
     return result ? result : file_sync(file);
 }
 
+/* Not posix_fallocate(): where there is no fallocate() that writes a byte a block, which need not be all of it. */
+int file_allocate(struct file *file, uint64_t len)
+{
+    int result;
+    do {
+        result = outcome(fallocate(file->fd, 0, 0, (off_t)len));
+    } while (result == EINTR);
+    if (result == EOPNOTSUPP || result == ENOSYS) {
+        return file_preallocate(file, len);
+    }
+    if (result == 0) {
+        atomic_store_explicit(&file->len, len, memory_order_relaxed);
+    }
+    return result ? result : file_sync(file);
+}
+
 int file_sync(struct file *file)
 {
     return outcome(fdatasync(file->fd));
@@ -243,7 +345,12 @@ int file_sync(struct file *file)
 
 uint64_t file_len(const struct file *file)
 {
-    return file->len;
+    return atomic_load_explicit(&file->len, memory_order_relaxed);
+}
+
+const char *file_name(const struct file *file)
+{
+    return file->name;
 }
 
 void file_close(struct file *file)

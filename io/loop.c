@@ -81,15 +81,20 @@ struct loop_flusher *loop_flusher(struct loop *loop)
     return &loop->flusher;
 }
 
+void loop_run_hooks(struct loop *loop)
+{
+    for (unsigned i = 0; i < loop->hook_count; i++) {
+        loop->hooks[i].callback(loop->hooks[i].context);
+    }
+}
+
 static void run_turn(struct loop *loop)
 {
     int flags = EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY | (loop->is_hurried ? EVLOOP_NONBLOCK : 0);
     if (event_base_loop(loop->base, flags) < 0) {
         logline_die("the kernel's poller failed");
     }
-    for (unsigned i = 0; i < loop->hook_count; i++) {
-        loop->hooks[i].callback(loop->hooks[i].context);
-    }
+    loop_run_hooks(loop);
     /* What was asked for until here, the flush does. What its callbacks ask for is the next turn's. */
     loop->is_hurried = false;
     if (loop->flusher.context != NULL) {

@@ -6,7 +6,8 @@
  * The event loop of a daemon, and its turn:
  *
  *     ready events -> each connection read once, completions and timers run
- *     turn end     -> hooks, in the order they were added (execute what was gathered)
+ *     turn end     -> hooks, in the order they were added (execute what was gathered); earlier, and
+ *                     then again, when very much input has come
  *     flush        -> each connection with output written once
  *     free         -> what was closed during the turn
  *

@@ -13,6 +13,9 @@ struct event_base *loop_base(struct loop *loop);
 /* The next turn does not wait for events: there is something to do at its end. */
 void loop_hurry(struct loop *loop);
 
+/* In the middle of a turn's events: very much input has come. Not from a hook. */
+void loop_run_hooks(struct loop *loop);
+
 /* What conn keeps per loop; made with the first connection. */
 struct loop_flusher {
     void (*flush)(void *context); /* the last part of each turn */

@@ -221,7 +221,8 @@ static size_t on_input(void *context, struct bytes input)
         take_frame(peer, bytes_of(data + done, len));
         done += len;
         /* Small requests with large replies: the rest waits until these have been read. */
-        if (peer->is_open && conn_output(peer->conn)->len > CONN_OUTPUT_PAUSE) {
+        if (peer->is_open &&
+            (conn_output_len(peer->conn) > CONN_OUTPUT_PAUSE || conn_is_input_paused(peer->conn))) {
             break;
         }
     }
@@ -293,6 +294,25 @@ struct buffer *peer_output(struct peer *peer)
     }
     buffer_clear(&peer->swallowed);
     return &peer->swallowed;
+}
+
+void peer_output_until(struct peer *peer, uint64_t ticket)
+{
+    if (peer->conn != NULL) {
+        conn_output_until(peer->conn, ticket);
+    }
+}
+
+size_t peer_output_len(const struct peer *peer)
+{
+    return peer->conn != NULL ? conn_output_len(peer->conn) : 0;
+}
+
+void peer_pause(struct peer *peer, uint32_t pause_ms)
+{
+    if (peer->conn != NULL) {
+        conn_pause_input(peer->conn, pause_ms);
+    }
 }
 
 void peer_refuse(struct peer *peer, uint32_t msgid, enum status code, const char *text)

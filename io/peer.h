@@ -19,7 +19,7 @@ struct peer;
 struct peer_handler {
     /* May be NULL: for outgoing ones, the connection is there. */
     void (*on_open)(void *context, struct peer *peer);
-    /* A request or notification; `message` points into the input and ends with the call. */
+    /* A request or notification. `message` ends with the call; what it points at, with the turn's hooks. */
     void (*on_request)(void *context, struct peer *peer, const struct rpc_message *message);
     /* The last callback. Open calls have had their on_reply, with NULL, before it. */
     void (*on_close)(void *context, struct peer *peer, const char *reason);
@@ -38,6 +38,13 @@ struct peer *peer_connect(struct loop *loop, const struct address *address,
 
 /* Where replies and notifications are packed (proto/rpc.h). */
 struct buffer *peer_output(struct peer *peer);
+
+/* What was packed so far leaves when conn_release has reached `ticket` (io/conn.h). */
+void peer_output_until(struct peer *peer, uint64_t ticket);
+
+/* Bytes of output that it has not read; its requests rest for so long (io/conn.h). */
+size_t peer_output_len(const struct peer *peer);
+void peer_pause(struct peer *peer, uint32_t pause_ms);
 
 /* Open calls of one peer; what is above gets no response. */
 #define PEER_CALLS_MAX 1024

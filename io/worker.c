@@ -7,11 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "io/logline.h"
 #include "io/loop_internal.h"
 #include "io/memory.h"
+
+/* Of WORKER_LOW. */
+#define LOWEST_NICE 19
 
 /* First in, first out; linked by job->next. */
 struct queue {
@@ -21,6 +25,7 @@ struct queue {
 
 struct worker {
     pthread_t thread;
+    enum worker_priority priority;
     struct event *event;
     int wake_fd; /* an eventfd: readable while `finished` is not empty */
 
@@ -84,6 +89,10 @@ static void finish_job(struct worker *worker, struct job *job)
 static void *run_jobs(void *context)
 {
     struct worker *worker = context;
+    if (worker->priority == WORKER_LOW) {
+        /* Linux: of this thread, not of the process. To be nice is always allowed. */
+        (void)setpriority(PRIO_PROCESS, (id_t)gettid(), LOWEST_NICE);
+    }
     for (;;) {
         struct job *job = await_job(worker);
         if (job == NULL) {
@@ -127,9 +136,10 @@ static void start_thread(struct worker *worker, const char *name)
     pthread_setname_np(worker->thread, name);
 }
 
-struct worker *worker_new(struct loop *loop, const char *name)
+struct worker *worker_new(struct loop *loop, const char *name, enum worker_priority priority)
 {
     struct worker *worker = memory_get(1, sizeof(*worker));
+    worker->priority = priority;
     pthread_mutex_init(&worker->mutex, NULL);
     pthread_cond_init(&worker->has_work, NULL);
     worker->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -3,8 +3,9 @@
 #define IO_WORKER_H
 
 /*
- * A thread that takes jobs in order. The only threads of a daemon: a job is given copies, and
- * nothing else is shared; its completion is posted to the loop.
+ * A thread that takes jobs in order. With io/appender.h, the only threads of a daemon: a job is given
+ * copies, or what nobody writes to while it runs, and nothing else is shared; its completion is posted
+ * to the loop.
  *
  * Two bodies: io/worker.c on pthreads, tests/sim/ where a job runs at a later virtual time and a
  * crash may fall before it, between its run and its completion, or after.
@@ -21,8 +22,13 @@ struct job {
     struct job *next;              /* the worker's */
 };
 
+enum worker_priority {
+    WORKER_NORMAL,
+    WORKER_LOW, /* runs when nothing else wants the processor (nice 19) */
+};
+
 /* `name` (at most 15 characters) is the thread's; static. Aborts when no thread can be had. */
-struct worker *worker_new(struct loop *loop, const char *name);
+struct worker *worker_new(struct loop *loop, const char *name, enum worker_priority priority);
 
 /* Jobs run one after another, in this order. The job must live until `done`. */
 void worker_submit(struct worker *worker, struct job *job);

@@ -34,7 +34,9 @@ enum result answer_take_result(struct cluster *cluster, struct task *task, struc
 {
     switch (task->kind) {
     case TASK_WRITE:
-        return result_of_write(encoded, task->key, task->record);
+        return result_of_write(encoded, task->key, &task->expiry, task->record);
+    case TASK_EXPIRE:
+        return result_of_expire(encoded, task->key, &task->expiry, task->record);
     case TASK_READ:
     case TASK_POP:
         return result_of_read(encoded, task->key, task->record);

@@ -82,6 +82,13 @@ void skv_batch_incr(struct skv_batch *batch, struct skv_bytes key, int64_t by,
     add(batch, &(struct task_wish){.kind = TASK_INCR, .key = key, .by = by, .call = call});
 }
 
+void skv_batch_expire(struct skv_batch *batch, struct skv_bytes key, uint64_t ttl_ms,
+                      const struct skv_call *call)
+{
+    add(batch,
+        &(struct task_wish){.kind = TASK_EXPIRE, .key = key, .ttl_ms = ttl_ms, .call = call});
+}
+
 enum skv_status skv_batch_run(struct skv_batch *batch)
 {
     size_t first = batch->run_count;
@@ -131,7 +138,8 @@ const char *skv_batch_text(const struct skv_batch *batch, size_t index)
 
 static bool brings_record(enum task_kind kind)
 {
-    return kind == TASK_WRITE || kind == TASK_READ || kind == TASK_POP || kind == TASK_INCR;
+    return kind == TASK_WRITE || kind == TASK_READ || kind == TASK_POP || kind == TASK_INCR ||
+           kind == TASK_EXPIRE;
 }
 
 const struct skv_record *skv_batch_record(const struct skv_batch *batch, size_t index)

@@ -45,6 +45,14 @@ enum skv_status skv_exists(struct skv *kv, struct skv_bytes key, const struct sk
     return run(kv, &(struct task_wish){.kind = TASK_EXISTS, .key = key, .call = call}, NULL);
 }
 
+enum skv_status skv_expire(struct skv *kv, struct skv_bytes key, uint64_t ttl_ms,
+                           const struct skv_call *call, struct skv_record *rec)
+{
+    return run(kv,
+               &(struct task_wish){.kind = TASK_EXPIRE, .key = key, .ttl_ms = ttl_ms, .call = call},
+               rec);
+}
+
 enum skv_status skv_incr(struct skv *kv, struct skv_bytes key, int64_t by,
                          const struct skv_call *call, int64_t *result)
 {

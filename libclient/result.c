@@ -7,7 +7,7 @@
 #include "proto/limits.h"
 #include "proto/point.h"
 
-enum { WRITE_FIELDS = 2, READ_FIELDS = 5, INCR_FIELDS = 2, SCAN_FIELDS = 6 };
+enum { WRITE_FIELDS = 2, INCR_FIELDS = 2, BODY_FIELDS_MIN = 5, BODY_FIELDS = 7 };
 
 #define FOR_EVER (-1)
 
@@ -53,19 +53,35 @@ static struct skv_bytes skv_bytes_of(struct bytes bytes)
     return (struct skv_bytes){bytes.data, bytes.len};
 }
 
-static void expect_fields(struct unpack *in, uint32_t field_count)
+static uint32_t expect_fields(struct unpack *in, uint32_t field_count_min)
 {
-    if (unpack_array(in) < field_count) {
+    uint32_t field_count = unpack_array(in);
+    if (field_count < field_count_min) {
         unpack_fail(in, UNPACK_WRONG_TYPE);
     }
+    return field_count;
 }
 
-enum result result_of_write(struct bytes encoded, struct bytes key, struct skv_record *record)
+static int64_t left_ms_of(const struct result_expiry *expiry)
+{
+    if (expiry->ttl_ms == 0) {
+        return FOR_EVER;
+    }
+    return (int64_t)(expiry->left_ms > 0 ? expiry->left_ms : expiry->ttl_ms);
+}
+
+enum result result_of_write(struct bytes encoded, struct bytes key,
+                            const struct result_expiry *expiry, struct skv_record *record)
 {
     struct unpack in = unpack_of(encoded);
     struct skv_record found = {
-        .key = skv_bytes_of(key), .point = point_of_key(key), .ttl_ms = FOR_EVER};
-    expect_fields(&in, WRITE_FIELDS);
+        .key = skv_bytes_of(key),
+        .point = point_of_key(key),
+        .ttl_ms = left_ms_of(expiry),
+        .full_ttl_ms = expiry->ttl_ms,
+        .sliding = expiry->sliding,
+    };
+    (void)expect_fields(&in, WRITE_FIELDS);
     found.version = unpack_uint(&in);
     found.size = unpack_uint(&in);
     if (!unpack_is_fine(&in)) {
@@ -74,14 +90,34 @@ enum result result_of_write(struct bytes encoded, struct bytes key, struct skv_r
     return record ? store(record, &found) : RESULT_FOUND;
 }
 
-/* What read, pop and scan have in common: value, version, time to live, size, kind. */
-static void unpack_body(struct unpack *in, struct skv_record *record)
+enum result result_of_expire(struct bytes encoded, struct bytes key,
+                             const struct result_expiry *expiry, struct skv_record *record)
+{
+    struct unpack in = unpack_of(encoded);
+    bool is_absent = unpack_peek(&in) == UNPACK_NIL;
+    return is_absent ? RESULT_ABSENT : result_of_write(encoded, key, expiry, record);
+}
+
+/*
+ * What read, pop and scan have in common: value, version, time left, size, kind, time to live,
+ * sliding. An older server's has but the first five.
+ */
+static void unpack_body(struct unpack *in, uint32_t field_count, struct skv_record *record)
 {
     record->encoded = skv_bytes_of(unpack_skip(in));
     record->version = unpack_uint(in);
     record->ttl_ms = unpack_int(in);
     record->size = unpack_uint(in);
     record->kind = (uint16_t)unpack_uint_max(in, UINT16_MAX);
+    if (field_count > BODY_FIELDS_MIN) {
+        record->full_ttl_ms = unpack_uint(in);
+    }
+    if (field_count > BODY_FIELDS_MIN + 1) {
+        record->sliding = unpack_bool(in);
+    }
+    for (uint32_t i = BODY_FIELDS; i < field_count && unpack_is_fine(in); i++) {
+        (void)unpack_skip(in);
+    }
 }
 
 enum result result_of_read(struct bytes encoded, struct bytes key, struct skv_record *record)
@@ -91,8 +127,7 @@ enum result result_of_read(struct bytes encoded, struct bytes key, struct skv_re
         return RESULT_ABSENT;
     }
     struct skv_record found = {.key = skv_bytes_of(key), .point = point_of_key(key)};
-    expect_fields(&in, READ_FIELDS);
-    unpack_body(&in, &found);
+    unpack_body(&in, expect_fields(&in, BODY_FIELDS_MIN), &found);
     if (!unpack_is_fine(&in)) {
         return RESULT_MALFORMED;
     }
@@ -114,7 +149,7 @@ enum result result_of_incr(struct bytes encoded, struct bytes key, struct skv_re
     struct unpack in = unpack_of(encoded);
     struct skv_record found = {
         .key = skv_bytes_of(key), .point = point_of_key(key), .ttl_ms = FOR_EVER};
-    expect_fields(&in, INCR_FIELDS);
+    (void)expect_fields(&in, INCR_FIELDS);
     struct unpack before = in;
     (void)unpack_int(&in); /* it must fit */
     size_t integer_len = (size_t)(in.next - before.next);
@@ -135,15 +170,9 @@ enum result result_of_any(struct bytes encoded, struct skv_record *record)
 bool result_unpack_record(struct unpack *in, struct skv_record *record)
 {
     struct skv_record found = {0};
-    uint32_t field_count = unpack_array(in);
-    if (field_count < SCAN_FIELDS) {
-        unpack_fail(in, UNPACK_WRONG_TYPE);
-    }
+    uint32_t field_count = expect_fields(in, 1 + BODY_FIELDS_MIN);
     struct bytes key = unpack_text(in);
-    unpack_body(in, &found);
-    for (uint32_t i = SCAN_FIELDS; i < field_count && unpack_is_fine(in); i++) {
-        (void)unpack_skip(in);
-    }
+    unpack_body(in, field_count - 1, &found);
     if (!unpack_is_fine(in) || key.len > KEY_LEN_MAX) {
         return false;
     }

@@ -112,10 +112,12 @@ struct skv_record {
     struct skv_value value;
     uint64_t point;   /* where it lives: [0, 2^64) */
     uint64_t version; /* stamp of its last write */
-    int64_t ttl_ms;   /* left; -1: for ever */
+    int64_t ttl_ms;   /* left until it expires; -1: for ever, or incr, which does not tell */
     uint64_t size;    /* bytes that it counts against its shard */
     uint16_t kind;
-    void *memory; /* the library's */
+    bool sliding;         /* a read restarts its time to live */
+    uint64_t full_ttl_ms; /* its time to live as it was given; 0: none */
+    void *memory;         /* the library's */
     size_t capacity;
 };
 
@@ -140,8 +142,11 @@ struct skv_call {
     const char *table;   /* NULL: "default" */
     uint32_t timeout_ms; /* 0: of the options */
     bool if_absent;      /* write: only if there is nothing */
-    uint64_t if_version; /* write, pop, delete, incr: only if this is there; 0: no condition */
-    uint64_t reserved[8];
+    bool sliding;        /* write with ttl_ms, expire: a read restarts the time to live */
+    uint64_t if_version; /* what changes something: only if this is there; 0: no condition */
+    uint64_t ttl_ms;     /* write: how long it lives from now on, 1 to 2^46; 0: for ever */
+    uint64_t left_ms;    /* write: how much of ttl_ms is left, 1 to ttl_ms; 0: all of it */
+    uint64_t reserved[6];
 };
 
 /*
@@ -154,11 +159,14 @@ SKV_CHECK enum skv_status skv_open(const char *addresses, const struct skv_optio
 /* No call may be under way. NULL is allowed. */
 SKV_EXPORT void skv_close(struct skv *kv);
 
-/* Writes or overwrites. `rec` may be NULL; else it gets all but the value. */
+/*
+ * Writes or overwrites; without a ttl_ms what is written lives for ever, whatever was there. `rec` may
+ * be NULL; else it gets all but the value.
+ */
 SKV_CHECK enum skv_status skv_write(struct skv *kv, struct skv_bytes key, struct skv_value value,
                                     const struct skv_call *call, struct skv_record *rec);
 
-/* SKV_NOT_FOUND if there is nothing. */
+/* SKV_NOT_FOUND if there is nothing. What slides has its whole time to live once more. */
 SKV_CHECK enum skv_status skv_read(struct skv *kv, struct skv_bytes key,
                                    const struct skv_call *call, struct skv_record *rec);
 
@@ -172,9 +180,20 @@ SKV_CHECK enum skv_status skv_delete(struct skv *kv, struct skv_bytes key,
 SKV_CHECK enum skv_status skv_exists(struct skv *kv, struct skv_bytes key,
                                      const struct skv_call *call);
 
-/* Adds to an integer; nothing there counts as 0. SKV_INVALID when it is no integer or would not fit int64_t. */
+/*
+ * Adds to an integer; nothing there counts as 0. The record expires when it would have.
+ * SKV_INVALID when it is no integer or would not fit int64_t.
+ */
 SKV_CHECK enum skv_status skv_incr(struct skv *kv, struct skv_bytes key, int64_t by,
                                    const struct skv_call *call, int64_t *result);
+
+/*
+ * Gives a record `ttl_ms` from now on, 1 to 2^46 (SKV_INVALID above it); 0: it lives for ever. Its
+ * value stays, its version is new. `rec` may be NULL; else it gets all but the value. SKV_NOT_FOUND
+ * if there is nothing.
+ */
+SKV_CHECK enum skv_status skv_expire(struct skv *kv, struct skv_bytes key, uint64_t ttl_ms,
+                                     const struct skv_call *call, struct skv_record *rec);
 
 /*
  * A batch: one pipeline per server, all servers at once, a status for each item in the order added.
@@ -193,6 +212,8 @@ SKV_EXPORT void skv_batch_delete(struct skv_batch *batch, struct skv_bytes key,
                                  const struct skv_call *call);
 SKV_EXPORT void skv_batch_incr(struct skv_batch *batch, struct skv_bytes key, int64_t by,
                                const struct skv_call *call);
+SKV_EXPORT void skv_batch_expire(struct skv_batch *batch, struct skv_bytes key, uint64_t ttl_ms,
+                                 const struct skv_call *call);
 
 /* Runs every item once. SKV_OK if each is, else the first failure (skv_error speaks of that one). */
 SKV_CHECK enum skv_status skv_batch_run(struct skv_batch *batch);

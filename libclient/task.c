@@ -26,6 +26,8 @@ static const char *method_of(enum task_kind kind)
         return "exists";
     case TASK_INCR:
         return "incr";
+    case TASK_EXPIRE:
+        return "expire";
     case TASK_SCAN:
         return "scan";
     case TASK_MAP:
@@ -43,6 +45,7 @@ static bool kind_changes(enum task_kind kind)
     case TASK_POP:
     case TASK_DELETE:
     case TASK_INCR:
+    case TASK_EXPIRE:
     case TASK_REQUEST: /* for all that is known */
         return true;
     case TASK_READ:
@@ -106,6 +109,36 @@ static void pack_options(struct task *task, const struct skv_call *call)
     if (call && call->if_version) {
         pack_uint(task_option(task, "if_version"), call->if_version);
     }
+    if (call && call->ttl_ms) {
+        pack_uint(task_option(task, "ttl_ms"), call->ttl_ms);
+    }
+    if (call && call->left_ms) {
+        pack_uint(task_option(task, "left_ms"), call->left_ms);
+    }
+    if (call && call->sliding) {
+        pack_bool(task_option(task, "sliding"), true);
+    }
+}
+
+static void pack_ttl(struct buffer *out, uint64_t ttl_ms)
+{
+    if (ttl_ms > 0) {
+        pack_uint(out, ttl_ms);
+    } else {
+        pack_nil(out);
+    }
+}
+
+/* What the record has when the wish came true. */
+static struct result_expiry expiry_of(const struct task_wish *wish)
+{
+    const struct skv_call *call = wish->call;
+    struct result_expiry expiry = {.ttl_ms = wish->ttl_ms, .sliding = call && call->sliding};
+    if (call && wish->kind == TASK_WRITE) {
+        expiry.ttl_ms = call->ttl_ms;
+        expiry.left_ms = call->left_ms;
+    }
+    return expiry;
 }
 
 /* What is wrong with the value, or NULL. */
@@ -124,11 +157,15 @@ static const char *pack_arguments(struct task *task, const struct task_wish *wis
     } else if (wish->kind == TASK_INCR) {
         task->argument_count = 2;
         pack_int(out, wish->by);
+    } else if (wish->kind == TASK_EXPIRE) {
+        task->argument_count = 2;
+        pack_ttl(out, wish->ttl_ms);
     }
     if (out->len - key_end > VALUE_LEN_MAX) {
         return "the value is too long: encoded it has at most 8388608 bytes";
     }
     task->arguments_len = out->len;
+    task->expiry = expiry_of(wish);
     pack_options(task, wish->call);
     if (!out->failed) {
         task->key = bytes_of(out->data + key_end - wish->key.len, wish->key.len);

@@ -15,6 +15,7 @@
  */
 
 #include "libclient/pool.h"
+#include "libclient/result.h"
 #include "libclient/route.h"
 #include "libclient/shardkv.h"
 #include "libclient/verdict.h"
@@ -27,6 +28,7 @@ enum task_kind {
     TASK_DELETE,
     TASK_EXISTS,
     TASK_INCR,
+    TASK_EXPIRE,
     TASK_SCAN,
     TASK_MAP,     /* map.get, taken to the route */
     TASK_REQUEST, /* any method, sent once */
@@ -62,7 +64,8 @@ struct task {
     size_t arguments_len;    /* of the former */
     uint32_t argument_count;
     uint32_t option_count;
-    struct bytes key; /* points into `arguments` */
+    struct bytes key;            /* points into `arguments` */
+    struct result_expiry expiry; /* write, expire: what the record gets */
 
     uint32_t timeout_ms;
     uint64_t deadline_us;
@@ -96,6 +99,7 @@ struct task_wish {
     struct skv_bytes key;
     struct skv_value value;      /* TASK_WRITE */
     int64_t by;                  /* TASK_INCR */
+    uint64_t ttl_ms;             /* TASK_EXPIRE; 0: for ever */
     const struct skv_call *call; /* may be NULL */
 };
 

@@ -4,6 +4,8 @@
 
 /* What a peer may send and a record may be. Every decoder bounds by these before it allocates. */
 
+#include <stdint.h>
+
 #define KEY_LEN_MAX      480        /* bytes; 8 of point, 2 of table and LMDB's 511 leave 501 */
 #define VALUE_LEN_MAX    (8u << 20) /* bytes of one encoded MessagePack object */
 #define FRAME_LEN_MAX    ((8u << 20) + (64u << 10)) /* bytes of a whole request or response */
@@ -15,5 +17,6 @@
 #define NAME_LEN_MAX     63         /* bytes of a shard's or a table's name */
 #define HOST_LEN_MAX     253        /* bytes of a host name (RFC 1035) */
 #define ID_LEN           16         /* random ids of clusters, servers and clients */
+#define TTL_MS_MAX       (UINT64_C(1) << 46) /* 2,231 years: now and it fit a stamp's 48 bits */
 
 #endif

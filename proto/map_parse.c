@@ -140,15 +140,12 @@ static bool read_when_full(const json_t *value, struct draft *draft, struct map_
     if (!read_string(value, "when_full", text, sizeof(text), fault)) {
         return false;
     }
-    if (strcmp(text, "evict") == 0) {
-        map_error_set(fault, "when_full: \"evict\" is not available in this version");
+    bool is_evict = strcmp(text, "evict") == 0;
+    if (!is_evict && strcmp(text, "reject") != 0) {
+        map_error_set(fault, "when_full: \"%s\" is not \"reject\" or \"evict\"", text);
         return false;
     }
-    if (strcmp(text, "reject") != 0) {
-        map_error_set(fault, "when_full: \"%s\" is not \"reject\"", text);
-        return false;
-    }
-    draft->entry.when_full = WHEN_FULL_REJECT;
+    draft->entry.when_full = is_evict ? WHEN_FULL_EVICT : WHEN_FULL_REJECT;
     return true;
 }
 

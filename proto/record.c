@@ -69,6 +69,18 @@ void record_header_encode(const struct record *record, struct bytes tree_key,
     endian_put_le32(out + AT_CHECKSUM, header_checksum(out, tree_key));
 }
 
+uint64_t record_stored_size(size_t key_len, struct bytes stored)
+{
+    return record_size(key_len,
+                       stored.len < RECORD_HEADER_LEN ? 0 : stored.len - RECORD_HEADER_LEN);
+}
+
+uint64_t record_stored_version(struct bytes stored)
+{
+    const uint8_t *header = stored.data;
+    return stored.len < RECORD_HEADER_LEN ? 0 : endian_get_le64(header + 8);
+}
+
 enum record_fault record_decode(struct bytes stored, struct bytes tree_key, struct record *record)
 {
     const uint8_t *in = stored.data;

@@ -49,6 +49,9 @@ static inline uint64_t record_size(size_t key_len, size_t value_len)
     return (uint64_t)key_len + value_len + RECORD_OVERHEAD;
 }
 
+/* The same of a stored value, of which nothing but its length is looked at. */
+uint64_t record_stored_size(size_t key_len, struct bytes stored);
+
 /* Returns the length written, at most TREE_KEY_LEN_MAX. key.len <= KEY_LEN_MAX. */
 size_t record_key_encode(uint64_t point, uint16_t table, struct bytes key,
                          uint8_t out[TREE_KEY_LEN_MAX]);
@@ -59,6 +62,9 @@ bool record_key_decode(struct bytes tree_key, struct record *record);
 /* The header for `record`, to be followed by record->value; `tree_key` as encoded above. */
 void record_header_encode(const struct record *record, struct bytes tree_key,
                           uint8_t out[RECORD_HEADER_LEN]);
+
+/* The version in a stored record's header, of which nothing else is looked at; 0 when it is too short. */
+uint64_t record_stored_version(struct bytes stored);
 
 enum record_fault { RECORD_FINE, RECORD_SHORT, RECORD_NEWER_FORMAT, RECORD_DAMAGED };
 

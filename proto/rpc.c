@@ -70,8 +70,62 @@ static enum rpc_type decode_type(struct unpack *in)
     return type;
 }
 
+/* A msgid as clients pack it: its bytes, 0 if it is something else. left > 4. */
+static size_t read_msgid(const uint8_t *next, uint32_t *msgid)
+{
+    switch (next[0]) {
+    case 0xcc:
+        *msgid = next[1];
+        return 2;
+    case 0xcd:
+        *msgid = (uint32_t)next[1] << 8 | next[2];
+        return 3;
+    case 0xce:
+        *msgid =
+            (uint32_t)next[1] << 24 | (uint32_t)next[2] << 16 | (uint32_t)next[3] << 8 | next[4];
+        return 5;
+    default:
+        *msgid = next[0];
+        return next[0] < 0x80;
+    }
+}
+
+/*
+ * A request of the usual form: fixarray 4, 0, msgid, method as fixstr, fixarray. False for all else, be
+ * it right or wrong.
+ */
+static bool decode_usual(struct bytes frame, struct rpc_message *message)
+{
+    const uint8_t *start = frame.data;
+    if (frame.len < 8 || start[0] != 0x94 || start[1] != RPC_REQUEST) {
+        return false;
+    }
+    uint32_t msgid;
+    size_t msgid_len = read_msgid(start + 2, &msgid);
+    size_t at = 2 + msgid_len;
+    if (msgid_len == 0 || (start[at] & 0xe0) != 0xa0) {
+        return false;
+    }
+    size_t method_len = start[at] & 0x1f;
+    const uint8_t *method = start + at + 1;
+    at += 1 + method_len;
+    if (at >= frame.len || (start[at] & 0xf0) != 0x90) {
+        return false;
+    }
+    *message = (struct rpc_message){
+        .type = RPC_REQUEST,
+        .msgid = msgid,
+        .method = bytes_of(method, method_len),
+        .params = bytes_of(start + at, frame.len - at),
+    };
+    return true;
+}
+
 enum unpack_fault rpc_decode(struct bytes frame, struct rpc_message *message)
 {
+    if (decode_usual(frame, message)) {
+        return UNPACK_FINE;
+    }
     struct unpack in = unpack_of(frame);
     struct rpc_message decoded = {.type = decode_type(&in)};
     if (decoded.type != RPC_NOTIFICATION) {

@@ -3,59 +3,59 @@
 #define SHARDD_ACCOUNT_H
 
 /*
- * What each range that this server owns holds: bytes and records, exactly. An account changes in
- * the transaction of the operations that change it, and is never added up anew at start.
- *
- *     TREE_META   "account" | start u64 BE  ->  sealed [end, used, records]
- *
- * In memory each account has two pairs of numbers: as they are in the running transaction, and as
- * they are durable, to go back to when the transaction fails.
+ * What each range that this server owns holds: bytes and records, exactly (RULES S8). The numbers change
+ * with the operations on the loop, stand in the log records of these, and are never added up anew.
  */
 
-#include "proto/record.h"
+#include "proto/buffer.h"
+#include "proto/log.h"
 #include "shardd/range.h"
-#include "shardd/tree.h"
 
 struct account {
     struct range range;
     uint64_t used; /* bytes: records, and popped values that are kept as results (RULES Q2) */
     uint64_t records;
-    uint64_t durable_used;
-    uint64_t durable_records;
+    uint64_t evicted;             /* since the start */
+    uint64_t evicted_cold;        /* of these, not hot: ahead of need */
+    uint64_t expired;             /* since the start */
+    bool is_changed;              /* used or records, since accounts_put_changed */
+    struct account *next_changed; /* if so */
 };
+
+/* The circle in so many equal parts, each knowing its first account. */
+#define ACCOUNT_PART_COUNT 4096
 
 struct accounts {
     struct account *items; /* by start, disjoint */
     uint32_t count;
+    struct account *first_changed;
+    uint32_t parts[ACCOUNT_PART_COUNT]; /* index of the first that ends behind the part's start */
 };
-
-/* What a stored record counts, of which nothing but its lengths is looked at. */
-static inline uint64_t account_record_size(size_t key_len, size_t stored_len)
-{
-    return record_size(key_len,
-                       stored_len < RECORD_HEADER_LEN ? 0 : stored_len - RECORD_HEADER_LEN);
-}
 
 void accounts_fini(struct accounts *accounts);
 
 /* NULL when nobody's point. Valid until the accounts are replaced. */
 struct account *accounts_find(const struct accounts *accounts, uint64_t point);
 
-/* Those stored for `ranges`. False, with the start of one that is missing or damaged in *start. */
-bool accounts_load(struct tree_txn *txn, const struct range *ranges, uint32_t range_count,
-                   struct accounts *accounts, uint64_t *start);
+/* `used` and `records` by these differences; never below zero. */
+void account_change(struct accounts *accounts, struct account *account, int64_t used,
+                    int64_t records);
+
+/* As log accounts; returns how many. */
+uint32_t accounts_put_changed(struct accounts *accounts, struct buffer *out);
+uint32_t accounts_put_all(const struct accounts *accounts, struct buffer *out);
 
 /*
- * The accounts of `ranges`, when `old` were those before, and writes the difference. What no old
- * account covers is taken to be empty; where a range got a part of an old one, that part is counted.
+ * From now on `ranges` are owned. What an old account covers goes along, undivided: a range that is
+ * part of an old one takes its numbers with `split`; what no old account covers is empty. `split` counts the
+ * records of an interval: *used and *records.
  */
-void accounts_change(struct tree_txn *txn, const struct accounts *old, const struct range *ranges,
-                     uint32_t range_count, struct accounts *accounts);
+typedef void accounts_split(void *context, uint64_t start, uint64_t end, uint64_t *used,
+                            uint64_t *records);
+void accounts_replace(struct accounts *accounts, const struct range *ranges, uint32_t range_count,
+                      accounts_split *split, void *context);
 
-/* Writes those that differ from what is durable. */
-void accounts_write(const struct accounts *accounts, struct tree_txn *txn);
-
-void accounts_committed(struct accounts *accounts);
-void accounts_rolled_back(struct accounts *accounts);
+/* The account that begins at `start` gets these numbers; nothing happens when there is none. */
+void accounts_set(struct accounts *accounts, const struct log_account *numbers);
 
 #endif

@@ -31,15 +31,17 @@ void arguments_fail(struct arguments *arguments, enum status status, const char 
     va_end(values);
 }
 
-struct arguments arguments_of(const char *method, struct bytes params, uint32_t count_min,
-                              uint32_t count_max, const char *form)
+void arguments_begin(struct arguments *arguments, const char *method, struct bytes params,
+                     uint32_t count_min, uint32_t count_max, const char *form)
 {
-    struct arguments arguments = {.method = method, .in = unpack_of(params)};
-    arguments.left = unpack_array(&arguments.in);
-    if (arguments.left < count_min || arguments.left > count_max) {
-        arguments_fail(&arguments, STATUS_INVALID, "takes %s, %u given", form, arguments.left);
+    arguments->method = method;
+    arguments->in = unpack_of(params);
+    arguments->status = STATUS_OK;
+    arguments->text[0] = '\0'; /* the rest is left as it is: this runs for each request */
+    arguments->left = unpack_array(&arguments->in);
+    if (arguments->left < count_min || arguments->left > count_max) {
+        arguments_fail(arguments, STATUS_INVALID, "takes %s, %u given", form, arguments->left);
     }
-    return arguments;
 }
 
 /* The next one, if all was fine so far. */
@@ -126,6 +128,7 @@ enum option_type {
     TYPE_BOOL,
     TYPE_NUMBER,   /* u64 */
     TYPE_POSITIVE, /* 1 to 2^63-1 */
+    TYPE_TTL,      /* 1 to TTL_MS_MAX */
     TYPE_TEXT,     /* str or bin */
     TYPE_ID,       /* 16 bytes */
     TYPE_TABLE,    /* the name of one */
@@ -135,44 +138,54 @@ static const char *const type_texts[] = {
     [TYPE_BOOL] = "true or false",
     [TYPE_NUMBER] = "an integer from 0 to 2^64-1",
     [TYPE_POSITIVE] = "an integer from 1 to 2^63-1",
+    [TYPE_TTL] = "an integer from 1 to 2^46",
     [TYPE_TEXT] = "str or bin",
     [TYPE_ID] = "bin of 16 bytes",
     [TYPE_TABLE] = "str or bin",
 };
 
+#define NAMED(name) (name), sizeof(name) - 1
+
 static const struct option_form {
     const char *name;
+    size_t name_len;
     enum option option;
     enum option_type type;
     size_t offset; /* in struct option_values */
 } option_forms[] = {
-    {"table", OPTION_TABLE, TYPE_TABLE, 0},
-    {"if_absent", OPTION_IF_ABSENT, TYPE_BOOL, offsetof(struct option_values, if_absent)},
-    {"if_version", OPTION_IF_VERSION, TYPE_NUMBER, offsetof(struct option_values, if_version)},
-    {"client", OPTION_CLIENT, TYPE_ID, offsetof(struct option_values, identity.client)},
-    {"seq", OPTION_SEQ, TYPE_POSITIVE, offsetof(struct option_values, identity.seq)},
-    {"done", OPTION_DONE, TYPE_POSITIVE, offsetof(struct option_values, identity.done)},
-    {"epoch", OPTION_EPOCH, TYPE_NUMBER, offsetof(struct option_values, epoch)},
-    {"deadline_ms", OPTION_DEADLINE_MS, TYPE_NUMBER, offsetof(struct option_values, deadline_ms)},
-    {"limit", OPTION_LIMIT, TYPE_POSITIVE, offsetof(struct option_values, limit)},
-    {"prefix", OPTION_PREFIX, TYPE_TEXT, offsetof(struct option_values, prefix)},
-    {"keys_only", OPTION_KEYS_ONLY, TYPE_BOOL, offsetof(struct option_values, keys_only)},
-    {"cluster", OPTION_CLUSTER, TYPE_ID, offsetof(struct option_values, cluster)},
-    {"role", OPTION_ROLE, TYPE_TEXT, offsetof(struct option_values, role)},
-    {"instance", OPTION_INSTANCE, TYPE_ID, offsetof(struct option_values, instance)},
-    {"term", OPTION_TERM, TYPE_NUMBER, offsetof(struct option_values, term)},
-    {"revision", OPTION_REVISION, TYPE_NUMBER, offsetof(struct option_values, revision)},
-    {"expect", OPTION_EXPECT, TYPE_ID, offsetof(struct option_values, expect)},
-    {"seen_incarnation", OPTION_SEEN_INCARNATION, TYPE_NUMBER,
+    {NAMED("table"), OPTION_TABLE, TYPE_TABLE, 0},
+    {NAMED("if_absent"), OPTION_IF_ABSENT, TYPE_BOOL, offsetof(struct option_values, if_absent)},
+    {NAMED("if_version"), OPTION_IF_VERSION, TYPE_NUMBER,
+     offsetof(struct option_values, if_version)},
+    {NAMED("client"), OPTION_CLIENT, TYPE_ID, offsetof(struct option_values, identity.client)},
+    {NAMED("seq"), OPTION_SEQ, TYPE_POSITIVE, offsetof(struct option_values, identity.seq)},
+    {NAMED("done"), OPTION_DONE, TYPE_POSITIVE, offsetof(struct option_values, identity.done)},
+    {NAMED("epoch"), OPTION_EPOCH, TYPE_NUMBER, offsetof(struct option_values, epoch)},
+    {NAMED("deadline_ms"), OPTION_DEADLINE_MS, TYPE_NUMBER,
+     offsetof(struct option_values, deadline_ms)},
+    {NAMED("limit"), OPTION_LIMIT, TYPE_POSITIVE, offsetof(struct option_values, limit)},
+    {NAMED("prefix"), OPTION_PREFIX, TYPE_TEXT, offsetof(struct option_values, prefix)},
+    {NAMED("keys_only"), OPTION_KEYS_ONLY, TYPE_BOOL, offsetof(struct option_values, keys_only)},
+    {NAMED("cluster"), OPTION_CLUSTER, TYPE_ID, offsetof(struct option_values, cluster)},
+    {NAMED("role"), OPTION_ROLE, TYPE_TEXT, offsetof(struct option_values, role)},
+    {NAMED("instance"), OPTION_INSTANCE, TYPE_ID, offsetof(struct option_values, instance)},
+    {NAMED("term"), OPTION_TERM, TYPE_NUMBER, offsetof(struct option_values, term)},
+    {NAMED("revision"), OPTION_REVISION, TYPE_NUMBER, offsetof(struct option_values, revision)},
+    {NAMED("expect"), OPTION_EXPECT, TYPE_ID, offsetof(struct option_values, expect)},
+    {NAMED("seen_incarnation"), OPTION_SEEN_INCARNATION, TYPE_NUMBER,
      offsetof(struct option_values, seen_incarnation)},
-    {"seen_start", OPTION_SEEN_START, TYPE_NUMBER, offsetof(struct option_values, seen_start)},
+    {NAMED("seen_start"), OPTION_SEEN_START, TYPE_NUMBER,
+     offsetof(struct option_values, seen_start)},
+    {NAMED("ttl_ms"), OPTION_TTL_MS, TYPE_TTL, offsetof(struct option_values, ttl_ms)},
+    {NAMED("left_ms"), OPTION_LEFT_MS, TYPE_TTL, offsetof(struct option_values, left_ms)},
+    {NAMED("sliding"), OPTION_SLIDING, TYPE_BOOL, offsetof(struct option_values, sliding)},
 };
 
 static const struct option_form *find_form(struct bytes name, uint32_t allowed)
 {
     for (size_t i = 0; i < sizeof(option_forms) / sizeof(option_forms[0]); i++) {
         const struct option_form *form = &option_forms[i];
-        if ((form->option & allowed) && bytes_equal(name, bytes_text(form->name))) {
+        if ((form->option & allowed) && bytes_equal(name, bytes_of(form->name, form->name_len))) {
             return form;
         }
     }
@@ -208,6 +221,30 @@ void arguments_id(struct arguments *arguments, const char *name, uint8_t id[ID_L
     check(arguments, name, type_texts[TYPE_ID]);
 }
 
+static uint64_t take_positive(struct unpack *in, uint64_t max)
+{
+    uint64_t number = unpack_uint_max(in, max);
+    if (number == 0) {
+        unpack_fail(in, UNPACK_WRONG_TYPE);
+    }
+    return number;
+}
+
+uint64_t arguments_ttl_or_nil(struct arguments *arguments)
+{
+    uint64_t ttl_ms = 0;
+    if (!next(arguments)) {
+        return 0;
+    }
+    if (unpack_peek(&arguments->in) == UNPACK_NIL) {
+        unpack_nil(&arguments->in);
+    } else {
+        ttl_ms = take_positive(&arguments->in, TTL_MS_MAX);
+    }
+    check(arguments, "ttl_ms", "nil or an integer from 1 to 2^46");
+    return ttl_ms;
+}
+
 static void take_option(struct arguments *arguments, const struct option_form *form,
                         struct option_values *values)
 {
@@ -221,10 +258,10 @@ static void take_option(struct arguments *arguments, const struct option_form *f
         *(uint64_t *)value = unpack_uint(in);
         break;
     case TYPE_POSITIVE:
-        *(uint64_t *)value = unpack_uint_max(in, INT64_MAX);
-        if (*(uint64_t *)value == 0) {
-            unpack_fail(in, UNPACK_WRONG_TYPE);
-        }
+        *(uint64_t *)value = take_positive(in, INT64_MAX);
+        break;
+    case TYPE_TTL:
+        *(uint64_t *)value = take_positive(in, TTL_MS_MAX);
         break;
     case TYPE_TEXT:
         *(struct bytes *)value = unpack_text(in);
@@ -279,18 +316,39 @@ static void check_options(struct arguments *arguments, const struct option_value
     }
 }
 
-struct option_values arguments_options(struct arguments *arguments, uint32_t allowed)
+const struct option_values *arguments_options(struct arguments *arguments, uint32_t allowed,
+                                              struct option_values *values)
 {
-    struct option_values values = {0};
+    static const struct option_values none;
     if (!arguments_are_fine(arguments) || arguments->left == 0) {
-        return values;
+        return &none;
     }
+    *values = (struct option_values){0};
     arguments->left--;
     uint32_t pair_count = unpack_map(&arguments->in);
     check(arguments, "options", "a map");
     for (uint32_t i = 0; i < pair_count && arguments_are_fine(arguments); i++) {
-        take_pair(arguments, allowed, &values);
+        take_pair(arguments, allowed, values);
     }
-    check_options(arguments, &values);
+    check_options(arguments, values);
     return values;
+}
+
+void arguments_expiry(struct arguments *arguments, const struct option_values *options,
+                      struct op *op)
+{
+    if (op->kind == OP_WRITE) {
+        op->ttl_ms = options->ttl_ms;
+    }
+    op->left_ms = options->left_ms;
+    op->is_sliding = options->sliding;
+    if (op->is_sliding && op->ttl_ms == 0) {
+        arguments_fail(arguments, STATUS_INVALID, "sliding needs ttl_ms");
+    }
+    if (op->left_ms > 0 && op->ttl_ms == 0) {
+        arguments_fail(arguments, STATUS_INVALID, "left_ms needs ttl_ms");
+    }
+    if (op->left_ms > op->ttl_ms) {
+        arguments_fail(arguments, STATUS_INVALID, "left_ms is above ttl_ms");
+    }
 }

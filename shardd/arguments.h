@@ -25,8 +25,8 @@ struct arguments {
 };
 
 /* `params` must hold `count_min` to `count_max` arguments, which `form` shows: "[key] or [key, options]". */
-struct arguments arguments_of(const char *method, struct bytes params, uint32_t count_min,
-                              uint32_t count_max, const char *form);
+void arguments_begin(struct arguments *arguments, const char *method, struct bytes params,
+                     uint32_t count_min, uint32_t count_max, const char *form);
 
 /* "method: text", unless something was wrong before. */
 void arguments_fail(struct arguments *arguments, enum status status, const char *format, ...)
@@ -44,6 +44,7 @@ struct bytes arguments_value(struct arguments *arguments);      /* one encoded o
 uint64_t arguments_uint(struct arguments *arguments, const char *name);
 void arguments_id(struct arguments *arguments, const char *name, uint8_t id[ID_LEN]);
 int64_t arguments_int(struct arguments *arguments, const char *name);
+uint64_t arguments_ttl_or_nil(struct arguments *arguments); /* ms; nil: 0, for ever */
 
 /* What may stand in the map of options; bits of a set. */
 enum option {
@@ -66,6 +67,9 @@ enum option {
     OPTION_EXPECT = 1 << 16,
     OPTION_SEEN_INCARNATION = 1 << 17,
     OPTION_SEEN_START = 1 << 18,
+    OPTION_TTL_MS = 1 << 19,
+    OPTION_LEFT_MS = 1 << 20,
+    OPTION_SLIDING = 1 << 21,
 };
 
 #define OPTIONS_RETRY (OPTION_CLIENT | OPTION_SEQ | OPTION_DONE)
@@ -77,6 +81,9 @@ struct option_values {
     struct op_identity identity;
     uint64_t epoch;
     uint64_t deadline_ms;
+    uint64_t ttl_ms;
+    uint64_t left_ms;
+    bool sliding;
     uint64_t limit;
     struct bytes prefix;
     bool keys_only;
@@ -90,7 +97,18 @@ struct option_values {
     uint64_t seen_start;
 };
 
-/* The options, if an argument is left for them; only those in `allowed` (a set of enum option). */
-struct option_values arguments_options(struct arguments *arguments, uint32_t allowed);
+/*
+ * The options, if an argument is left for them; only those in `allowed` (a set of enum option). Into *values,
+ * which most requests need not have cleared: where none are given, what is returned is static.
+ */
+const struct option_values *arguments_options(struct arguments *arguments, uint32_t allowed,
+                                              struct option_values *values);
+
+/*
+ * When the record is to expire: of write all of it, of expire, whose ttl_ms is an operand and in *op,
+ * whether it slides.
+ */
+void arguments_expiry(struct arguments *arguments, const struct option_values *options,
+                      struct op *op);
 
 #endif

@@ -81,6 +81,8 @@ static void unpack_ranges(struct unpack *in, struct ownership *ownership)
             return;
         }
         range->limit = entry->size;
+        range->when_full = entry->when_full;
+        range->epoch = entry->epoch;
         behind = range->end;
         ownership->range_count++;
     }

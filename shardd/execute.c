@@ -3,247 +3,530 @@
 
 #include "io/memory.h"
 #include "proto/pack.h"
-#include "proto/record.h"
-#include "proto/stamp.h"
+#include "proto/point.h"
 #include "proto/unpack.h"
-#include "shardd/scan.h"
+
+/* Pieces of the table that are looked through for one record to evict, and the buckets of each. */
+#define VICTIM_PIECES      2
+#define VICTIM_BUCKETS_MAX 4096
+
+/* RULES R4: a slide is made when it gains this part of the time to live. */
+#define SLIDE_PART 16
 
 /* Where an operation's record is, or would be. */
 struct place {
     struct account *account;
-    uint8_t key_bytes[TREE_KEY_LEN_MAX];
-    struct bytes key;
-    struct bytes stored; /* until the next write */
+    struct hot_record *entry; /* NULL: the hot table has none */
+    struct hot_view view;     /* of the entry */
     bool is_there;
-    uint64_t size; /* what the stored record counts; 0 without one */
+    bool is_damaged;
+    enum op_reason damage;
+    uint64_t size; /* what the record counts; 0 without one */
+    uint64_t need; /* RULES R1: the record's stamp, or its deletion's */
 };
 
-static void find_place(struct execution *execution, const struct op *op, struct place *place)
+/* --- effects: each is logged, counted, and then in the hot table --- */
+
+static void count(struct execution *execution, struct account *account, uint64_t before,
+                  uint64_t after, int64_t records)
 {
-    size_t key_len = record_key_encode(op->point, op->table, op->key, place->key_bytes);
-    place->key = bytes_of(place->key_bytes, key_len);
-    place->is_there = tree_get(execution->txn, TREE_RECORDS, place->key, &place->stored);
-    place->size = place->is_there ? account_record_size(op->key.len, place->stored.len) : 0;
+    account_change(execution->accounts, account, (int64_t)(after - before), records);
 }
 
-static bool decode(const struct place *place, struct op *op, struct record *record)
+/* Returns the stamp. */
+static uint64_t take_away(struct execution *execution, struct account *account,
+                          struct hot_record *entry, const struct record *record, uint64_t size,
+                          enum log_kind kind)
 {
-    switch (record_decode(place->stored, place->key, record)) {
-    case RECORD_FINE:
-        return true;
-    case RECORD_NEWER_FORMAT:
-        op_refuse(op, STATUS_DAMAGED, OP_REASON_RECORD_NEWER);
-        return false;
-    case RECORD_SHORT:
-    case RECORD_DAMAGED:
-        break;
+    const struct log_op logged = {
+        .kind = kind,
+        .table = record->table,
+        .point = record->point,
+        .key = record->key,
+    };
+    uint64_t stamp = log_add(execution->log, &logged);
+    const struct record deletion = {
+        .point = record->point,
+        .table = record->table,
+        .key = record->key,
+        .version = stamp,
+    };
+    count(execution, account, size, 0, -1);
+    hot_put(execution->hot, entry, &deletion, HOT_DELETED, true);
+    return stamp;
+}
+
+/* Sets record->version. */
+static void store(struct execution *execution, const struct place *place, struct record *record,
+                  uint64_t size)
+{
+    const struct log_op logged = {
+        .kind = LOG_PUT,
+        .is_sliding = record->flags & RECORD_SLIDING,
+        .table = record->table,
+        .record_kind = record->kind,
+        .point = record->point,
+        .expiry_ms = record->expiry_ms,
+        .ttl_ms = record->ttl_ms,
+        .key = record->key,
+        .value = record->value,
+    };
+    record->version = log_add(execution->log, &logged);
+    count(execution, place->account, place->size, size, !place->is_there);
+    hot_put(execution->hot, place->entry, record, HOT_RECORD, true);
+}
+
+/* --- finding --- */
+
+static bool is_due(const struct execution *execution, const struct record *record)
+{
+    return record->expiry_ms != 0 && record->expiry_ms <= execution->now_ms;
+}
+
+/*
+ * Invisible from now on, and gone in the log: the deletion's stamp is at or after the expiry, so a reply
+ * that waits for it hides nothing that could come back (RULES R3).
+ */
+static void expire(struct execution *execution, const struct op *op, struct place *place)
+{
+    struct account *account = place->account;
+    place->need =
+        take_away(execution, account, place->entry, &place->view.record, place->size, LOG_EXPIRE);
+    account->expired++;
+    place->is_there = false;
+    place->size = 0;
+    /* Not by the view's key: what the view shows was given back. */
+    place->entry = hot_find(execution->hot, op->point, op->table, op->key);
+}
+
+static void take_entry(struct execution *execution, const struct op *op, struct place *place)
+{
+    hot_view(execution->hot, op->point, place->entry, &place->view);
+    if (place->view.state == HOT_DELETED) {
+        place->need = place->view.record.version;
+    } else if (place->view.state == HOT_RECORD) {
+        const struct record *record = &place->view.record;
+        place->is_there = true;
+        place->size = record_size(record->key.len, record->value.len);
+        place->need = record->version;
+        if (is_due(execution, record)) {
+            expire(execution, op, place);
+        }
     }
-    op_refuse(op, STATUS_DAMAGED, OP_REASON_RECORD_DAMAGED);
-    return false;
 }
 
-/* Whether the conditions hold; if not, the outcome says what is there. */
-static bool meets_conditions(const struct place *place, struct op *op)
+/* False: the tree must be asked. */
+static bool find(struct execution *execution, const struct op *op,
+                 const struct execute_damage *damage, struct place *place)
 {
-    struct record record = {0};
+    place->entry = hot_find(execution->hot, op->point, op->table, op->key);
+    if (damage) {
+        place->is_there = place->is_damaged = true;
+        place->damage = damage->is_newer_format ? OP_REASON_RECORD_NEWER : OP_REASON_RECORD_DAMAGED;
+        place->size = damage->size;
+        return true;
+    }
+    if (!place->entry) {
+        return hot_is_complete(execution->hot, op->point);
+    }
+    if (hot_state(place->entry) == HOT_FETCHING) {
+        return false;
+    }
+    take_entry(execution, op, place);
+    return true;
+}
+
+/* True, with the refusal, when what is there would have to be read and cannot be. */
+static bool is_unreadable(const struct place *place, struct outcome *outcome)
+{
+    if (place->is_damaged) {
+        outcome_refuse(outcome, STATUS_DAMAGED, place->damage);
+    }
+    return place->is_damaged;
+}
+
+static bool meets_conditions(const struct place *place, const struct op *op,
+                             struct outcome *outcome)
+{
     if (!op->if_absent && op->if_version == 0) {
         return true;
     }
-    if (place->is_there && !decode(place, op, &record)) {
+    if (is_unreadable(place, outcome)) {
         return false;
     }
-    bool holds = op->if_absent ? !place->is_there : record.version == op->if_version;
+    uint64_t version = place->is_there ? place->view.record.version : 0;
+    bool holds = op->if_absent ? !place->is_there : version == op->if_version;
     if (!holds) {
-        op_refuse(op, STATUS_CONDITION,
-                  op->if_absent ? OP_REASON_THERE_ALREADY : OP_REASON_OTHER_VERSION);
-        op->outcome.version = record.version;
+        outcome_refuse(outcome, STATUS_CONDITION,
+                       op->if_absent ? OP_REASON_THERE_ALREADY : OP_REASON_OTHER_VERSION);
+        outcome->version = version;
     }
     return holds;
 }
 
-/* RULES F1: what does not grow always has room. */
-static bool has_room(const struct execution *execution, const struct place *place, struct op *op,
-                     uint64_t size)
+/* --- room --- */
+
+static bool fits(const struct account *account, uint64_t growth)
 {
-    const struct account *account = place->account;
-    if (size <= place->size) {
-        return true;
+    return account->used <= account->range.limit && growth <= account->range.limit - account->used;
+}
+
+/*
+ * From the hand on, and round; each piece twice, since where all were used lately the first look takes the marks
+ * of that away. Where nothing is found the hand stays behind it, so the next who needs room gets further.
+ */
+static bool find_victim(struct execution *execution, const struct account *account,
+                        struct hot_view *victim)
+{
+    uint64_t first = point_of_bound(account->range.start);
+    uint64_t last = point_of_bound(account->range.end) - 1;
+    uint64_t *hand = &execution->victim_point;
+    for (int piece = 0; piece < VICTIM_PIECES; piece++) {
+        uint64_t from = *hand < first || *hand > last ? first : *hand;
+        for (int look = 0; look < 2; look++) {
+            *hand = from;
+            if (hot_next_victim(execution->hot, hand, last, VICTIM_BUCKETS_MAX, victim)) {
+                return true;
+            }
+        }
     }
-    uint64_t growth = size - place->size;
-    bool fits =
-        account->used <= account->range.limit && growth <= account->range.limit - account->used;
-    if (fits && !execution->is_disk_full) {
-        return true;
-    }
-    op_refuse(op, STATUS_FULL, fits ? OP_REASON_DISK_FULL : OP_REASON_NONE);
-    op->outcome.used = account->used;
-    op->outcome.limit = account->range.limit;
     return false;
 }
 
-static void put(struct execution *execution, const struct place *place, struct op *op,
-                struct bytes value)
+/* RULES S7: through the log. False: nothing that may go was found. */
+static bool evict_one(struct execution *execution, struct account *account)
 {
-    uint64_t size = record_size(op->key.len, value.len);
-    if (!has_room(execution, place, op, size)) {
-        return;
-    }
-    execution->last_stamp = stamp_next(execution->last_stamp, execution->now_ms);
-    struct record record = {
-        .point = op->point,
-        .table = op->table,
-        .key = op->key,
-        .version = execution->last_stamp,
-        .value = value,
-    };
-    uint8_t header[RECORD_HEADER_LEN];
-    record_header_encode(&record, place->key, header);
-    tree_put(execution->txn, TREE_RECORDS, place->key, bytes_of(header, sizeof(header)), value);
-    place->account->used += size - place->size;
-    place->account->records += !place->is_there;
-    op->outcome.version = record.version;
-    op->outcome.size = size;
-}
-
-/* Gives what the record counted back; as `held`, it goes on to count with the stored result. */
-static void take_away(struct execution *execution, const struct place *place, uint64_t held)
-{
-    execution->last_stamp = stamp_next(execution->last_stamp, execution->now_ms);
-    tree_delete(execution->txn, TREE_RECORDS, place->key);
-    place->account->used -= place->size - held;
-    place->account->records--;
-}
-
-/* Copies what a reader gets. */
-static bool copy_record(const struct place *place, struct op *op)
-{
-    struct record record;
-    if (!decode(place, op, &record)) {
+    struct hot_view victim;
+    if (!find_victim(execution, account, &victim)) {
         return false;
     }
-    struct outcome *outcome = &op->outcome;
-    outcome->was_there = true;
-    outcome->version = record.version;
-    outcome->size = place->size;
-    outcome->kind = record.kind;
-    buffer_append_bytes(&outcome->value, record.value);
-    memory_must(!outcome->value.failed);
+    const struct record *record = &victim.record;
+    struct hot_record *entry = hot_find(execution->hot, record->point, record->table, record->key);
+    take_away(execution, account, entry, record, record_size(record->key.len, record->value.len),
+              LOG_EVICT);
+    account->evicted++;
     return true;
 }
 
-static uint64_t run_read(struct execution *execution, const struct place *place, struct op *op)
+static bool make_room(struct execution *execution, struct account *account, uint64_t growth)
 {
-    (void)execution;
-    if (place->is_there) {
-        copy_record(place, op);
+    while (!fits(account, growth)) {
+        if (account->range.when_full != WHEN_FULL_EVICT || !evict_one(execution, account)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/*
+ * RULES F1: what does not grow always has room. What is evicted for it may be the key itself; nothing is
+ * for what would be refused all the same.
+ */
+static bool has_room(struct execution *execution, const struct op *op, struct place *place,
+                     struct outcome *outcome, uint64_t size)
+{
+    struct account *account = place->account;
+    if (size <= place->size) {
+        return true;
+    }
+    uint64_t evicted = account->evicted;
+    bool is_hopeless = size > account->range.limit || execution->is_disk_full;
+    bool is_fine = is_hopeless ? fits(account, size - place->size)
+                               : make_room(execution, account, size - place->size);
+    if (is_fine && account->evicted != evicted && !place->is_damaged) {
+        struct place anew = {.account = account};
+        (void)find(execution, op, NULL, &anew);
+        *place = anew;
+        is_fine = make_room(execution, account, size - place->size);
+    }
+    if (is_fine && !execution->is_disk_full) {
+        return true;
+    }
+    outcome_refuse(outcome, STATUS_FULL, is_fine ? OP_REASON_DISK_FULL : OP_REASON_NONE);
+    outcome->used = account->used;
+    outcome->limit = account->range.limit;
+    outcome->need = log_last(execution->log);
+    return false;
+}
+
+/* --- the operations: each returns the bytes that a popped record goes on to count --- */
+
+static void describe(const struct execution *execution, const struct place *place,
+                     struct outcome *outcome)
+{
+    const struct record *record = &place->view.record;
+    outcome->was_there = true;
+    outcome->version = record->version;
+    outcome->size = place->size;
+    outcome->kind = record->kind;
+    outcome->ttl_ms = record->ttl_ms;
+    outcome->is_sliding = record->flags & RECORD_SLIDING;
+    outcome->left_ms = record->expiry_ms ? (int64_t)(record->expiry_ms - execution->now_ms) : -1;
+    outcome->value = record->value;
+}
+
+/* RULES R4. A full disk has no room for touches, and a full memory none for what they make dirty (F3). */
+static void slide(struct execution *execution, struct place *place, struct outcome *outcome)
+{
+    const struct record *record = &place->view.record;
+    uint64_t expiry_ms = execution->now_ms + record->ttl_ms;
+    if (!(record->flags & RECORD_SLIDING) || execution->is_disk_full || execution->is_memory_full ||
+        expiry_ms < record->expiry_ms + record->ttl_ms / SLIDE_PART ||
+        expiry_ms == record->expiry_ms) {
+        return;
+    }
+    const struct log_op touch = {
+        .kind = LOG_TOUCH,
+        .table = record->table,
+        .point = record->point,
+        .version = record->version,
+        .expiry_ms = expiry_ms,
+        .ttl_ms = record->ttl_ms,
+        .key = record->key,
+    };
+    (void)log_add(execution->log, &touch);
+    place->entry = hot_touch(execution->hot, record->point, place->entry, expiry_ms);
+    hot_view(execution->hot, record->point, place->entry, &place->view);
+    describe(execution, place, outcome);
+}
+
+static uint64_t run_read(struct execution *execution, struct place *place, const struct op *op,
+                         struct outcome *outcome)
+{
+    (void)op;
+    if (place->is_there && !is_unreadable(place, outcome)) {
+        describe(execution, place, outcome);
+        slide(execution, place, outcome);
     }
     return 0;
 }
 
-static uint64_t run_exists(struct execution *execution, const struct place *place, struct op *op)
+static uint64_t run_exists(struct execution *execution, struct place *place, const struct op *op,
+                           struct outcome *outcome)
 {
-    struct record record;
     (void)execution;
-    op->outcome.was_there = place->is_there && decode(place, op, &record);
+    (void)op;
+    outcome->was_there = place->is_there && !is_unreadable(place, outcome);
     return 0;
 }
 
-static uint64_t run_write(struct execution *execution, const struct place *place, struct op *op)
+static void put(struct execution *execution, struct place *place, const struct op *op,
+                struct outcome *outcome, struct record *record)
 {
-    if (meets_conditions(place, op)) {
-        put(execution, place, op, op->value);
+    uint64_t size = record_size(op->key.len, record->value.len);
+    if (!has_room(execution, op, place, outcome, size)) {
+        return;
+    }
+    record->point = op->point;
+    record->table = op->table;
+    record->key = op->key;
+    store(execution, place, record, size);
+    outcome->version = outcome->need = record->version;
+    outcome->size = size;
+}
+
+static void set_time_to_live(const struct execution *execution, const struct op *op,
+                             struct record *record)
+{
+    if (op->ttl_ms > 0) {
+        record->ttl_ms = op->ttl_ms;
+        record->expiry_ms = execution->now_ms + (op->left_ms ? op->left_ms : op->ttl_ms);
+        record->flags = op->is_sliding ? RECORD_SLIDING : 0;
+    }
+}
+
+static uint64_t run_write(struct execution *execution, struct place *place, const struct op *op,
+                          struct outcome *outcome)
+{
+    if (meets_conditions(place, op, outcome)) {
+        struct record record = {.value = op->value};
+        set_time_to_live(execution, op, &record);
+        put(execution, place, op, outcome, &record);
     }
     return 0;
 }
 
-static uint64_t run_pop(struct execution *execution, const struct place *place, struct op *op)
+/* Into memory of our own: its record is about to be written to. */
+static struct bytes keep_value(struct execution *execution, struct bytes value)
 {
-    if (!meets_conditions(place, op) || !place->is_there || !copy_record(place, op)) {
+    buffer_shrink(&execution->scratch, 64u << 10);
+    buffer_append_bytes(&execution->scratch, value);
+    memory_must(!execution->scratch.failed);
+    return buffer_bytes(&execution->scratch);
+}
+
+static uint64_t run_expire(struct execution *execution, struct place *place, const struct op *op,
+                           struct outcome *outcome)
+{
+    if (!meets_conditions(place, op, outcome) || !place->is_there ||
+        is_unreadable(place, outcome)) {
         return 0;
     }
+    struct record record = {
+        .value = keep_value(execution, place->view.record.value),
+        .kind = place->view.record.kind,
+    };
+    set_time_to_live(execution, op, &record);
+    outcome->was_there = true;
+    put(execution, place, op, outcome, &record);
+    return 0;
+}
+
+static uint64_t run_pop(struct execution *execution, struct place *place, const struct op *op,
+                        struct outcome *outcome)
+{
+    if (!meets_conditions(place, op, outcome) || !place->is_there ||
+        is_unreadable(place, outcome)) {
+        return 0;
+    }
+    describe(execution, place, outcome);
+    outcome->value = keep_value(execution, outcome->value);
+    outcome->need = take_away(execution, place->account, place->entry, &place->view.record,
+                              place->size, LOG_DELETE);
     uint64_t held = op->identity.seq > 0 ? place->size : 0;
-    take_away(execution, place, held);
+    count(execution, place->account, 0, held, 0);
     return held;
 }
 
-static uint64_t run_delete(struct execution *execution, const struct place *place, struct op *op)
+static uint64_t run_delete(struct execution *execution, struct place *place, const struct op *op,
+                           struct outcome *outcome)
 {
-    if (meets_conditions(place, op) && place->is_there) {
-        take_away(execution, place, 0);
-        op->outcome.was_there = true;
+    if (meets_conditions(place, op, outcome) && place->is_there) {
+        const struct record record = {.point = op->point, .table = op->table, .key = op->key};
+        outcome->need =
+            take_away(execution, place->account, place->entry, &record, place->size, LOG_DELETE);
+        outcome->was_there = true;
     }
     return 0;
 }
 
 /* Nothing there counts as 0. */
-static bool read_integer(const struct place *place, struct op *op, int64_t *integer)
+static bool read_integer(const struct place *place, struct outcome *outcome, int64_t *integer)
 {
-    struct record record;
+    *integer = 0;
     if (!place->is_there) {
-        *integer = 0;
         return true;
     }
-    if (!decode(place, op, &record)) {
+    if (is_unreadable(place, outcome)) {
         return false;
     }
-    struct unpack in = unpack_of(record.value);
+    struct unpack in = unpack_of(place->view.record.value);
     *integer = unpack_int(&in);
     if (!unpack_is_done(&in)) {
-        op_refuse(op, STATUS_INVALID, OP_REASON_NOT_AN_INTEGER);
+        outcome_refuse(outcome, STATUS_INVALID, OP_REASON_NOT_AN_INTEGER);
     }
     return unpack_is_done(&in);
 }
 
-static uint64_t run_incr(struct execution *execution, const struct place *place, struct op *op)
+/* The time to live goes on. */
+static uint64_t run_incr(struct execution *execution, struct place *place, const struct op *op,
+                         struct outcome *outcome)
 {
     int64_t integer;
-    if (!meets_conditions(place, op) || !read_integer(place, op, &integer)) {
+    if (!meets_conditions(place, op, outcome) || !read_integer(place, outcome, &integer)) {
         return 0;
     }
     if (__builtin_add_overflow(integer, op->by, &integer)) {
-        op_refuse(op, STATUS_INVALID, OP_REASON_OVERFLOW);
+        outcome_refuse(outcome, STATUS_INVALID, OP_REASON_OVERFLOW);
         return 0;
     }
-    struct buffer value = {0};
-    pack_int(&value, integer);
-    memory_must(!value.failed);
-    put(execution, place, op, buffer_bytes(&value));
-    buffer_fini(&value);
-    op->outcome.integer = integer;
+    struct record record = place->is_there ? place->view.record : (struct record){0};
+    buffer_clear(&execution->scratch);
+    pack_int(&execution->scratch, integer);
+    memory_must(!execution->scratch.failed);
+    record.value = buffer_bytes(&execution->scratch);
+    put(execution, place, op, outcome, &record);
+    outcome->integer = integer;
     return 0;
 }
 
-/* Returns the bytes that a popped record goes on to count. */
-typedef uint64_t run_function(struct execution *execution, const struct place *place,
-                              struct op *op);
+/*
+ * What is due was removed as it was found. What a scan has hidden goes even if the clock was set back since
+ * (RULES R3).
+ */
+static uint64_t run_reap(struct execution *execution, struct place *place, const struct op *op,
+                         struct outcome *outcome)
+{
+    (void)run_exists(execution, place, op, outcome);
+    if (outcome->was_there && place->view.record.version == op->if_version) {
+        expire(execution, op, place);
+        outcome->need = place->need;
+    }
+    return 0;
+}
+
+static uint64_t run_evict(struct execution *execution, struct place *place, const struct op *op,
+                          struct outcome *outcome)
+{
+    if (place->is_there && !place->is_damaged && place->view.record.version == op->if_version) {
+        outcome->need = take_away(execution, place->account, place->entry, &place->view.record,
+                                  place->size, LOG_EVICT);
+        place->account->evicted++;
+        place->account->evicted_cold++;
+    }
+    return 0;
+}
+
+typedef uint64_t run_function(struct execution *execution, struct place *place, const struct op *op,
+                              struct outcome *outcome);
 
 static run_function *const functions[OP_KIND_COUNT] = {
-    [OP_READ] = run_read, [OP_EXISTS] = run_exists, [OP_WRITE] = run_write,
-    [OP_POP] = run_pop,   [OP_DELETE] = run_delete, [OP_INCR] = run_incr,
+    [OP_READ] = run_read,     [OP_EXISTS] = run_exists, [OP_WRITE] = run_write,
+    [OP_POP] = run_pop,       [OP_DELETE] = run_delete, [OP_INCR] = run_incr,
+    [OP_EXPIRE] = run_expire, [OP_REAP] = run_reap,     [OP_EVICT] = run_evict,
 };
 
-void execute(struct execution *execution, struct op *op)
+static bool has_identity(const struct op *op)
 {
+    return op_changes(op) && op->identity.seq > 0;
+}
+
+/* RULES Q1: asked where the operation would run, after what it waited for. */
+static bool is_answered(struct execution *execution, const struct op *op, struct outcome *outcome)
+{
+    return has_identity(op) &&
+           retry_answer(execution->retries, op, execution->now_ms, outcome, &outcome->need);
+}
+
+/* True, with the refusal, when nothing can be logged for now. */
+static bool must_wait(const struct execution *execution, const struct op *op,
+                      struct outcome *outcome)
+{
+    bool is_asked = op_changes(op) && op->kind < OP_REAP;
+    if (!is_asked || (!execution->is_memory_full && !execution->is_log_full)) {
+        return false;
+    }
+    outcome_refuse(outcome, STATUS_TRY_LATER,
+                   execution->is_log_full ? OP_REASON_LOG_FULL : OP_REASON_MEMORY_FULL);
+    return true;
+}
+
+enum execute_result execute(struct execution *execution, const struct op *op,
+                            const struct execute_damage *damage, struct outcome *outcome)
+{
+    *outcome = (struct outcome){.left_ms = -1};
     if (op->kind == OP_DONE) {
-        retry_done(execution->retry, op);
-        return;
+        outcome->need = retry_done(execution->retries, op, execution->now_ms);
+        return EXECUTE_DONE;
     }
     struct place place = {.account = accounts_find(execution->accounts, op->point)};
     if (!place.account) {
-        op_refuse(op, STATUS_WRONG_SHARD, OP_REASON_NONE);
-        return;
+        outcome_refuse(outcome, STATUS_WRONG_SHARD, OP_REASON_NONE);
+        return EXECUTE_DONE;
     }
-    if (op->kind == OP_SCAN) {
-        scan(execution->txn, &place.account->range, op);
-        return;
+    if (!find(execution, op, damage, &place)) {
+        return EXECUTE_FETCH;
     }
-    bool has_identity = op_changes(op) && op->identity.seq > 0;
-    if (has_identity && retry_answer(execution->retry, op)) {
-        return;
+    outcome->need = place.need;
+    if (is_answered(execution, op, outcome)) {
+        return EXECUTE_DONE;
     }
-    find_place(execution, op, &place);
-    uint64_t held = functions[op->kind](execution, &place, op);
-    if (has_identity) {
-        retry_keep(execution->retry, op, held);
+    if (must_wait(execution, op, outcome)) {
+        return EXECUTE_DONE;
     }
+    uint64_t held = functions[op->kind](execution, &place, op, outcome);
+    if (has_identity(op)) {
+        outcome->need = retry_keep(execution->retries, op, outcome, held, execution->now_ms);
+    }
+    return EXECUTE_DONE;
 }

@@ -324,8 +324,8 @@ static void save(struct membership *membership, struct push *push)
     const struct ownership *next = &membership->next;
     membership->saving = push;
     control_encode(next, &control);
-    store_save_control(membership->store, buffer_bytes(&control), next->ranges, next->range_count,
-                       on_saved, membership);
+    const struct store_state state = {buffer_bytes(&control), next->ranges, next->range_count};
+    store_save(membership->store, &state, on_saved, membership);
     buffer_fini(&control);
 }
 

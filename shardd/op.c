@@ -20,6 +20,7 @@ struct op *op_new(const struct op *op)
     struct op *copy = memory_get(1, op_len(op));
     uint8_t *end = (uint8_t *)(copy + 1);
     *copy = *op;
+    copy->next = NULL;
     copy->key = move_behind(&end, op->key);
     copy->value = move_behind(&end, op->value);
     copy->prefix = move_behind(&end, op->prefix);
@@ -28,10 +29,7 @@ struct op *op_new(const struct op *op)
 
 void op_free(struct op *op)
 {
-    if (op) {
-        buffer_fini(&op->outcome.value);
-        free(op);
-    }
+    free(op);
 }
 
 size_t op_len(const struct op *op)
@@ -39,16 +37,10 @@ size_t op_len(const struct op *op)
     return sizeof(*op) + op->key.len + op->value.len + op->prefix.len;
 }
 
-void op_refuse(struct op *op, enum status status, enum op_reason reason)
+void outcome_refuse(struct outcome *outcome, enum status status, enum op_reason reason)
 {
-    op->outcome.status = status;
-    op->outcome.reason = reason;
-}
-
-void op_reset(struct op *op)
-{
-    buffer_fini(&op->outcome.value);
-    op->outcome = (struct outcome){0};
+    outcome->status = status;
+    outcome->reason = reason;
 }
 
 static const char *const reason_texts[] = {
@@ -59,9 +51,9 @@ static const char *const reason_texts[] = {
 
 enum { REASON_COUNT = sizeof(reason_texts) / sizeof(reason_texts[0]) };
 
-const char *op_text(const struct op *op)
+const char *outcome_text(const struct outcome *outcome)
 {
-    enum op_reason reason = op->outcome.reason;
+    enum op_reason reason = outcome->reason;
     bool is_known = reason != OP_REASON_NONE && (uint32_t)reason < REASON_COUNT;
-    return is_known ? reason_texts[reason] : status_text(op->outcome.status);
+    return is_known ? reason_texts[reason] : status_text(outcome->status);
 }

@@ -5,10 +5,11 @@
 /*
  * One operation on records, from the request that asks for it to its outcome.
  *
- *     request ── op_new ──> store ── execute ──> outcome ── op->done ──> reply ── op_free
+ *     request ── store_submit ── end of the turn: execute ──> outcome ── op->done ──> reply
+ *                                  └ must wait: op_new ── ... ── execute ── op->done ── op_free
  *
- * One allocation holds the op and its copies of key, value and prefix, so it can cross to the
- * worker. What an operation answers with bytes is a buffer of its own, in the outcome.
+ * An op borrows its bytes from the connection's input, which lives for the turn. One that must wait (for a
+ * fetch from the tree) is copied: one allocation holds it and its key, value and prefix.
  */
 
 #include "proto/buffer.h"
@@ -25,9 +26,14 @@ enum op_kind {
     OP_DELETE = 5,
     OP_INCR = 6,
     OP_DONE = 7, /* of no record: its client has all answers below identity.done */
+    OP_EXPIRE = 8,
+
+    /* The store's own, of which no client hears. */
+    OP_REAP = 9,   /* if the record is due, it goes, that of if_version in any case (RULES R3) */
+    OP_EVICT = 10, /* if the record is still that of if_version, it goes (RULES S7) */
 };
 
-#define OP_KIND_COUNT 8
+#define OP_KIND_COUNT 11
 
 /* Finer than a status: which sentence the reply has. Stored with retry results: never reused. */
 /* clang-format off */
@@ -44,7 +50,10 @@ enum op_kind {
     X(RECORD_NEWER,    9,  "the stored record has the format of a newer version")                  \
     X(RETRY_DAMAGED,   10, "what is stored of this client's retries fails its checksum")           \
     X(THERE_ALREADY,   11, "if_absent: the key is there")                                          \
-    X(OTHER_VERSION,   12, "if_version: that version is not there")
+    X(OTHER_VERSION,   12, "if_version: that version is not there")                                \
+    X(MEMORY_FULL,     13, "the server's memory or log is full of what the tree has not yet: try again") \
+    X(LOG_FULL,        14, "the server's disk is full, and so is its log: what changes something must wait") \
+    X(UNREAD_REPLIES,  15, "too many replies wait to be read")
 /* clang-format on */
 
 enum op_reason {
@@ -60,40 +69,53 @@ struct op_identity {
     uint64_t done; /* the client's lowest seq that is not answered */
 };
 
+/*
+ * What an operation comes to. Its reply may leave when `need` is durable (RULES R1): the newest stamp
+ * that it depends on, 0 for none.
+ */
 struct outcome {
     enum status status;
     enum op_reason reason;
     bool was_there;
-    uint16_t kind;       /* of the record read or popped */
-    uint64_t version;    /* of the record written, read or popped; CONDITION: what is there */
-    uint64_t size;       /* what that record counts, in bytes */
-    int64_t integer;     /* incr */
-    uint64_t used;       /* FULL */
-    uint64_t limit;      /* FULL */
-    struct buffer value; /* read, pop: the value; scan: the whole result */
+    bool is_sliding; /* of the record read or popped, as the next four */
+    uint16_t kind;
+    uint64_t version; /* also of the record written; CONDITION: what is there */
+    uint64_t size;    /* what that record counts, in bytes */
+    int64_t left_ms;  /* until that record expires; -1: never */
+    uint64_t ttl_ms;  /* its time to live as it was given; 0: none */
+    int64_t integer;  /* incr */
+    uint64_t used;    /* FULL */
+    uint64_t limit;   /* FULL */
+    uint64_t need;
+    struct bytes value; /* read, pop: the value; scan: the whole result. Ends with op->done */
 };
 
 struct op {
-    struct op *next;                         /* the store's */
-    void (*done)(struct op *op);             /* on the loop; takes the op */
+    struct op *next;          /* while it waits: of those that wait for the same */
+    struct op *older, *newer; /* and of all that wait */
+    /* On the loop, once. What the operation borrows, and itself, end with the call. */
+    void (*done)(const struct op *op, const struct outcome *outcome);
     bool (*is_awaited)(const struct op *op); /* whether the answer can still be given; NULL: yes */
-    void *context;                           /* the two functions', with the two below */
+    bool (*has_room)(const struct op *op);   /* for a large answer; NULL: yes */
+    void *context;                           /* the functions', with the two below */
     void *reply_to;
     uint32_t reply_id;
     enum op_kind kind;
     uint16_t table;
-    uint64_t point;
-    struct bytes key;   /* scan: go on behind it; empty: from the point on */
-    struct bytes value; /* write */
     bool if_absent;
+    bool keys_only;  /* scan */
+    bool is_sliding; /* write, expire: a read restarts the time to live */
+    uint32_t limit;  /* scan: records, 1 to SCAN_RECORDS_MAX */
+    uint64_t point;
+    struct bytes key;     /* scan: go on behind it; empty: from the point on */
+    struct bytes value;   /* write */
+    struct bytes prefix;  /* scan */
     uint64_t if_version;  /* 0: any */
     int64_t by;           /* incr */
-    struct bytes prefix;  /* scan */
-    uint32_t limit;       /* scan: records, 1 to SCAN_RECORDS_MAX */
-    bool keys_only;       /* scan */
+    uint64_t ttl_ms;      /* write, expire: from now on; 0: for ever */
+    uint64_t left_ms;     /* write: the first time, if less than ttl_ms; 0: all of ttl_ms */
     uint64_t deadline_us; /* clock_mono_us; 0: none */
     struct op_identity identity;
-    struct outcome outcome;
 };
 
 /* A copy of `op` with copies of its key, value and prefix. */
@@ -108,12 +130,9 @@ static inline bool op_changes(const struct op *op)
 /* Memory that it holds while it waits, in bytes. */
 size_t op_len(const struct op *op);
 
-void op_refuse(struct op *op, enum status status, enum op_reason reason);
-
-/* As if it had never run. */
-void op_reset(struct op *op);
+void outcome_refuse(struct outcome *outcome, enum status status, enum op_reason reason);
 
 /* One line for a person: the reason's, else the status'. Static storage. */
-const char *op_text(const struct op *op);
+const char *outcome_text(const struct outcome *outcome);
 
 #endif

@@ -163,7 +163,11 @@ static void add_range(struct range_list *list, uint64_t start, uint64_t end,
         return;
     }
     list->items = memory_resize(list->items, list->count + 1, sizeof(*list->items));
-    list->items[list->count++] = (struct range){start, end, entry->size};
+    list->items[list->count++] = (struct range){.start = start,
+                                                .end = end,
+                                                .limit = entry->size,
+                                                .when_full = entry->when_full,
+                                                .epoch = entry->epoch};
 }
 
 /* The parts of `entry` in held .. held_end. */

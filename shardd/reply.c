@@ -60,9 +60,9 @@ void reply_not_owned(struct buffer *out, uint32_t msgid, const struct ownership 
     rpc_error_end(out);
 }
 
-static void reply_error(struct buffer *out, const struct op *op, const char *name)
+static void reply_error(struct buffer *out, uint32_t msgid, const struct outcome *outcome,
+                        const char *name)
 {
-    const struct outcome *outcome = &op->outcome;
     bool is_full = outcome->status == STATUS_FULL;
     char text[TEXT_LEN];
     if (is_full && outcome->reason == OP_REASON_NONE) {
@@ -70,9 +70,9 @@ static void reply_error(struct buffer *out, const struct op *op, const char *nam
                        name ? name : "?", (unsigned long long)outcome->used,
                        (unsigned long long)outcome->limit);
     } else {
-        (void)snprintf(text, sizeof(text), "%s", op_text(op));
+        (void)snprintf(text, sizeof(text), "%s", outcome_text(outcome));
     }
-    rpc_error(out, op->reply_id, outcome->status, text);
+    rpc_error(out, msgid, outcome->status, text);
     if (is_full) {
         pack_array(out, 2);
         pack_uint(out, outcome->used);
@@ -92,20 +92,29 @@ static void pack_record(struct buffer *out, const struct outcome *outcome)
         pack_nil(out);
         return;
     }
-    pack_array(out, 5);
-    pack_encoded(out, buffer_bytes(&outcome->value));
+    pack_array(out, 7);
+    pack_encoded(out, outcome->value);
     pack_uint(out, outcome->version);
-    pack_int(out, -1); /* records of this version live for ever */
+    pack_int(out, outcome->left_ms);
     pack_uint(out, outcome->size);
     pack_uint(out, outcome->kind);
+    pack_uint(out, outcome->ttl_ms);
+    pack_bool(out, outcome->is_sliding);
 }
 
-void reply_outcome(struct buffer *out, const struct op *op, const char *name)
+static void pack_written(struct buffer *out, const struct outcome *outcome)
 {
-    const struct outcome *outcome = &op->outcome;
+    pack_array(out, 2);
+    pack_uint(out, outcome->version);
+    pack_uint(out, outcome->size);
+}
+
+void reply_outcome(struct buffer *out, const struct op *op, const struct outcome *outcome,
+                   const char *name)
+{
     assert(outcome->status != STATUS_WRONG_SHARD);
     if (outcome->status != STATUS_OK) {
-        reply_error(out, op, name);
+        reply_error(out, op->reply_id, outcome, name);
         return;
     }
     rpc_response(out, op->reply_id);
@@ -119,12 +128,17 @@ void reply_outcome(struct buffer *out, const struct op *op, const char *name)
         pack_bool(out, outcome->was_there);
         break;
     case OP_SCAN:
-        pack_encoded(out, buffer_bytes(&outcome->value));
+        pack_encoded(out, outcome->value);
         break;
     case OP_WRITE:
-        pack_array(out, 2);
-        pack_uint(out, outcome->version);
-        pack_uint(out, outcome->size);
+        pack_written(out, outcome);
+        break;
+    case OP_EXPIRE:
+        if (outcome->was_there) {
+            pack_written(out, outcome);
+        } else {
+            pack_nil(out);
+        }
         break;
     case OP_INCR:
         pack_array(out, 2);
@@ -132,6 +146,8 @@ void reply_outcome(struct buffer *out, const struct op *op, const char *name)
         pack_uint(out, outcome->version);
         break;
     case OP_DONE:
+    case OP_REAP: /* the store's own, as the next: nobody waits for them */
+    case OP_EVICT:
         pack_nil(out);
         break;
     }

@@ -15,6 +15,7 @@ void reply_not_owned(struct buffer *out, uint32_t msgid, const struct ownership 
 void reply_missing_begin(struct buffer *out, uint32_t msgid, const struct map_entry *entry);
 
 /* `name`: of the shard, NULL if it is not known. The outcome is any but WRONG_SHARD. */
-void reply_outcome(struct buffer *out, const struct op *op, const char *name);
+void reply_outcome(struct buffer *out, const struct op *op, const struct outcome *outcome,
+                   const char *name);
 
 #endif

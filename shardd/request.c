@@ -9,11 +9,13 @@
 #include "proto/point.h"
 #include "shardd/arguments.h"
 #include "shardd/reply.h"
+#include "shardd/stat.h"
 
 struct request;
 
 struct method {
     const char *name;
+    size_t name_len;
     void (*run)(struct request *request);
     const char *form; /* of its arguments, for people */
     uint32_t count_min;
@@ -50,26 +52,56 @@ static const struct ownership *ownership_of(const struct request *request)
 
 /* --- data methods --- */
 
-static void reply(struct op *op)
+static void reply_elsewhere(const struct op *op, struct peer *peer)
 {
     const struct request_scope *scope = op->context;
     const struct ownership *ownership = membership_ownership(scope->membership);
-    struct peer *peer = op->reply_to;
     const struct map_entry *entry;
-    if (op->outcome.status == STATUS_WRONG_SHARD) {
-        enum status status = ownership_judge(ownership, op->point, &entry);
-        if (status == STATUS_OK) {
-            /* It went and came back while the operation waited. */
-            peer_refuse(peer, op->reply_id, STATUS_TRY_LATER, status_text(STATUS_TRY_LATER));
-        } else {
-            reply_not_owned(peer_output(peer), op->reply_id, ownership, status, entry);
-        }
+    enum status status = ownership_judge(ownership, op->point, &entry);
+    if (status == STATUS_OK) {
+        /* It went and came back while the operation waited, or is just coming or going. */
+        peer_refuse(peer, op->reply_id, STATUS_TRY_LATER, status_text(STATUS_TRY_LATER));
     } else {
-        entry = map_find(&ownership->map, op->point);
-        reply_outcome(peer_output(peer), op, entry ? entry->name : NULL);
+        reply_not_owned(peer_output(peer), op->reply_id, ownership, status, entry);
     }
-    op_free(op);
+}
+
+static const char *name_of(const struct op *op)
+{
+    const struct request_scope *scope = op->context;
+    const struct ownership *ownership = membership_ownership(scope->membership);
+    const struct map_entry *entry = map_find(&ownership->map, op->point);
+    return entry ? entry->name : NULL;
+}
+
+/* RULES F3. */
+static void slow_down(const struct op *op, struct peer *peer)
+{
+    const struct request_scope *scope = op->context;
+    uint32_t delay_ms = op_changes(op) ? store_writer_delay_ms(scope->store) : 0;
+    if (delay_ms > 0) {
+        peer_pause(peer, delay_ms);
+    }
+}
+
+static void reply(const struct op *op, const struct outcome *outcome)
+{
+    struct peer *peer = op->reply_to;
+    if (outcome->status == STATUS_WRONG_SHARD) {
+        reply_elsewhere(op, peer);
+    } else {
+        bool is_named = outcome->status == STATUS_FULL;
+        reply_outcome(peer_output(peer), op, outcome, is_named ? name_of(op) : NULL);
+    }
+    peer_output_until(peer, outcome->need);
+    slow_down(op, peer);
     peer_release(peer);
+}
+
+/* Of a reply as large as can be. */
+static bool has_room(const struct op *op)
+{
+    return peer_output_len(op->reply_to) + FRAME_LEN_MAX <= CONN_OUTPUT_MAX;
 }
 
 static bool is_awaited(const struct op *op)
@@ -86,25 +118,35 @@ static void enqueue(const struct request *request, struct op *op)
     }
     op->done = reply;
     op->is_awaited = is_awaited;
+    op->has_room = has_room;
     op->context = scope;
     op->reply_to = request->peer;
     op->reply_id = request->msgid;
     peer_hold(request->peer);
-    store_submit(scope->store, op_new(op));
+    store_submit(scope->store, op);
 }
 
+/*
+ * RULES M6: who knows of a newer map than this server waits for it; where no bootstrapd knows more, what is
+ * known here holds.
+ */
+static bool awaits_map(const struct request *request, uint64_t point, uint64_t epoch)
+{
+    const struct map_entry *entry = map_find(&ownership_of(request)->map, point);
+    return epoch > (entry ? entry->epoch : 0) &&
+           membership_fetch(request->scope->membership, epoch);
+}
+
+/* Whether the point is owned is asked where the operation runs. A restored copy runs none. */
 static void submit(const struct request *request, struct op *op,
                    const struct option_values *options)
 {
-    const struct map_entry *entry;
-    struct request_scope *scope = request->scope;
     const struct ownership *ownership = ownership_of(request);
-    enum status status = ownership_judge(ownership, op->point, &entry);
-    /* RULES M6: where no bootstrapd knows more, what is known here holds. */
-    if (options->epoch > (entry ? entry->epoch : 0) &&
-        membership_fetch(scope->membership, options->epoch)) {
+    if ((options->given & OPTION_EPOCH) && awaits_map(request, op->point, options->epoch)) {
         refuse(request, STATUS_TRY_LATER, "this server asks for a newer map");
-    } else if (status != STATUS_OK) {
+    } else if (ownership->is_restored) {
+        const struct map_entry *entry;
+        enum status status = ownership_judge(ownership, op->point, &entry);
         reply_not_owned(peer_output(request->peer), request->msgid, ownership, status, entry);
     } else {
         enqueue(request, op);
@@ -113,10 +155,12 @@ static void submit(const struct request *request, struct op *op,
 
 static uint64_t deadline_us(const struct option_values *options)
 {
+    if (!(options->given & OPTION_DEADLINE_MS)) {
+        return 0;
+    }
     uint64_t now_us = clock_mono_us();
     uint64_t wait_ms_max = (UINT64_MAX - now_us) / 1000;
-    bool is_given = (options->given & OPTION_DEADLINE_MS) && options->deadline_ms < wait_ms_max;
-    return is_given ? now_us + options->deadline_ms * 1000 : 0;
+    return options->deadline_ms < wait_ms_max ? now_us + options->deadline_ms * 1000 : 0;
 }
 
 static void take_operands(struct arguments *arguments, struct op *op)
@@ -132,6 +176,8 @@ static void take_operands(struct arguments *arguments, struct op *op)
         op->value = arguments_value(arguments);
     } else if (op->kind == OP_INCR) {
         op->by = arguments_int(arguments, "by");
+    } else if (op->kind == OP_EXPIRE) {
+        op->ttl_ms = arguments_ttl_or_nil(arguments);
     }
 }
 
@@ -140,20 +186,23 @@ static void run_data(struct request *request)
     struct arguments *arguments = &request->arguments;
     struct op op = {.kind = request->method->kind};
     take_operands(arguments, &op);
-    struct option_values options = arguments_options(arguments, request->method->option_allowed);
+    struct option_values given;
+    const struct option_values *options =
+        arguments_options(arguments, request->method->option_allowed, &given);
+    arguments_expiry(arguments, options, &op);
     if (!arguments_are_fine(arguments)) {
         refuse(request, arguments->status, arguments->text);
         return;
     }
-    bool is_limited = options.limit > 0 && options.limit < SCAN_RECORDS_MAX;
-    op.if_absent = options.if_absent;
-    op.if_version = options.if_version;
-    op.identity = options.identity;
-    op.prefix = options.prefix;
-    op.limit = is_limited ? (uint32_t)options.limit : SCAN_RECORDS_MAX;
-    op.keys_only = options.keys_only;
-    op.deadline_us = deadline_us(&options);
-    submit(request, &op, &options);
+    bool is_limited = options->limit > 0 && options->limit < SCAN_RECORDS_MAX;
+    op.if_absent = options->if_absent;
+    op.if_version = options->if_version;
+    op.identity = options->identity;
+    op.prefix = options->prefix;
+    op.limit = is_limited ? (uint32_t)options->limit : SCAN_RECORDS_MAX;
+    op.keys_only = options->keys_only;
+    op.deadline_us = deadline_us(options);
+    submit(request, &op, options);
 }
 
 static void run_done(struct request *request)
@@ -246,18 +295,20 @@ static void check_role(struct arguments *arguments, const struct option_values *
 static void run_hello(struct request *request)
 {
     struct arguments *arguments = &request->arguments;
-    struct option_values options = arguments_options(arguments, request->method->option_allowed);
-    check_role(arguments, &options);
+    struct option_values given;
+    const struct option_values *options =
+        arguments_options(arguments, request->method->option_allowed, &given);
+    check_role(arguments, options);
     if (!arguments_are_fine(arguments)) {
         refuse(request, arguments->status, arguments->text);
         return;
     }
     char text[MEMBERSHIP_TEXT_LEN];
     enum status status = STATUS_OK;
-    if (options.given & OPTION_INSTANCE) {
-        status = greet_bootstrapd(request, &options, text);
-    } else if (options.given & OPTION_CLUSTER) {
-        status = membership_check_cluster(request->scope->membership, options.cluster, text);
+    if (options->given & OPTION_INSTANCE) {
+        status = greet_bootstrapd(request, options, text);
+    } else if (options->given & OPTION_CLUSTER) {
+        status = membership_check_cluster(request->scope->membership, options->cluster, text);
     }
     if (status == STATUS_OK) {
         pack_hello(request);
@@ -367,53 +418,22 @@ static void run_map_push(struct request *request)
 
 /* --- stat --- */
 
-static void pack_shard(struct buffer *out, const struct ownership *ownership,
-                       const struct range *range, const struct account *account)
-{
-    const struct map_entry *entry = map_find(&ownership->map, point_of_bound(range->start));
-    pack_map(out, 7);
-    pack_text(out, "name");
-    pack_text(out, entry->name);
-    pack_text(out, "start");
-    pack_uint(out, range->start);
-    pack_text(out, "end");
-    pack_uint(out, range->end);
-    pack_text(out, "epoch");
-    pack_uint(out, entry->epoch);
-    pack_text(out, "records");
-    pack_uint(out, account->records);
-    pack_text(out, "bytes");
-    pack_uint(out, account->used);
-    pack_text(out, "size");
-    pack_uint(out, range->limit);
-}
-
 static void run_stat(struct request *request)
 {
     const struct request_scope *scope = request->scope;
     const struct ownership *ownership = ownership_of(request);
+    static const struct account leaving; /* its range is just being given away */
+    struct store_stat stat;
     struct buffer *out = answer(request);
-    pack_map(out, 8);
-    pack_text(out, "server");
-    pack_id(out, ownership->server);
-    pack_text(out, "incarnation");
-    pack_uint(out, ownership->incarnation);
-    pack_text(out, "state");
-    pack_text(out, scope->is_stopping ? "stopping" : ownership_state(ownership));
-    pack_text(out, "revision");
-    pack_uint(out, ownership->map.revision);
-    pack_text(out, "epoch");
-    pack_uint(out, ownership_epoch(ownership));
-    pack_text(out, "connections");
-    pack_uint(out, sessions_count(scope->sessions));
-    pack_text(out, "stamp");
-    pack_uint(out, store_last_stamp(scope->store));
-    pack_text(out, "shards");
-    pack_array(out, ownership->range_count);
+    store_stat(scope->store, &stat);
+    stat_pack_begin(&(struct stat_server){.ownership = ownership,
+                                          .is_stopping = scope->is_stopping,
+                                          .connection_count = sessions_count(scope->sessions)},
+                    &stat, out);
     for (uint32_t i = 0; i < ownership->range_count; i++) {
         const struct range *range = &ownership->ranges[i];
         const struct account *account = store_account(scope->store, point_of_bound(range->start));
-        pack_shard(out, ownership, range, account);
+        stat_pack_shard(ownership, range, account ? account : &leaving, out);
     }
 }
 
@@ -422,33 +442,36 @@ static void run_stat(struct request *request)
 /* clang-format off */
 #define OPTIONS_ANY (OPTION_TABLE | OPTION_EPOCH | OPTION_DEADLINE_MS)
 #define OPTIONS_CHANGE (OPTIONS_ANY | OPTIONS_RETRY | OPTION_IF_VERSION)
-#define OPTIONS_WRITE (OPTIONS_CHANGE | OPTION_IF_ABSENT)
+#define OPTIONS_WRITE (OPTIONS_CHANGE | OPTION_IF_ABSENT | OPTION_TTL_MS | OPTION_LEFT_MS | OPTION_SLIDING)
+#define OPTIONS_EXPIRE (OPTIONS_CHANGE | OPTION_SLIDING)
 #define OPTIONS_SCAN (OPTIONS_ANY | OPTION_LIMIT | OPTION_PREFIX | OPTION_KEYS_ONLY)
 #define OPTIONS_HELLO (OPTION_CLUSTER | OPTION_ROLE | OPTION_INSTANCE | OPTION_TERM | OPTION_REVISION | OPTION_EXPECT | OPTION_SEEN_INCARNATION | OPTION_SEEN_START)
 #define FORM_KEY "[key] or [key, options]"
 
+#define NAMED(name) (name), sizeof(name) - 1
 static const struct method methods[] = {
-    {"read",      run_data,      FORM_KEY,                                   1, 2, OP_READ,   OPTIONS_ANY},
-    {"write",     run_data,      "[key, value] or [key, value, options]",    2, 3, OP_WRITE,  OPTIONS_WRITE},
-    {"pop",       run_data,      FORM_KEY,                                   1, 2, OP_POP,    OPTIONS_CHANGE},
-    {"delete",    run_data,      FORM_KEY,                                   1, 2, OP_DELETE, OPTIONS_CHANGE},
-    {"exists",    run_data,      FORM_KEY,                                   1, 2, OP_EXISTS, OPTIONS_ANY},
-    {"incr",      run_data,      "[key, by] or [key, by, options]",          2, 3, OP_INCR,   OPTIONS_CHANGE},
-    {"scan",      run_data,      "[point, key] or [point, key, options]",    2, 3, OP_SCAN,   OPTIONS_SCAN},
-    {"done",      run_done,      "[client, done]",                           2, 2, OP_DONE,   0},
-    {"hello",     run_hello,     "[] or [options]",                          0, 1, 0,         OPTIONS_HELLO},
-    {"ping",      run_ping,      "[]",                                       0, 0, 0,         0},
-    {"map.get",   run_map_get,   "[]",                                       0, 0, 0,         0},
-    {"map.watch", run_map_watch, "[]",                                       0, 0, 0,         0},
-    {"map.push",  run_map_push,  "[map]",                                    1, 1, 0,         0},
-    {"stat",      run_stat,      "[]",                                       0, 0, 0,         0},
+    {NAMED("read"),      run_data,      FORM_KEY,                                   1, 2, OP_READ,   OPTIONS_ANY},
+    {NAMED("write"),     run_data,      "[key, value] or [key, value, options]",    2, 3, OP_WRITE,  OPTIONS_WRITE},
+    {NAMED("pop"),       run_data,      FORM_KEY,                                   1, 2, OP_POP,    OPTIONS_CHANGE},
+    {NAMED("delete"),    run_data,      FORM_KEY,                                   1, 2, OP_DELETE, OPTIONS_CHANGE},
+    {NAMED("exists"),    run_data,      FORM_KEY,                                   1, 2, OP_EXISTS, OPTIONS_ANY},
+    {NAMED("incr"),      run_data,      "[key, by] or [key, by, options]",          2, 3, OP_INCR,   OPTIONS_CHANGE},
+    {NAMED("expire"),    run_data,      "[key, ttl_ms] or [key, ttl_ms, options]",  2, 3, OP_EXPIRE, OPTIONS_EXPIRE},
+    {NAMED("scan"),      run_data,      "[point, key] or [point, key, options]",    2, 3, OP_SCAN,   OPTIONS_SCAN},
+    {NAMED("done"),      run_done,      "[client, done]",                           2, 2, OP_DONE,   0},
+    {NAMED("hello"),     run_hello,     "[] or [options]",                          0, 1, 0,         OPTIONS_HELLO},
+    {NAMED("ping"),      run_ping,      "[]",                                       0, 0, 0,         0},
+    {NAMED("map.get"),   run_map_get,   "[]",                                       0, 0, 0,         0},
+    {NAMED("map.watch"), run_map_watch, "[]",                                       0, 0, 0,         0},
+    {NAMED("map.push"),  run_map_push,  "[map]",                                    1, 1, 0,         0},
+    {NAMED("stat"),      run_stat,      "[]",                                       0, 0, 0,         0},
 };
 /* clang-format on */
 
 static const struct method *find_method(struct bytes name)
 {
     for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
-        if (bytes_equal(name, bytes_text(methods[i].name))) {
+        if (bytes_equal(name, bytes_of(methods[i].name, methods[i].name_len))) {
             return &methods[i];
         }
     }
@@ -471,12 +494,11 @@ void request_take(struct request_scope *scope, struct peer *peer, const struct r
         return;
     }
     const struct method *method = find_method(message->method);
-    struct request request = {
-        .scope = scope,
-        .peer = peer,
-        .msgid = message->msgid,
-        .method = method,
-    };
+    struct request request; /* not cleared: its arguments have room for a text */
+    request.scope = scope;
+    request.peer = peer;
+    request.msgid = message->msgid;
+    request.method = method;
     if (!method) {
         refuse_unknown(&request, message->method);
         return;
@@ -485,8 +507,8 @@ void request_take(struct request_scope *scope, struct peer *peer, const struct r
         refuse(&request, STATUS_SHUTTING_DOWN, status_text(STATUS_SHUTTING_DOWN));
         return;
     }
-    request.arguments = arguments_of(method->name, message->params, method->count_min,
-                                     method->count_max, method->form);
+    arguments_begin(&request.arguments, method->name, message->params, method->count_min,
+                    method->count_max, method->form);
     if (!arguments_are_fine(&request.arguments)) {
         refuse(&request, request.arguments.status, request.arguments.text);
         return;

@@ -3,17 +3,29 @@
 #define SHARDD_RETRY_H
 
 /*
- * Answers of operations that may be sent again (RULES Q1, Q2).
+ * Answers of operations that may be sent again (RULES Q1, Q2): in memory, in the log, and swept into
+ * the tree like records (S9).
  *
- *     TREE_RESULTS   point u64 BE | client | seq u64 BE  ->  sealed outcome
- *     TREE_LINES     client  ->  sealed [done, highest, forgotten, seen_ms, [seq, point, held, ...]]
+ *     client ── line: done, highest, forgotten, seen_ms ── results by seq: point, result (shardd/result.h)
  *
- * A client's line lists its results. A result goes when the client's `done` passes it, or when the
- * client has been silent for RETRY_SILENT_MS; then `forgotten` remembers its highest seq for
- * RETRY_REMEMBERED_MS more. A seq below `done`, or not above `forgotten`, is STALE: nothing runs twice.
- * A popped value is part of its result and counts (`held` bytes) until the result goes.
+ *     log    LOG_RESULT    key: client, point: the request's  value: done, forgotten, seen_ms, seq, result
+ *            LOG_DONE      key: client, point: 0              value: done, forgotten, seen_ms
+ *                          numbers: proto/varint.h; done and forgotten 0: the line has ended
+ *     tree   TREE_RESULTS  point u64 BE | client | seq u64 BE ->  sealed result
+ *            TREE_LINES    client                             ->  sealed, format 2: MessagePack
+ *                          [done, highest, forgotten, seen_ms, stamp]
+ *
+ * Each LOG_RESULT tells the whole line, so the newest one alone is enough (S2); what the tree has of a newer
+ * stamp is not replayed over (S3). In format 1 the fifth was a list of the results; it is not needed.
+ *
+ * A result goes when the client's `done` passes it, or when the client has been silent for
+ * RETRY_SILENT_MS; then `forgotten` remembers its highest seq for RETRY_REMEMBERED_MS more. A seq below `done`,
+ * or not above `forgotten`, is STALE: nothing runs twice. A popped value is part of its result and
+ * counts (`held` bytes) against the shard until the result goes; the LOG_DONE that lets go of it is
+ * logged, so that the accounts that stand in the log are exact (S8).
  */
 
+#include "proto/log.h"
 #include "shardd/account.h"
 #include "shardd/op.h"
 #include "shardd/tree.h"
@@ -21,33 +33,75 @@
 #define RETRY_SILENT_MS     (UINT64_C(15) * 60 * 1000)
 #define RETRY_REMEMBERED_MS (UINT64_C(24) * 3600 * 1000)
 
-/* Lines looked at in each writing transaction for those that are due: more than one, so the hand gains. */
-#define RETRY_ROUND_LINES 8
+struct retries;
 
-/* Where the search for silent clients goes on; zero at first. */
-struct retry_hand {
-    uint8_t client[ID_LEN];
-};
+/* Adds an operation to the log of this turn, and returns its stamp. */
+typedef uint64_t retry_log(void *context, const struct log_op *op);
 
-/* The lines that one writing transaction has touched. */
-struct retry;
-
-struct retry *retry_new(struct tree_txn *txn, struct accounts *accounts, uint64_t now_ms);
-void retry_free(struct retry *retry);
+struct retries *retries_new(struct accounts *accounts, retry_log *log, void *context);
+void retries_free(struct retries *retries); /* NULL is allowed */
 
 /*
- * To be asked when an operation with an identity would run. True: its outcome is filled in, from
- * the stored result or as a refusal, and it must not run.
+ * To be asked when an operation with an identity would run. True: *outcome is filled in, from the stored result
+ * (its value points into it, until the next call of this module) or as a refusal, and it must not run; *need,
+ * as outcome->need: the stamp that the answer depends on (RULES R1). False: both are untouched. Either way
+ * the results below the operation's `done` go.
  */
-bool retry_answer(struct retry *retry, struct op *op);
+bool retry_answer(struct retries *retries, const struct op *op, uint64_t now_ms,
+                  struct outcome *outcome, uint64_t *need);
 
-/* Keeps the outcome of an operation that has run; `held`: what its popped record counted. */
-void retry_keep(struct retry *retry, const struct op *op, uint64_t held);
+/*
+ * Keeps and logs the outcome of an operation that has run (whatever its status); `held`: what its popped
+ * record counted. Returns the stamp of the LOG_RESULT.
+ */
+uint64_t retry_keep(struct retries *retries, const struct op *op, const struct outcome *outcome,
+                    uint64_t held, uint64_t now_ms);
 
-/* Forgets the results below the client's `done`, as any operation with it would. */
-void retry_done(struct retry *retry, struct op *op);
+/* OP_DONE. Returns the stamp that the answer depends on; 0: none. */
+uint64_t retry_done(struct retries *retries, const struct op *op, uint64_t now_ms);
 
-/* Forgets what is due among the next lines, then writes the lines that changed. */
-void retry_write(struct retry *retry, struct retry_hand *hand);
+/* Lines that retries_tick looks at. */
+#define RETRY_ROUND_LINES 8
+
+/* Once a turn: looks at a few lines for those that are due by silence. */
+void retries_tick(struct retries *retries, uint64_t now_ms);
+
+/*
+ * Everything with a point in [start, last] goes: the range was emptied, in the tree, too. Logs nothing
+ * and counts nothing; lines stay. No batch of the sweep may be out (V2). Looks at every line.
+ */
+void retries_clear(struct retries *retries, uint64_t start, uint64_t last);
+
+/* Bytes that popped values with a point in [start, last] count, for accounts_split. Looks at every line. */
+uint64_t retries_held(struct retries *retries, uint64_t start, uint64_t last);
+
+/* --- start --- */
+
+/*
+ * What the tree has. A damaged line or result is kept as such, and its client is answered RETRY_DAMAGED.
+ * False with `error` filled: the tree cannot be read.
+ */
+bool retries_load(struct retries *retries, struct tree_txn *txn, char *error, size_t error_len);
+
+/* LOG_RESULT or LOG_DONE at recovery; accounts are left alone (S8). False when it cannot be decoded. */
+bool retries_replay(struct retries *retries, uint64_t stamp, const struct log_op *op);
+
+/* --- the sweep (S9): as for records, in batches of copies --- */
+
+struct retry_batch;
+
+/*
+ * The next results and lines that differ from the tree and whose stamps are at or below `durable`, at most
+ * `item_max` of them; *is_end: nothing more to be taken now but what came later. NULL: nothing among those that
+ * were looked at. One at a time. May log, so within a turn; RULES S2's E must not be noted before.
+ */
+struct retry_batch *retries_collect(struct retries *retries, uint64_t durable, uint32_t item_max,
+                                    bool *is_end);
+void retry_batch_write(const struct retry_batch *batch, struct tree_txn *txn); /* on the worker */
+/* Frees the batch. Not written: all of it is as before, and the round begins anew. */
+void retries_swept(struct retries *retries, struct retry_batch *batch, bool is_written);
+
+bool retries_are_dirty(const struct retries *retries);
+size_t retries_len(const struct retries *retries); /* bytes of memory */
 
 #endif

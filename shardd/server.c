@@ -12,6 +12,7 @@
 #include "io/random.h"
 #include "shardd/control.h"
 #include "shardd/request.h"
+#include "shardd/tree.h"
 
 /* Requests that were on their way when the server began to stop get an answer that says so. */
 #define STOP_LINGER_MS 200
@@ -22,6 +23,7 @@
 enum stage {
     SERVING,
     ANSWERING, /* what was submitted gets its answer */
+    SEALING,   /* the log gets its end */
     LINGERING,
     FLUSHING,
     STOPPED,
@@ -87,14 +89,21 @@ static void on_accept(void *context, struct conn *conn)
 
 /* --- the turn, and the end --- */
 
+static void on_sealed(void *context)
+{
+    struct shardd *shardd = context;
+    shardd->stage = LINGERING;
+    timer_set(shardd->timer, STOP_LINGER_MS);
+}
+
 static void on_turn_end(void *context)
 {
     struct shardd *shardd = context;
     store_turn_end(shardd->store);
     if (shardd->stage == ANSWERING && store_is_idle(shardd->store) &&
         membership_is_idle(shardd->membership)) {
-        shardd->stage = LINGERING;
-        timer_set(shardd->timer, STOP_LINGER_MS);
+        shardd->stage = SEALING;
+        store_stop(shardd->store, on_sealed, shardd);
     }
 }
 
@@ -131,15 +140,12 @@ void shardd_stop(struct shardd *shardd, loop_callback *on_stopped, void *context
 static bool load_ownership(struct store *store, struct ownership *ownership, char *error,
                            size_t error_len)
 {
-    struct buffer control = {0};
-    bool is_loaded = store_load_control(store, &control, error, error_len);
-    if (is_loaded && control.len == 0) {
+    struct bytes control = store_control(store);
+    if (control.len == 0) {
         random_fill(ownership->server, ID_LEN);
-    } else if (is_loaded) {
-        is_loaded = control_decode(buffer_bytes(&control), ownership, error, error_len);
+        return true;
     }
-    buffer_fini(&control);
-    return is_loaded;
+    return control_decode(control, ownership, error, error_len);
 }
 
 /* RULES M4: raised durably before anything is said. */
@@ -147,10 +153,15 @@ static bool raise_incarnation(struct store *store, struct ownership *ownership, 
                               size_t error_len)
 {
     struct buffer control = {0};
+    struct log_identity identity;
     ownership_start(ownership, 1 + random_below(UINT64_MAX));
     control_encode(ownership, &control);
-    bool is_started = store_start(store, buffer_bytes(&control), ownership->ranges,
-                                  ownership->range_count, error, error_len);
+    identity.incarnation = ownership->incarnation;
+    memcpy(identity.cluster, ownership->cluster, ID_LEN);
+    memcpy(identity.server, ownership->server, ID_LEN);
+    const struct store_state state = {buffer_bytes(&control), ownership->ranges,
+                                      ownership->range_count};
+    bool is_started = store_start(store, &identity, &state, error, error_len);
     buffer_fini(&control);
     return is_started;
 }
@@ -164,8 +175,40 @@ static void say_who(const struct ownership *ownership)
             (unsigned long long)ownership->map.revision);
 }
 
-static bool open_data(struct shardd *shardd, const char *path, char *error, size_t error_len)
+static bool open_store(struct shardd *shardd, const struct shardd_config *config, char *error,
+                       size_t error_len)
 {
+    const struct store_config store = {
+        .loop = shardd->loop,
+        .dir = shardd->dir,
+        .durability = config->durability,
+        .memory_limit = config->memory_limit,
+        .log_limit = config->log_limit,
+        .segment_len = config->segment_len,
+    };
+    shardd->store = store_open(&store, error, error_len);
+    return shardd->store != NULL;
+}
+
+static bool compact(const struct shardd_config *config, char *error, size_t error_len)
+{
+    uint64_t before;
+    uint64_t after;
+    if (!config->is_to_compact) {
+        return true;
+    }
+    if (!tree_compact(config->data, &before, &after, error, error_len)) {
+        return false;
+    }
+    logline(LOGLINE_INFO, "%s: the tree is compact: %llu bytes before, %llu after", config->data,
+            (unsigned long long)before, (unsigned long long)after);
+    return true;
+}
+
+static bool open_data(struct shardd *shardd, const struct shardd_config *config, char *error,
+                      size_t error_len)
+{
+    const char *path = config->data;
     struct ownership ownership = {0};
     char reason[256] = "";
     shardd->dir = dir_open(path, error, error_len);
@@ -177,8 +220,11 @@ static bool open_data(struct shardd *shardd, const char *path, char *error, size
                        path);
         return false;
     }
-    shardd->store = store_open(shardd->loop, path, error, error_len);
-    if (!shardd->store) {
+    if (!compact(config, error, error_len)) {
+        return false;
+    }
+    if (!open_store(shardd, config, reason, sizeof(reason))) {
+        (void)snprintf(error, error_len, "%s: %s", path, reason);
         return false;
     }
     /* LMDB syncs its file, and not the name that it has given it (RULES L7). */
@@ -217,7 +263,7 @@ struct shardd *shardd_open(struct loop *loop, const struct shardd_config *config
     struct shardd *shardd = memory_get(1, sizeof(*shardd));
     shardd->loop = loop;
     shardd->sessions = sessions_new();
-    if (!open_data(shardd, config->data, error, error_len) ||
+    if (!open_data(shardd, config, error, error_len) ||
         !open_listener(shardd, config, error, error_len)) {
         shardd_free(shardd);
         return NULL;

@@ -13,11 +13,17 @@
 
 #include "io/loop.h"
 #include "proto/address.h"
+#include "shardd/store.h"
 
 struct shardd_config {
     struct address listen; /* port 0 picks a free one */
     const char *data;      /* directory */
     uint32_t connection_max;
+    enum durability durability;
+    uint64_t memory_limit; /* bytes; at least STORE_MEMORY_MIN */
+    uint64_t log_limit;    /* bytes; at least four segments */
+    uint64_t segment_len;  /* bytes; at least LOG_SEGMENT_LEN_MIN */
+    bool is_to_compact;    /* the tree's file, before anything is served (RULES F2) */
 };
 
 struct shardd;

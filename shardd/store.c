@@ -1,118 +1,279 @@
 /* SPDX-License-Identifier: MIT */
-#include "shardd/store.h"
+#include "shardd/store_internal.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "io/clock.h"
-#include "io/logline.h"
+#include "io/conn.h"
 #include "io/memory.h"
-#include "io/worker.h"
-#include "shardd/engine.h"
+#include "proto/point.h"
 
-/* First in, first out; linked by op->next. */
-struct queue {
-    struct op *first;
-    struct op *last;
-};
+/* Operations of a turn that has nothing but these, all changes: the loop syncs for them itself. */
+#define ALONE_OPS 8
 
-/* What the worker runs: a group of operations, or a save. */
-struct group_job {
-    struct job job; /* first */
-    struct store *store;
-    struct op *ops[STORE_GROUP_OPS_MAX];
-    uint32_t op_count;
-    uint32_t run_count;
-    enum tree_fault fault;
-};
+/* Turns after one whose replies were large in which operations are not gathered either. */
+#define ONE_BY_ONE_TURNS 64
 
-struct save_job {
-    struct job job; /* first */
-    struct store *store;
-    struct buffer control;
-    struct range *ranges;
-    uint32_t range_count;
-    store_saved *on_saved; /* NULL: there is no save */
-    void *context;
-    enum tree_fault fault;
-};
+/* What goes on without requests: the sweep's pace, silent clients, records that are due. */
+#define TICK_MS 250
 
-struct store {
-    struct engine *engine;
-    struct worker *worker;
-    bool is_busy; /* one of the jobs is the worker's */
-    bool is_disk_full;
-    struct group_job group;
-    struct save_job save;
-    struct queue queue;
-    size_t queue_len;      /* bytes of all operations that are not answered, and */
-    uint32_t op_count;     /* how many they are */
-    struct accounts shown; /* the engine's, as of the last job */
-    uint64_t last_stamp;
-};
+/* --- a turn --- */
 
-static void push(struct queue *queue, struct op *op)
+static void run_batch(struct store *store)
 {
-    op->next = NULL;
-    if (queue->first) {
-        queue->last->next = op;
+    uint32_t count = store->batch_count;
+    store_begin_turn(store);
+    for (uint32_t i = 0; i < count; i++) {
+        hot_prefetch_records(store->hot, store->batch[i].point);
+    }
+    store->batch_count = 0;
+    store->turn_ops += count;
+    for (uint32_t i = 0; i < count; i++) {
+        store->turn_changes += op_changes(&store->batch[i]);
+        store_run(store, &store->batch[i]);
+    }
+}
+
+bool store_has_room(const struct store *store, size_t op_len)
+{
+    return store->waiting_len + op_len <= STORE_QUEUE_LEN_MAX;
+}
+
+void store_submit(struct store *store, const struct op *op)
+{
+    hot_prefetch(store->hot, op->point);
+    store->batch[store->batch_count++] = *op;
+    if (store->batch_count == BATCH_OPS || store->one_by_one > 0 ||
+        store->turn_output_len > OUTPUT_LARGE) {
+        run_batch(store);
+    }
+}
+
+/* --- the end of a turn --- */
+
+static void note_output(struct store *store)
+{
+    if (store->turn_output_len > OUTPUT_LARGE) {
+        store->one_by_one = ONE_BY_ONE_TURNS;
+    } else if (store->one_by_one > 0) {
+        store->one_by_one--;
+    }
+}
+
+void store_turn_end(struct store *store)
+{
+    run_batch(store);
+    if (store->is_stopped) {
+        store->is_turn = false;
+        return;
+    }
+    fetch_turn(store->fetch);
+    slices_turn(store->slices, log_last(store->log), store->execution.now_ms);
+    saving_turn(store->saving);
+    if (store->turn_ops > 0 && store->turn_ops <= ALONE_OPS &&
+        store->turn_ops == store->turn_changes) {
+        log_turn_end_alone(store->log);
     } else {
-        queue->first = op;
+        log_turn_end(store->log);
     }
-    queue->last = op;
+    store->turn_ops = store->turn_changes = 0;
+    conn_release(store->config.loop, log_released(store->log));
+    if (store->weighed_ms != store->execution.now_ms) {
+        store->weighed_ms = store->execution.now_ms;
+        store_look_at_disk(store);
+        store_evict_ahead(store);
+        store_weigh(store);
+        retries_tick(store->retries, store->execution.now_ms);
+        store_evict(store);
+    }
+    sweep_turn(store->sweep, &store->pressure);
+    note_output(store);
+    store->is_turn = false;
 }
 
-static void push_front(struct queue *queue, struct op *op)
+uint32_t store_writer_delay_ms(const struct store *store)
 {
-    op->next = queue->first;
-    queue->last = queue->first ? queue->last : op;
-    queue->first = op;
+    return store->pressure.writer_delay_ms;
 }
 
-static struct op *pop(struct queue *queue)
+/* And a turn, whose end looks after all else. */
+static void on_tick(void *context)
 {
-    struct op *op = queue->first;
-    if (op) {
-        queue->first = op->next;
-    }
-    return op;
+    struct store *store = context;
+    store_begin_turn(store);
+    store_patrol(store);
+    timer_set(store->tick, TICK_MS);
+}
+
+/* --- what the log asks --- */
+
+static void on_progress(void *context)
+{
+    struct store *store = context;
+    conn_release(store->config.loop, log_released(store->log));
+}
+
+static uint32_t put_accounts(void *context, struct buffer *out)
+{
+    struct store *store = context;
+    return accounts_put_changed(&store->accounts, out);
+}
+
+static void put_checkpoint(void *context, struct buffer *out, uint32_t *account_count)
+{
+    struct store *store = context;
+    *account_count = accounts_put_all(&store->accounts, out);
+    buffer_append_bytes(out, buffer_bytes(&store->control));
+    memory_must(!out->failed);
+}
+
+static uint64_t add_to_log(void *context, const struct log_op *op)
+{
+    struct store *store = context;
+    return log_add(store->log, op);
 }
 
 /* --- opening --- */
 
-static void run_group(struct job *job);
-static void group_done(struct job *job);
-static void run_save(struct job *job);
-static void save_done(struct job *job);
-
-/* Copies what the loop shows while the engine is the worker's. */
-static void show(struct store *store)
+struct store *store_open(const struct store_config *config, char *error, size_t error_len)
 {
-    const struct accounts *accounts = engine_accounts(store->engine);
-    store->shown.items =
-        memory_resize(store->shown.items, accounts->count + 1, sizeof(*store->shown.items));
-    for (uint32_t i = 0; i < accounts->count; i++) {
-        store->shown.items[i] = accounts->items[i];
+    struct tree *tree = tree_open(dir_path(config->dir), error, error_len);
+    if (!tree) {
+        return NULL;
     }
-    store->shown.count = accounts->count;
-    store->last_stamp = engine_last_stamp(store->engine);
-}
-
-struct store *store_open(struct loop *loop, const char *path, char *error, size_t error_len)
-{
-    struct engine *engine = engine_open(path, error, error_len);
-    if (!engine) {
+    const struct log_config log = {config->loop, config->dir, config->durability,
+                                   config->segment_len};
+    struct room *room = room_open(config->loop, config->dir, config->segment_len, error, error_len);
+    struct recovery *recovery = room ? recovery_open(tree, &log, error, error_len) : NULL;
+    if (!recovery) {
+        room_free(room);
+        tree_close(tree);
         return NULL;
     }
     struct store *store = memory_get(1, sizeof(*store));
-    store->engine = engine;
-    store->worker = worker_new(loop, "store");
-    store->group.store = store;
-    store->group.job = (struct job){.run = run_group, .done = group_done};
-    store->save.store = store;
-    store->save.job = (struct job){.run = run_save, .done = save_done};
+    store->config = *config;
+    store->tree = tree;
+    store->room = room;
+    store->recovery = recovery;
+    store->log = recovery_log(recovery);
+    buffer_append_bytes(&store->control, recovery_control(recovery));
+    memory_must(!store->control.failed);
+    store->arena = arena_new();
+    store->hot = hot_new(store->arena, recovery_is_tree_empty(recovery));
+    store->retries = retries_new(&store->accounts, add_to_log, store);
     return store;
+}
+
+struct bytes store_control(const struct store *store)
+{
+    return buffer_bytes(&store->control);
+}
+
+static void no_split(void *context, uint64_t start, uint64_t end, uint64_t *used, uint64_t *records)
+{
+    (void)context, (void)start, (void)end, (void)used, (void)records;
+    assert(false); /* there was no account before */
+}
+
+static bool take_accounts(struct store *store, const struct store_state *state, char *error,
+                          size_t error_len)
+{
+    uint64_t start;
+    accounts_replace(&store->accounts, state->ranges, state->range_count, no_split, NULL);
+    if (recovery_set_accounts(store->recovery, &store->accounts, &start)) {
+        return true;
+    }
+    char bound[BOUND_TEXT_LEN];
+    bound_print(start, bound);
+    (void)snprintf(error, error_len, "log: the account of the range from %s is missing", bound);
+    return false;
+}
+
+static bool load_retries(struct store *store, char *error, size_t error_len)
+{
+    struct tree_txn *txn = tree_begin_read(store->tree);
+    bool is_loaded = retries_load(store->retries, txn, error, error_len);
+    tree_abort(txn);
+    return is_loaded;
+}
+
+/* More dirty records than may be are swept at once, before anything is served, and then need not stay. */
+static bool make_room(void *context, char *error, size_t error_len)
+{
+    struct store *store = context;
+    while (arena_wants_block(store->arena)) {
+        arena_give_block(store->arena, arena_block_new());
+    }
+    uint64_t half = store->config.memory_limit / 2;
+    if (hot_dirty_len(store->hot) < half || sweep_is_disk_full(store->sweep)) {
+        return true;
+    }
+    bool is_fine = sweep_drain(store->sweep, error, error_len);
+    hot_evict(store->hot, half, UINT32_MAX);
+    return is_fine;
+}
+
+static void start_parts(struct store *store)
+{
+    struct loop *loop = store->config.loop;
+    const struct sweep_config sweep = {loop, store->tree, store->hot, store->retries, store->log};
+    store->supply = supply_new(loop, store->arena);
+    store->sweep = sweep_new(&sweep, recovery_swept(store->recovery));
+    store->fetch = fetch_new(loop, store->tree, store_on_fetched, store);
+    store->slices =
+        slices_new(loop, store->tree, store->hot, &store->accounts, store_on_slice_done, store);
+    store->measure = measure_new(loop, store->tree);
+    store->patrol = patrol_new(loop, store->tree, store_on_found, store);
+    const struct saving_config saving = {
+        .hot = store->hot,
+        .tree = store->tree,
+        .retries = store->retries,
+        .sweep = store->sweep,
+        .log = store->log,
+        .accounts = &store->accounts,
+        .control = &store->control,
+        .on_clear = store_refuse_within,
+        .context = store,
+    };
+    store->saving = saving_new(&saving);
+    store->execution.hot = store->hot;
+    store->execution.accounts = &store->accounts;
+    store->execution.log = store->log;
+    store->execution.retries = store->retries;
+    store->tick = timer_new(loop, on_tick, store);
+    timer_set(store->tick, TICK_MS);
+}
+
+bool store_start(struct store *store, const struct log_identity *identity,
+                 const struct store_state *state, char *error, size_t error_len)
+{
+    const struct log_owner owner = {store, on_progress, put_accounts, put_checkpoint};
+    buffer_clear(&store->control);
+    buffer_append_bytes(&store->control, state->control);
+    memory_must(!store->control.failed);
+    if (!take_accounts(store, state, error, error_len) || !load_retries(store, error, error_len) ||
+        !log_start(store->log, identity, &owner, error, error_len)) {
+        return false;
+    }
+    start_parts(store);
+    const struct recovery_target target = {store->hot, store->retries, make_room, store};
+    bool is_fine = recovery_replay(store->recovery, &target, error, error_len) &&
+                   recovery_finish_upgrade(store->recovery, error, error_len);
+    recovery_free(store->recovery);
+    store->recovery = NULL;
+    return is_fine;
+}
+
+/* --- the end --- */
+
+static void refuse_batch(struct store *store)
+{
+    for (uint32_t i = 0; i < store->batch_count; i++) {
+        struct outcome outcome = {.left_ms = -1};
+        outcome_refuse(&outcome, STATUS_SHUTTING_DOWN, OP_REASON_NONE);
+        store->batch[i].done(&store->batch[i], &outcome);
+    }
 }
 
 void store_free(struct store *store)
@@ -120,208 +281,56 @@ void store_free(struct store *store)
     if (!store) {
         return;
     }
-    worker_free(store->worker);
-    engine_close(store->engine);
-    for (uint32_t i = store->group.op_count; i > 0; i--) {
-        push_front(&store->queue, store->group.ops[i - 1]);
-    }
-    struct op *op;
-    while ((op = pop(&store->queue))) {
-        op_reset(op);
-        op_refuse(op, STATUS_SHUTTING_DOWN, OP_REASON_NONE);
-        op->done(op);
-    }
-    buffer_fini(&store->save.control);
-    free(store->save.ranges);
-    accounts_fini(&store->shown);
+    timer_free(store->tick);
+    fetch_free(store->fetch);
+    slices_free(store->slices);
+    patrol_free(store->patrol);
+    sweep_free(store->sweep);
+    saving_free(store->saving);
+    measure_free(store->measure);
+    room_free(store->room);
+    log_close(store->log);
+    recovery_free(store->recovery);
+    store_refuse_waiting(store);
+    refuse_batch(store);
+    retries_free(store->retries);
+    hot_free(store->hot);
+    supply_free(store->supply);
+    arena_free_all(store->arena);
+    tree_close(store->tree);
+    accounts_fini(&store->accounts);
+    buffer_fini(&store->control);
+    buffer_fini(&store->execution.scratch);
     free(store);
-}
-
-bool store_load_control(struct store *store, struct buffer *control, char *error, size_t error_len)
-{
-    return engine_load(store->engine, control, error, error_len);
-}
-
-bool store_start(struct store *store, struct bytes control, const struct range *ranges,
-                 uint32_t range_count, char *error, size_t error_len)
-{
-    if (!engine_start(store->engine, ranges, range_count, error, error_len)) {
-        return false;
-    }
-    if (engine_save(store->engine, control, ranges, range_count) != TREE_FINE) {
-        (void)snprintf(error, error_len, "tree: cannot commit: %s",
-                       engine_fault_text(store->engine));
-        return false;
-    }
-    show(store);
-    return true;
-}
-
-/* --- operations --- */
-
-bool store_has_room(const struct store *store, size_t op_len)
-{
-    return store->queue_len + op_len <= STORE_QUEUE_LEN_MAX;
-}
-
-void store_submit(struct store *store, struct op *op)
-{
-    push(&store->queue, op);
-    store->queue_len += op_len(op);
-    store->op_count++;
 }
 
 bool store_is_idle(const struct store *store)
 {
-    return store->op_count == 0 && !store->save.on_saved;
+    return !store->newest_waiting && store->batch_count == 0 && !saving_is_busy(store->saving) &&
+           log_released(store->log) >= log_last(store->log);
 }
 
-static void give_back(struct store *store, struct op *op)
+void store_stop(struct store *store, loop_callback *on_stopped, void *context)
 {
-    store->queue_len -= op_len(op);
-    store->op_count--;
-    op->done(op);
+    store->is_stopped = true;
+    log_stop(store->log, on_stopped, context);
 }
 
-/* RULES L5: no retry, no reply. */
-static void end_if_broken(const struct store *store, enum tree_fault fault)
+void store_save(struct store *store, const struct store_state *state, store_saved *on_saved,
+                void *context)
 {
-    if (fault == TREE_BROKEN) {
-        logline_die("tree: cannot commit: %s", engine_fault_text(store->engine));
-    }
-}
-
-static void run_group(struct job *job)
-{
-    struct group_job *group = (struct group_job *)job;
-    group->fault = engine_run(group->store->engine, group->ops, group->op_count, &group->run_count);
-}
-
-/* Clients hear it with each refusal, the operator once. */
-static void tell_fullness(struct store *store)
-{
-    bool is_full = engine_is_disk_full(store->engine);
-    if (is_full && !store->is_disk_full) {
-        logline(LOGLINE_WARNING, "the disk is full (%s): what grows is refused",
-                engine_fault_text(store->engine));
-    } else if (!is_full && store->is_disk_full) {
-        logline(LOGLINE_INFO, "the disk has room again");
-    }
-    store->is_disk_full = is_full;
-}
-
-static void group_done(struct job *job)
-{
-    struct group_job *group = (struct group_job *)job;
-    struct store *store = group->store;
-    end_if_broken(store, group->fault);
-    tell_fullness(store);
-    show(store);
-    uint32_t op_count = group->op_count;
-    group->op_count = 0;
-    store->is_busy = false;
-    for (uint32_t i = op_count; i > group->run_count; i--) {
-        push_front(&store->queue, group->ops[i - 1]);
-    }
-    for (uint32_t i = 0; i < group->run_count; i++) {
-        give_back(store, group->ops[i]);
-    }
-}
-
-/* It would be carried out for nothing. What changes something was sent to be done. */
-static bool is_abandoned(const struct op *op)
-{
-    return !op_changes(op) && op->is_awaited && !op->is_awaited(op);
-}
-
-static void put_off(struct store *store, struct op *op, enum op_reason reason)
-{
-    op_refuse(op, STATUS_TRY_LATER, reason);
-    give_back(store, op);
-}
-
-static void fill_group(struct store *store)
-{
-    struct group_job *group = &store->group;
-    uint64_t now_us = clock_mono_us();
-    size_t len = 0;
-    while (store->queue.first && group->op_count < STORE_GROUP_OPS_MAX &&
-           len < STORE_GROUP_LEN_MAX) {
-        struct op *op = pop(&store->queue);
-        if (op->deadline_us != 0 && op->deadline_us < now_us) {
-            put_off(store, op, OP_REASON_WAITED_TOO_LONG);
-        } else if (is_abandoned(op)) {
-            put_off(store, op, OP_REASON_NONE);
-        } else {
-            len += op_len(op);
-            group->ops[group->op_count++] = op;
-        }
-    }
-}
-
-void store_turn_end(struct store *store)
-{
-    if (store->is_busy) {
-        return;
-    }
-    if (store->save.on_saved) {
-        store->is_busy = true;
-        worker_submit(store->worker, &store->save.job);
-        return;
-    }
-    fill_group(store);
-    if (store->group.op_count > 0) {
-        store->is_busy = true;
-        worker_submit(store->worker, &store->group.job);
-    }
-}
-
-/* --- control state --- */
-
-void store_save_control(struct store *store, struct bytes control, const struct range *ranges,
-                        uint32_t range_count, store_saved *on_saved, void *context)
-{
-    struct save_job *save = &store->save;
-    assert(!save->on_saved);
-    buffer_clear(&save->control);
-    buffer_append_bytes(&save->control, control);
-    memory_must(!save->control.failed);
-    save->ranges = memory_resize(save->ranges, range_count + 1, sizeof(*save->ranges));
-    for (uint32_t i = 0; i < range_count; i++) {
-        save->ranges[i] = ranges[i];
-    }
-    save->range_count = range_count;
-    save->on_saved = on_saved;
-    save->context = context;
-}
-
-static void run_save(struct job *job)
-{
-    struct save_job *save = (struct save_job *)job;
-    save->fault = engine_save(save->store->engine, buffer_bytes(&save->control), save->ranges,
-                              save->range_count);
-}
-
-static void save_done(struct job *job)
-{
-    struct save_job *save = (struct save_job *)job;
-    struct store *store = save->store;
-    end_if_broken(store, save->fault);
-    show(store);
-    store->is_busy = false;
-    store_saved *on_saved = save->on_saved;
-    save->on_saved = NULL;
-    on_saved(save->context, save->fault == TREE_FINE);
+    saving_start(store->saving, state->control, state->ranges, state->range_count, on_saved,
+                 context);
 }
 
 /* --- what is shown --- */
 
 const struct account *store_account(const struct store *store, uint64_t point)
 {
-    return accounts_find(&store->shown, point);
+    return accounts_find(&store->accounts, point);
 }
 
 uint64_t store_last_stamp(const struct store *store)
 {
-    return store->last_stamp;
+    return log_last(store->log);
 }

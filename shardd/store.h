@@ -3,76 +3,100 @@
 #define SHARDD_STORE_H
 
 /*
- * The seam between requests and records: operations go in, completions come back later.
+ * The seam between requests and records: what this server keeps, durable and within its limits (DESIGN §5).
  *
- *     store_submit ─> queue ─ turn end ─> group ─ worker: one synced commit ─> op->done, in order
+ *     request ─> store_submit ─ at 64, or at the end of the turn ─> execute ─> hot table, log ─> op->done
+ *                                                                      └ not hot: fetch ─> execute
+ *     sweep: hot table ─> tree, when the log or the memory asks for it
  *
  * Rules:
- *  - Operations take effect in the order in which they were submitted.
- *  - No outcome is given before all it depends on is durable: reads wait like writes (RULES R1).
- *  - While a group commits, the next one gathers. The loop never waits for the disk.
- *  - What reads for somebody who has gone is not carried out.
+ *  - Operations take effect in the order in which they were submitted; those on a key that is being
+ *    fetched wait for it, in order (RULES S5), and others overtake them.
+ *  - op->done comes at once, its reply must wait: it leaves with peer_output_until(outcome->need), which is
+ *    released when all that it depends on is durable (RULES R1).
+ *  - The loop never waits for the disk, but where a range is split, whose parts are counted at once.
  *  - After a fault that is not a lack of space the process ends, with no reply (RULES L5).
  */
 
 #include "io/loop.h"
 #include "shardd/account.h"
+#include "shardd/log.h"
 #include "shardd/op.h"
-
-/* Operations and their bytes in one group: some milliseconds of work. */
-#define STORE_GROUP_OPS_MAX 4096
-#define STORE_GROUP_LEN_MAX (8u << 20)
 
 /* Bytes of operations that wait. Beyond it requests are answered TRY_LATER. */
 #define STORE_QUEUE_LEN_MAX (64u << 20)
 
 struct store;
 
-/* `path`: the locked data directory. NULL with `error` filled. Blocks. */
-struct store *store_open(struct loop *loop, const char *path, char *error, size_t error_len);
+struct store_config {
+    struct loop *loop;
+    struct dir *dir; /* locked; must outlive the store */
+    enum durability durability;
+    uint64_t memory_limit; /* bytes of all that the store holds in memory */
+    uint64_t log_limit;    /* bytes of log that the sweep keeps to */
+    uint64_t segment_len;
+};
+
+#define STORE_MEMORY_DEFAULT  (UINT64_C(256) << 20)
+#define STORE_MEMORY_MIN      (UINT64_C(16) << 20)
+#define STORE_LOG_DEFAULT     (UINT64_C(1) << 30)
+#define STORE_SEGMENT_DEFAULT (UINT64_C(64) << 20)
+
+/* Recovers what is there; changes nothing yet. Blocks. NULL with `error` filled. */
+struct store *store_open(const struct store_config *config, char *error, size_t error_len);
 
 /*
- * Waits for a job that runs, and gives back all that has no outcome yet as SHUTTING_DOWN, although
+ * Waits for jobs that run, and gives back all that has no outcome yet as SHUTTING_DOWN, although
  * it may have been carried out: no reply may leave. A save is forgotten. NULL is allowed.
  */
 void store_free(struct store *store);
 
-/*
- * Appends the control state that was saved last; nothing in a new directory. Blocks. False with
- * `error` filled.
- */
-bool store_load_control(struct store *store, struct buffer *control, char *error, size_t error_len);
+/* The control state that was saved last; empty in a new directory. */
+struct bytes store_control(const struct store *store);
+
+/* Borrowed for the call. */
+struct store_state {
+    struct bytes control;
+    const struct range *ranges; /* owned: by start, disjoint */
+    uint32_t range_count;
+};
 
 /*
- * Takes up the ranges that the loaded control state owns, and makes the new one durable. Blocks;
+ * Takes up the ranges that the control state owned, and makes the new state durable. Blocks;
  * before anything is submitted. False with `error` filled.
  */
-bool store_start(struct store *store, struct bytes control, const struct range *ranges,
-                 uint32_t range_count, char *error, size_t error_len);
+bool store_start(struct store *store, const struct log_identity *identity,
+                 const struct store_state *state, char *error, size_t error_len);
 
-/* Whether an operation of so many bytes may be submitted. */
+/* Whether one more operation of so many bytes may wait. */
 bool store_has_room(const struct store *store, size_t op_len);
 
-/* Takes the operation; op->done gives it back. */
-void store_submit(struct store *store, struct op *op);
+/* The operation is copied, what it borrows must live until the end of the turn. */
+void store_submit(struct store *store, const struct op *op);
 
-/* For the end of a turn: begins with what was submitted, if nothing is under way. */
+/* For the end of a turn: carries out what is left, and hands over to log, workers and sweep. */
 void store_turn_end(struct store *store);
+
+/* How long the next input of whoever changes something is to wait (RULES F3). 0: not at all. */
+uint32_t store_writer_delay_ms(const struct store *store);
 
 /* False: the disk is full, and nothing has changed. */
 typedef void store_saved(void *context, bool is_saved);
 
 /*
- * Makes `control` durable, and `ranges` those that are owned: from then on operations elsewhere are
- * WRONG_SHARD. What is newly owned is emptied first. One at a time. Copies what it needs.
+ * Makes `state` durable: from then on operations outside its ranges are WRONG_SHARD. What is newly owned is
+ * emptied first. One at a time.
  */
-void store_save_control(struct store *store, struct bytes control, const struct range *ranges,
-                        uint32_t range_count, store_saved *on_saved, void *context);
+void store_save(struct store *store, const struct store_state *state, store_saved *on_saved,
+                void *context);
 
-/* Nothing is submitted that is not answered. */
+/* Nothing is submitted that has no outcome, and all outcomes are durable. */
 bool store_is_idle(const struct store *store);
 
-/* As of the last group. NULL when the point is not owned. Until the loop's next turn. */
+/* When idle: writes that the log ends here. Nothing may be submitted any more. */
+void store_stop(struct store *store, loop_callback *on_stopped, void *context);
+
+/* NULL when the point is not owned. Until the loop's next turn. */
 const struct account *store_account(const struct store *store, uint64_t point);
 uint64_t store_last_stamp(const struct store *store);
 

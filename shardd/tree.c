@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <lmdb.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "io/logline.h"
@@ -34,6 +36,9 @@
 #endif
 #define MAP_LEN_MIN ((size_t)64 << 20)
 
+#define TREE_NAME     "tree"
+#define NEW_TREE_NAME "tree-compact" /* half made, if it is there */
+
 struct tree {
     MDB_env *env;
     MDB_dbi databases[TREE_DATABASE_COUNT];
@@ -45,6 +50,7 @@ struct tree_txn {
     MDB_txn *txn;
     bool is_writing;
     enum tree_fault fault;
+    MDB_cursor *writers[TREE_DATABASE_COUNT]; /* NULL: none yet. Where the last write was */
 };
 
 struct tree_cursor {
@@ -255,13 +261,64 @@ static int open_databases(struct tree *tree)
     return mdb_txn_commit(txn);
 }
 
+/* An errno, or a result of LMDB's. */
+static int create_empty(const char *file_path)
+{
+    MDB_env *env;
+    struct tree tree = {0};
+    int result = open_env_within_limits(file_path, &env);
+    if (result != 0) {
+        return result;
+    }
+    tree.env = env;
+    result = open_databases(&tree);
+    result = result == 0 ? mdb_env_sync(env, 1) : result;
+    mdb_env_close(env);
+    return result;
+}
+
+/*
+ * A new tree gets its name when it is whole: a first write that a power cut tore would look like damage
+ * (RULES L7; whoever made the directory syncs the name).
+ */
+static int create_if_missing(const char *file_path)
+{
+    char *new_path = NULL;
+    char *lock_path = NULL;
+    if (access(file_path, F_OK) == 0) {
+        return 0;
+    }
+    memory_must(asprintf(&new_path, "%s.new", file_path) >= 0);
+    memory_must(asprintf(&lock_path, "%s.new-lock", file_path) >= 0);
+    (void)unlink(new_path);
+    int result = create_empty(new_path);
+    (void)unlink(lock_path);
+    if (result == 0 && rename(new_path, file_path) != 0) {
+        result = errno;
+    }
+    free(new_path);
+    free(lock_path);
+    return result;
+}
+
+/* What a compacting left that did not come to its end. */
+static void strike_half_made(const char *path)
+{
+    char *new_path = NULL;
+    memory_must(asprintf(&new_path, "%s/" NEW_TREE_NAME, path) >= 0);
+    (void)unlink(new_path);
+    free(new_path);
+}
+
 struct tree *tree_open(const char *path, char *error, size_t error_len)
 {
     char *file_path = NULL;
-    memory_must(asprintf(&file_path, "%s/tree", path) >= 0);
+    memory_must(asprintf(&file_path, "%s/" TREE_NAME, path) >= 0);
+    strike_half_made(path);
     struct tree *tree = memory_get(1, sizeof(*tree));
     tree->fault_text = "";
-    int result = open_env_within_limits(file_path, &tree->env);
+    int result = create_if_missing(file_path);
+    result = result == 0 ? open_env_within_limits(file_path, &tree->env) : result;
     bool is_whole = result != 0 || check_len(tree->env, file_path, error, error_len);
     if (result == 0 && is_whole) {
         result = open_databases(tree);
@@ -340,6 +397,17 @@ bool tree_get(struct tree_txn *txn, enum tree_database database, struct bytes ke
     return result == 0;
 }
 
+static void fill(MDB_val room, struct bytes head, struct bytes tail)
+{
+    uint8_t *to = room.mv_data;
+    if (head.len > 0) {
+        memcpy(to, head.data, head.len);
+    }
+    if (tail.len > 0) {
+        memcpy(to + head.len, tail.data, tail.len);
+    }
+}
+
 void tree_put(struct tree_txn *txn, enum tree_database database, struct bytes key,
               struct bytes head, struct bytes tail)
 {
@@ -354,12 +422,64 @@ void tree_put(struct tree_txn *txn, enum tree_database database, struct bytes ke
         fail(txn, result);
         return;
     }
-    uint8_t *to = room.mv_data;
-    if (head.len > 0) {
-        memcpy(to, head.data, head.len);
+    fill(room, head, tail);
+}
+
+/* A cursor that stays near: keys that go up need not be searched from the root. NULL after a fault. */
+static MDB_cursor *writer_of(struct tree_txn *txn, enum tree_database database)
+{
+    assert(txn->is_writing);
+    MDB_cursor **writer = &txn->writers[database];
+    if (txn->fault == TREE_FINE && !*writer) {
+        int result = mdb_cursor_open(txn->txn, txn->tree->databases[database], writer);
+        if (result != 0) {
+            fail(txn, result);
+        }
     }
-    if (tail.len > 0) {
-        memcpy(to + head.len, tail.data, tail.len);
+    return txn->fault == TREE_FINE ? *writer : NULL;
+}
+
+void tree_put_newer(struct tree_txn *txn, enum tree_database database, struct bytes key,
+                    struct bytes head, struct bytes tail, tree_is_newer *is_newer,
+                    const void *context)
+{
+    MDB_cursor *writer = writer_of(txn, database);
+    if (!writer) {
+        return;
+    }
+    MDB_val key_val = val_of(key);
+    MDB_val room = {head.len + tail.len, NULL};
+    int result = mdb_cursor_put(writer, &key_val, &room, MDB_RESERVE | MDB_NOOVERWRITE);
+    if (result == MDB_KEYEXIST) {
+        /* Now `room` is what is there, and the cursor stands on it. */
+        if (is_newer(bytes_of_val(room), context)) {
+            return;
+        }
+        room = (MDB_val){head.len + tail.len, NULL};
+        result = mdb_cursor_put(writer, &key_val, &room, MDB_RESERVE | MDB_CURRENT);
+    }
+    if (result == 0) {
+        fill(room, head, tail);
+    } else {
+        fail(txn, result);
+    }
+}
+
+void tree_delete_older(struct tree_txn *txn, enum tree_database database, struct bytes key,
+                       tree_is_newer *is_newer, const void *context)
+{
+    MDB_cursor *writer = writer_of(txn, database);
+    if (!writer) {
+        return;
+    }
+    MDB_val key_val = val_of(key);
+    MDB_val stored;
+    int result = mdb_cursor_get(writer, &key_val, &stored, MDB_SET);
+    if (result == 0 && !is_newer(bytes_of_val(stored), context)) {
+        result = mdb_cursor_del(writer, 0);
+    }
+    if (result != 0 && result != MDB_NOTFOUND) {
+        fail(txn, result);
     }
 }
 
@@ -378,32 +498,34 @@ bool tree_delete(struct tree_txn *txn, enum tree_database database, struct bytes
 }
 
 /*
- * LMDB calls it EIO when the system writes less than it was given, which a disk does that becomes
- * full in the middle. What was written belongs to nobody then, so going on is safe; whether that was
- * it, a further page at the file's end shows.
+ * LMDB calls it EIO, too, when the system writes less than it was given, which a disk does that becomes
+ * full in the middle: then no call has failed. What was written belongs to nobody, so going on is safe.
  */
-static bool is_disk_full(MDB_env *env)
+static int commit(MDB_txn *txn)
 {
-    static const uint8_t page[4096];
-    struct stat status;
-    mdb_filehandle_t fd;
-    if (mdb_env_get_fd(env, &fd) != 0 || fstat(fd, &status) != 0) {
-        return false;
+    errno = 0;
+    int result = mdb_txn_commit(txn);
+    return result == EIO && errno != EIO ? ENOSPC : result;
+}
+
+/* Before the transaction ends. */
+static void close_writers(struct tree_txn *txn)
+{
+    for (int i = 0; i < TREE_DATABASE_COUNT; i++) {
+        if (txn->writers[i]) {
+            mdb_cursor_close(txn->writers[i]);
+            txn->writers[i] = NULL;
+        }
     }
-    ssize_t len = pwrite(fd, page, sizeof(page), status.st_size);
-    return len < 0 ? errno == ENOSPC || errno == EDQUOT || errno == EFBIG
-                   : (size_t)len < sizeof(page);
 }
 
 enum tree_fault tree_commit(struct tree_txn *txn)
 {
     assert(txn->is_writing);
+    close_writers(txn);
     if (txn->fault == TREE_FINE) {
-        int result = mdb_txn_commit(txn->txn);
+        int result = commit(txn->txn);
         txn->txn = NULL; /* it has ended, either way */
-        if (result == EIO && is_disk_full(txn->tree->env)) {
-            result = ENOSPC;
-        }
         if (result != 0) {
             fail(txn, result);
         }
@@ -415,10 +537,60 @@ enum tree_fault tree_commit(struct tree_txn *txn)
 
 void tree_abort(struct tree_txn *txn)
 {
+    close_writers(txn);
     if (txn->txn) {
         mdb_txn_abort(txn->txn);
     }
     free(txn);
+}
+
+static uint64_t pages_of(const MDB_stat *stat)
+{
+    return stat->ms_branch_pages + stat->ms_leaf_pages + stat->ms_overflow_pages;
+}
+
+/* Database 0 lists the free pages: each value is a count, and so many numbers of pages. */
+static uint64_t count_free_pages(struct tree_txn *txn)
+{
+    MDB_cursor *cursor;
+    MDB_val key;
+    MDB_val value;
+    uint64_t count = 0;
+    int result = mdb_cursor_open(txn->txn, 0, &cursor);
+    if (result != 0) {
+        fail(txn, result);
+        return 0;
+    }
+    while ((result = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+        size_t pages;
+        memcpy(&pages, value.mv_data, sizeof(pages));
+        count += pages;
+    }
+    mdb_cursor_close(cursor);
+    if (result != MDB_NOTFOUND) {
+        fail(txn, result);
+    }
+    return count;
+}
+
+void tree_measure(struct tree_txn *txn, struct tree_space *space)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    uint64_t page_len = 0;
+    *space = (struct tree_space){0};
+    if (txn->fault != TREE_FINE || mdb_env_info(txn->tree->env, &info) != 0) {
+        return;
+    }
+    for (int i = 0; i < TREE_DATABASE_COUNT; i++) {
+        if (mdb_stat(txn->txn, txn->tree->databases[i], &stat) == 0) {
+            space->used_len += pages_of(&stat) * stat.ms_psize;
+            space->record_count += i == TREE_RECORDS ? stat.ms_entries : 0;
+            page_len = stat.ms_psize;
+            space->file_len = (info.me_last_pgno + 1) * page_len;
+        }
+    }
+    space->free_len = count_free_pages(txn) * page_len;
 }
 
 enum tree_fault tree_txn_fault(const struct tree_txn *txn)
@@ -485,4 +657,114 @@ void tree_cursor_close(struct tree_cursor *cursor)
         mdb_cursor_close(cursor->cursor);
     }
     free(cursor);
+}
+
+/* --- compacting --- */
+
+/* Beside what is copied: pages that the copy is not told of, and the log goes on after. */
+#define COMPACT_SPARED_LEN (UINT64_C(8) << 20)
+
+struct compacting {
+    char *directory_path;
+    char *path;
+    char *new_path;
+    char *error;
+    size_t error_len;
+};
+
+static bool fail_compacting(const struct compacting *compacting, int result)
+{
+    (void)snprintf(compacting->error, compacting->error_len, "%s: cannot be made compact: %s",
+                   compacting->path, text_of(result));
+    return false;
+}
+
+static uint64_t len_of_file(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 ? (uint64_t)status.st_size : 0;
+}
+
+static bool has_room_for_copy(const struct compacting *compacting, struct tree *tree)
+{
+    struct statvfs status;
+    struct tree_space space;
+    struct tree_txn *txn = tree_begin_read(tree);
+    tree_measure(txn, &space);
+    tree_abort(txn);
+    if (statvfs(compacting->directory_path, &status) != 0) {
+        return fail_compacting(compacting, errno);
+    }
+    uint64_t free_len = (uint64_t)status.f_bavail * status.f_frsize;
+    uint64_t needed = space.used_len + COMPACT_SPARED_LEN;
+    if (free_len < needed) {
+        (void)snprintf(
+            compacting->error, compacting->error_len,
+            "%s: cannot be made compact: that needs %llu MiB of the disk, and %llu are free",
+            compacting->path, (unsigned long long)(needed >> 20) + 1,
+            (unsigned long long)free_len >> 20);
+    }
+    return free_len >= needed;
+}
+
+static int sync_path(const char *path, int flags)
+{
+    int fd = open(path, flags | O_CLOEXEC);
+    if (fd < 0) {
+        return errno;
+    }
+    int result = fsync(fd) == 0 ? 0 : errno;
+    close(fd);
+    return result;
+}
+
+/* The new file is whole and durable before it gets the name; the directory then is (RULES L7). */
+static int replace(const struct compacting *compacting)
+{
+    /* LMDB makes its copy for all to read. */
+    int result = chmod(compacting->new_path, 0600) == 0 ? 0 : errno;
+    result = result == 0 ? sync_path(compacting->new_path, O_RDWR) : result;
+    if (result == 0 && rename(compacting->new_path, compacting->path) != 0) {
+        result = errno;
+    }
+    return result ? result : sync_path(compacting->directory_path, O_RDONLY | O_DIRECTORY);
+}
+
+static bool copy_compact(const struct compacting *compacting)
+{
+    struct tree *tree =
+        tree_open(compacting->directory_path, compacting->error, compacting->error_len);
+    bool is_fine = tree && has_room_for_copy(compacting, tree);
+    int result = 0;
+    if (is_fine) {
+        result = mdb_env_copy2(tree->env, compacting->new_path, MDB_CP_COMPACT);
+    }
+    tree_close(tree);
+    if (is_fine && result == 0) {
+        result = replace(compacting);
+    }
+    if (result != 0) {
+        (void)unlink(compacting->new_path);
+        is_fine = fail_compacting(compacting, result);
+    }
+    return is_fine;
+}
+
+bool tree_compact(const char *path, uint64_t *before, uint64_t *after, char *error,
+                  size_t error_len)
+{
+    struct compacting compacting = {.error = error, .error_len = error_len};
+    bool is_fine = true;
+    memory_must(asprintf(&compacting.directory_path, "%s", path) >= 0 &&
+                asprintf(&compacting.path, "%s/" TREE_NAME, path) >= 0 &&
+                asprintf(&compacting.new_path, "%s/" NEW_TREE_NAME, path) >= 0);
+    *before = len_of_file(compacting.path);
+    if (*before > 0) {
+        is_fine = copy_compact(&compacting);
+    }
+    *after = len_of_file(compacting.path);
+    free(compacting.directory_path);
+    free(compacting.path);
+    free(compacting.new_path);
+    return is_fine;
 }

@@ -19,7 +19,7 @@ enum tree_database {
     TREE_RECORDS, /* point | table | key -> record (proto/record.h) */
     TREE_RESULTS, /* point | client | seq -> stored result (RULES Q1) */
     TREE_LINES,   /* client -> its line (RULES Q2) */
-    TREE_META,    /* "control" -> what this server is and owns */
+    TREE_META,    /* "swept" -> shardd/sweep.h */
     TREE_DATABASE_COUNT,
 };
 
@@ -37,8 +37,19 @@ struct tree_cursor;
 struct tree *tree_open(const char *path, char *error, size_t error_len);
 void tree_close(struct tree *tree); /* NULL is allowed */
 
+/*
+ * Writes the file anew without its free pages (RULES F2), beside the old one, which it then replaces: a crash
+ * leaves either. Nobody may have it open. *before and *after: bytes of the file; both 0 when there is none.
+ * False with `error` filled, and all as it was: no room for the second file, or the old one is damaged.
+ */
+bool tree_compact(const char *path, uint64_t *before, uint64_t *after, char *error,
+                  size_t error_len);
+
 struct tree_txn *tree_begin_write(struct tree *tree);
 struct tree_txn *tree_begin_read(struct tree *tree);
+
+/* After so long a reading transaction ends, and who has not read all goes on in another: half of what S6 allows. */
+#define TREE_READ_MS_MAX 500
 
 /* The value lives until the transaction's next write or end. */
 bool tree_get(struct tree_txn *txn, enum tree_database database, struct bytes key,
@@ -48,12 +59,34 @@ bool tree_get(struct tree_txn *txn, enum tree_database database, struct bytes ke
 void tree_put(struct tree_txn *txn, enum tree_database database, struct bytes key,
               struct bytes head, struct bytes tail);
 
+/*
+ * tree_put, unless something is there that `is_newer`. Cheapest when the keys of a transaction go up.
+ */
+typedef bool tree_is_newer(struct bytes stored, const void *context);
+void tree_put_newer(struct tree_txn *txn, enum tree_database database, struct bytes key,
+                    struct bytes head, struct bytes tail, tree_is_newer *is_newer,
+                    const void *context);
+
+/* tree_delete, unless what is there `is_newer`. */
+void tree_delete_older(struct tree_txn *txn, enum tree_database database, struct bytes key,
+                       tree_is_newer *is_newer, const void *context);
+
 /* Whether it was there. */
 bool tree_delete(struct tree_txn *txn, enum tree_database database, struct bytes key);
 
 /* Durable when it returns TREE_FINE. The transaction has ended either way. */
 enum tree_fault tree_commit(struct tree_txn *txn);
 void tree_abort(struct tree_txn *txn); /* also ends a reading one */
+
+/* Bytes of the file: those of pages in use, and of free ones that can be used again. */
+struct tree_space {
+    uint64_t file_len;
+    uint64_t used_len;
+    uint64_t free_len;
+    uint64_t record_count;
+};
+
+void tree_measure(struct tree_txn *txn, struct tree_space *space);
 
 /* What went wrong so far. */
 enum tree_fault tree_txn_fault(const struct tree_txn *txn);

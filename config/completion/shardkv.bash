@@ -7,10 +7,15 @@
 # The options that COMMAND takes besides the global ones.
 _shardkv_options() { # COMMAND
   case $1 in
-  write) echo --bytes --if-absent --if-version ;;
+  write) echo --bytes --if-absent --if-version --ttl --sliding ;;
+  expire) echo --ttl --never --sliding --if-version ;;
+  status) echo --watch --count ;;
   read | pop) echo --raw ;;
   keys) echo --prefix ;;
   import) echo --format --if-absent --acks ;;
+  bench) echo --records --value-size --connections --pipeline --seconds --warmup --rate --zipf --no-load --server-pid --redis --echo ;;
+  'log dump') echo --from --limit ;;
+  'log salvage') echo --to ;;
   'map init') echo --server --size ;;
   'map apply') echo --dry-run ;;
   'shard reset') echo --accept-loss ;;
@@ -22,7 +27,7 @@ _shardkv_words() {
   local i
   for ((i = 1; i < COMP_CWORD; i++)); do
     case ${COMP_WORDS[i]} in
-    -b | --bootstrap | --timeout | --if-version | --prefix | --format | --acks | --server | --size) i=$((i + 1)) ;;
+    -b | --bootstrap | --timeout | --if-version | --prefix | --format | --acks | --server | --size | --records | --value-size | --connections | --pipeline | --seconds | --warmup | --rate | --server-pid | --redis | --echo | --ttl | --count | --from | --limit | --to) i=$((i + 1)) ;;
     -*) ;;
     *) printf '%s\n' "${COMP_WORDS[i]}" ;;
     esac
@@ -34,21 +39,23 @@ _shardkv() {
   mapfile -t words < <(_shardkv_words)
   command=${words[0]:-}
   case $command in
-  map | shard) command="$command ${words[1]:-}" ;;
+  map | shard | log) command="$command ${words[1]:-}" ;;
   esac
   case $previous in
   --format) offer='jsonl lines' ;;
-  --acks) compopt -o default && return ;;
-  -b | --bootstrap | --timeout | --if-version | --prefix | --server | --size) return ;;
+  --acks | --to) compopt -o default && return ;;
+  -b | --bootstrap | --timeout | --if-version | --prefix | --server | --size | --records | --value-size | --connections | --pipeline | --seconds | --warmup | --rate | --server-pid | --redis | --echo | --ttl | --count | --from | --limit) return ;;
   *)
     case $current in
     -*) offer="--bootstrap --json --timeout --help --version $(_shardkv_options "$command")" ;;
     *)
       case $command in
-      '' | help) offer='write read pop delete exists incr keys import export status map shard ping version help' ;;
+      '' | help) offer='write read pop delete exists incr expire keys import export status map shard log ping bench version help' ;;
+      bench) offer='read write mixed ycsb-a ycsb-b ycsb-c ycsb-d ycsb-e ycsb-f' ;;
       'map ') offer='get init apply' ;;
       'shard ') offer='reset' ;;
-      import | export | 'map init' | 'map apply') compopt -o default && return ;;
+      'log ') offer='verify dump salvage' ;;
+      import | export | 'map init' | 'map apply' | 'log '*) compopt -o default && return ;;
       esac
       ;;
     esac

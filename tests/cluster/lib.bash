@@ -89,6 +89,16 @@ start_cluster() { # [SIZE]
   shardkv --timeout 10000 exists founding >/dev/null || [ $? -eq 1 ]
 }
 
+# One server a with all of the circle.
+start_one() { # FLAG...
+  start_shardd a "$@"
+  cat >"$home/map.json" <<END
+{ "shards": [ { "name": "all", "start": 0.0, "end": 1.0, "size": "4GiB", "host": "127.0.0.1", "port": $(port a) } ] }
+END
+  start_bootstrapd
+  shardkv --timeout 10000 exists founding >/dev/null || [ $? -eq 1 ]
+}
+
 # For teardown: whatever still runs.
 end_cluster() {
   local file

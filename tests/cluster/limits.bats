@@ -30,42 +30,122 @@ teardown() {
   expect 0 shardkv write "$kept" 8
 }
 
-# A limit on the length of files stands for a full disk: the kernel refuses to let the tree grow.
-@test "on a full disk growing writes are refused, reads and deletes go on, and then writes again" {
+@test "a shard that evicts takes every write, stays within its size and counts what it gave up" {
+  start_shardd a
+  start_shardd b
+  write_map 1KiB
+  jq '.shards[].when_full = "evict"' "$home/map.json" >"$home/evict.json"
+  mv "$home/evict.json" "$home/map.json"
+  start_bootstrapd
+  local i
+  for i in {1..60}; do
+    expect 0 shardkv --timeout 10000 write "key$i" "$i"
+  done
+  expect 0 shardkv --json status
+  jq -e 'all(.servers[].shards[]; .when_full == "evict" and .bytes <= .size)
+         and ([.servers[].shards[].evictions] | add) == 60 - ([.servers[].shards[].records] | add)
+         and ([.servers[].evictions] | add) == ([.servers[].shards[].evictions] | add)' <<<"$output"
+  [ "$(shardkv read key60)" = 60 ]
+  # What is larger than the whole shard has no room, whoever goes.
+  expect 4 shardkv write large "$(printf 'x%.0s' {1..2000})"
+  says 1024
+}
+
+# Starts NAME again with files of at most KIB KiB: a limit on the length of files stands for a full disk. The log's
+# are prepared within it; the kernel refuses to let the tree grow.
+start_on_little_disk() { # NAME KIB
+  launch "$1" bash -c "ulimit -S -f $2 && exec shardd --listen $(address "$1") --data $home/$1 --log-segment 1MiB --log-size 8MiB"
+}
+
+start_on_full_disk() {
+  local name
   start_shardd a
   start_shardd b
   write_map
   start_bootstrapd
   shardkv --timeout 10000 write first 1
   end TERM a b
-  local name i refused=0
   for name in a b; do
-    launch "$name" bash -c "ulimit -f 6000 && exec shardd --listen $(address $name) --data $home/$name"
+    start_on_little_disk "$name" 6000
   done
   head -c 500000 /dev/zero >"$home/value"
-  for i in {1..40}; do
-    run shardkv --timeout 10000 write "key$i" --bytes - <"$home/value"
-    if [ "$status" -eq 4 ]; then
+}
+
+fill() { # FIRST LAST; counts in $refused what was refused
+  local i
+  refused=0
+  for ((i = $1; i <= $2; i++)); do
+    local code=0
+    output=$(shardkv --timeout 10000 write "key$i" --bytes - <"$home/value" 2>&1) || code=$?
+    if [ "$code" -eq 4 ]; then
       refused=$((refused + 1))
       says "disk is full"
     else
-      [ "$status" -eq 0 ]
+      [ "$code" -eq 0 ]
     fi
   done
+}
+
+# Until COMMAND succeeds, which it must before long.
+await() { # COMMAND...
+  local end=$((SECONDS + 30))
+  until "$@" >/dev/null 2>&1; do
+    [ "$SECONDS" -lt "$end" ]
+  done
+}
+
+@test "on a full disk growing writes are refused, reads and deletes go on, and then writes again" {
+  start_on_full_disk
+  fill 1 60
   [ "$refused" -gt 5 ]
   expect 0 shardkv read first
+  local i name
   for i in {2..10}; do
     shardkv delete "key$i" || [ $? -eq 1 ]
   done
+  # With an identity, as the command line always has: the popped value is kept as its result.
   expect 0 shardkv pop key1
-  expect 0 shardkv write small 1
+  await shardkv --timeout 10000 write small 1
   # What was acknowledged is there after a crash on the full disk.
+  fill 61 90
+  [ "$refused" -gt 0 ]
   end KILL a b
   for name in a b; do
-    launch "$name" bash -c "ulimit -f 6000 && exec shardd --listen $(address $name) --data $home/$name"
+    start_on_little_disk "$name" 6000
   done
   [ "$(shardkv --timeout 10000 read small)" = 1 ]
   expect 1 shardkv read key1
+  # It started on the full disk, and what makes room goes on.
+  for i in {11..90}; do
+    shardkv --timeout 10000 delete "key$i" || [ $? -eq 1 ]
+  done
+  await shardkv --timeout 10000 write again 1
+}
+
+@test "when a full disk has room again, writes are taken again" {
+  start_on_full_disk
+  fill 1 60
+  [ "$refused" -gt 5 ]
+  shardkv --json status 2>/dev/null | jq -e 'any(.servers[]; .disk_full)'
+  local name
+  for name in a b; do
+    prlimit --pid "$(pid "$name")" --fsize=unlimited:
+  done
+  await shardkv --timeout 10000 write key1000 --bytes - <"$home/value"
+  fill 1001 1010
+  [ "$refused" -eq 0 ]
+}
+
+@test "a value larger than the log's limit does not stop the writes behind it" {
+  start_one --memory 16MiB --log-segment 64KiB --log-size 256KiB
+  head -c 400000 /dev/zero >"$home/value"
+  expect 0 shardkv --timeout 10000 write large --bytes - <"$home/value"
+  local i
+  for i in {1..5}; do
+    expect 0 shardkv --timeout 10000 write "key$i" "$i"
+    expect 0 shardkv --timeout 10000 write large --bytes - <"$home/value"
+  done
+  expect 0 shardkv --timeout 10000 delete large
 }
 
 @test "10,000 idle connections do not hinder" {

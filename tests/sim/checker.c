@@ -10,6 +10,8 @@
 
 struct state {
     bool is_there;
+    bool is_value_unknown; /* a sum that may have begun anew after an eviction */
+    uint32_t expiring_by;  /* the operation that gave it its time to live, from 1; 0: it has none */
     int64_t value;
     uint64_t version;      /* 0: not known, or nothing there */
     uint64_t last_version; /* the highest known of any record of this key */
@@ -37,12 +39,40 @@ static bool learn_version(struct state *state, uint64_t version)
     return true;
 }
 
-static bool put(struct state *state, int64_t value, uint64_t version)
+/* The model, and what it is applied to. */
+struct model {
+    const struct operation *operations;
+    bool may_evict;
+};
+
+/* Nobody asked for it: expired, or evicted. */
+static bool may_be_gone(const struct model *model, const struct state *state,
+                        const struct operation *operation)
+{
+    return model->may_evict ||
+           (state->expiring_by &&
+            history_may_expire(&model->operations[state->expiring_by - 1], operation));
+}
+
+static bool must_be_gone(const struct model *model, const struct state *state,
+                         const struct operation *operation)
+{
+    return state->expiring_by &&
+           history_must_expire(&model->operations[state->expiring_by - 1], operation);
+}
+
+static bool put(const struct model *model, struct state *state, const struct operation *operation,
+                int64_t value, uint64_t version)
 {
     if (version && version <= state->last_version) {
         return false;
     }
+    bool is_sum = operation->deed == DEED_INCR;
+    state->expiring_by = operation->ttl_ms ? (uint32_t)(operation - model->operations) + 1
+                         : is_sum          ? state->expiring_by
+                                           : 0;
     state->is_there = true;
+    state->is_value_unknown = false;
     state->value = value;
     state->version = version;
     state->last_version = version ? version : state->last_version;
@@ -52,59 +82,102 @@ static bool put(struct state *state, int64_t value, uint64_t version)
 static void clear(struct state *state)
 {
     state->is_there = false;
+    state->is_value_unknown = false;
+    state->expiring_by = 0;
     state->value = 0;
     state->version = 0;
 }
 
-static bool look(struct state *state, const struct operation *operation)
+/* RULES R3: what an answer has shown to be gone stays so. */
+static bool find(const struct model *model, struct state *state, const struct operation *operation,
+                 bool was_there)
 {
-    if (state->is_there != operation->was_there) {
+    if (was_there) {
+        return state->is_there && !must_be_gone(model, state, operation);
+    }
+    if (state->is_there && !may_be_gone(model, state, operation)) {
+        return false;
+    }
+    clear(state);
+    return true;
+}
+
+static bool learn_value(struct state *state, int64_t value)
+{
+    if (state->is_value_unknown) {
+        state->is_value_unknown = false;
+        state->value = value;
+    }
+    return state->value == value;
+}
+
+static bool look(const struct model *model, struct state *state, const struct operation *operation)
+{
+    if (!find(model, state, operation, operation->was_there)) {
         return false;
     }
     bool has_value =
         operation->was_there && (operation->deed == DEED_READ || operation->deed == DEED_POP);
     return !has_value ||
-           (state->value == operation->result && learn_version(state, operation->version));
+           (learn_value(state, operation->result) && learn_version(state, operation->version));
 }
 
-static bool is_held_back(struct state *state, const struct operation *operation)
+static bool is_held_back(const struct model *model, struct state *state,
+                         const struct operation *operation)
 {
     if (operation->deed == DEED_WRITE_IF_ABSENT) {
-        return state->is_there && learn_version(state, operation->version);
+        return find(model, state, operation, true) && learn_version(state, operation->version);
     }
-    if (!state->is_there) {
-        return operation->version == 0;
+    if (operation->version == 0) {
+        return find(model, state, operation, false);
     }
-    return operation->version && operation->version != operation->condition_version &&
+    return find(model, state, operation, true) &&
+           operation->version != operation->condition_version &&
            learn_version(state, operation->version);
 }
 
-static bool lets_write(struct state *state, const struct operation *operation)
+static bool lets_write(const struct model *model, struct state *state,
+                       const struct operation *operation)
 {
     switch (operation->deed) {
     case DEED_WRITE_IF_ABSENT:
-        return !state->is_there;
+        return find(model, state, operation, false);
     case DEED_WRITE_IF_VERSION:
-        return state->is_there && learn_version(state, operation->condition_version);
+        return find(model, state, operation, true) &&
+               learn_version(state, operation->condition_version);
     default:
         return true;
     }
 }
 
+static bool add(const struct model *model, struct state *state, const struct operation *operation)
+{
+    bool may_begin = !state->is_there || may_be_gone(model, state, operation);
+    int64_t before = operation->result - operation->argument;
+    if (state->is_there && (state->is_value_unknown || state->value == before)) {
+        return put(model, state, operation, operation->result, operation->version);
+    }
+    if (!may_begin || before != 0) {
+        return false;
+    }
+    clear(state);
+    return put(model, state, operation, operation->result, operation->version);
+}
+
 /* The effect and the answer. False: the answer cannot be, with this state before. */
-static bool apply_answered(struct state *state, const struct operation *operation)
+static bool apply_answered(const struct model *model, struct state *state,
+                           const struct operation *operation)
 {
     if (operation->is_refused) {
-        return is_held_back(state, operation);
+        return is_held_back(model, state, operation);
     }
-    int64_t sum = 0;
     switch (operation->deed) {
     case DEED_READ:
     case DEED_EXISTS:
-        return look(state, operation);
+        return look(model, state, operation);
     case DEED_POP:
     case DEED_DELETE:
-        if (!look(state, operation)) {
+        if (!look(model, state, operation)) {
             return false;
         }
         clear(state);
@@ -112,16 +185,32 @@ static bool apply_answered(struct state *state, const struct operation *operatio
     case DEED_WRITE:
     case DEED_WRITE_IF_ABSENT:
     case DEED_WRITE_IF_VERSION:
-        return lets_write(state, operation) && put(state, operation->argument, operation->version);
+        return lets_write(model, state, operation) &&
+               put(model, state, operation, operation->argument, operation->version);
     case DEED_INCR:
-        sum = (state->is_there ? state->value : 0) + operation->argument;
-        return sum == operation->result && put(state, sum, operation->version);
+        return add(model, state, operation);
+    case DEED_EXPIRE:
+        return find(model, state, operation, operation->was_there) &&
+               (!operation->was_there ||
+                put(model, state, operation, state->value, operation->version));
     }
     return false;
 }
 
+static bool add_open(const struct model *model, struct state *state,
+                     const struct operation *operation)
+{
+    bool is_unknown =
+        state->is_there && (state->is_value_unknown || may_be_gone(model, state, operation));
+    int64_t sum = (state->is_there ? state->value : 0) + operation->argument;
+    bool is_put = put(model, state, operation, is_unknown ? 0 : sum, 0);
+    state->is_value_unknown = is_unknown;
+    return is_put;
+}
+
 /* The effect alone. False: it has none in this state. */
-static bool apply_open(struct state *state, const struct operation *operation)
+static bool apply_open(const struct model *model, struct state *state,
+                       const struct operation *operation)
 {
     switch (operation->deed) {
     case DEED_READ:
@@ -137,9 +226,12 @@ static bool apply_open(struct state *state, const struct operation *operation)
     case DEED_WRITE:
     case DEED_WRITE_IF_ABSENT:
     case DEED_WRITE_IF_VERSION:
-        return lets_write(state, operation) && put(state, operation->argument, 0);
+        return lets_write(model, state, operation) &&
+               put(model, state, operation, operation->argument, 0);
     case DEED_INCR:
-        return put(state, (state->is_there ? state->value : 0) + operation->argument, 0);
+        return add_open(model, state, operation);
+    case DEED_EXPIRE:
+        return state->is_there && put(model, state, operation, state->value, 0);
     }
     return false;
 }
@@ -162,6 +254,7 @@ static uint64_t mix(uint64_t word)
 static uint64_t hash_state(const struct state *state)
 {
     uint64_t hash = mix((uint64_t)state->value + state->is_there);
+    hash = mix(hash + ((uint64_t)state->expiring_by << 1 | state->is_value_unknown));
     hash = mix(hash + state->version);
     return mix(hash + state->last_version);
 }
@@ -219,6 +312,7 @@ struct choice {
  * order of their asking; one without is a guess, made only when they lead nowhere.
  */
 struct search {
+    struct model model;
     const struct operation *operations;
     uint32_t count;
     uint32_t answered_left;
@@ -281,6 +375,9 @@ static bool are_twins(const struct search *search, uint32_t index, uint32_t othe
     if (one->deed != other->deed) {
         return removes(one) && removes(other);
     }
+    if (one->ttl_ms != other->ttl_ms || one->is_sliding != other->is_sliding) {
+        return false;
+    }
     bool are_unseen =
         one->deed == DEED_WRITE && !search->is_seen[index] && !search->is_seen[other_index];
     return are_unseen ||
@@ -310,8 +407,8 @@ static bool choose(struct search *search, uint32_t index)
         return false;
     }
     struct state state = search->state;
-    bool fits =
-        is_answered(operation) ? apply_answered(&state, operation) : apply_open(&state, operation);
+    bool fits = is_answered(operation) ? apply_answered(&search->model, &state, operation)
+                                       : apply_open(&search->model, &state, operation);
     uint64_t set_hash = search->set_hash ^ mix(index + 1);
     if (!fits || is_behind_open_one(search, operation) ||
         !remember(&search->tried, set_hash ^ hash_state(&state))) {
@@ -415,7 +512,11 @@ static void begin(struct search *search)
 enum checker_result checker_run(const struct operation *operations, uint32_t count,
                                 uint32_t *furthest)
 {
-    struct search search = {.operations = operations, .count = count};
+    struct search search = {
+        .model = {operations, count > 0 && history_may_evict(operations[0].key)},
+        .operations = operations,
+        .count = count,
+    };
     begin(&search);
     enum checker_result result = run(&search);
     *furthest = search.most_choices;

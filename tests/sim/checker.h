@@ -9,6 +9,8 @@
  * experience 29(4), 2017). Operations without an answer may take effect at any later moment or not at all.
  *
  * The model of a key: nothing, or a number with a version; versions only grow, beyond deletions, too.
+ * What has a time to live may be gone when it is over by its server's clock, and must be; in a shard that
+ * evicts anything may be gone at any time. What an answer has shown to be gone is not seen again.
  * So it finds lost, doubled and reordered effects, a value popped twice, a sum that is off, an old
  * state that is seen again.
  */

@@ -26,6 +26,7 @@ enum choice {
     CHOICE_IF_VERSION,
     CHOICE_POP,
     CHOICE_DELETE,
+    CHOICE_EXPIRE,
     CHOICE_BATCH,
     CHOICE_SCAN,
     CHOICE_COUNT,
@@ -87,17 +88,9 @@ static void note_done(struct operation *operation, const struct skv_record *reco
     }
 }
 
-void client_note(uint32_t key, uint32_t number, enum skv_status status,
-                 const struct skv_record *record)
+static void note_answer(uint32_t key, struct operation *operation, enum skv_status status,
+                        const struct skv_record *record)
 {
-    uint32_t count_of_key;
-    if (status == SKV_UNKNOWN &&
-        !changes_nothing(&history_of_key(key, &count_of_key)[number - 1])) {
-        count(COUNT_OP_UNKNOWN);
-        history_leave_open(key, number);
-        return;
-    }
-    struct operation *operation = history_answer(key, number);
     switch (status) {
     case SKV_OK:
         count(COUNT_OP_DONE);
@@ -127,6 +120,21 @@ void client_note(uint32_t key, uint32_t number, enum skv_status status,
     }
 }
 
+void client_note(uint32_t key, uint32_t number, enum skv_status status,
+                 const struct skv_record *record)
+{
+    uint32_t count_of_key;
+    if (status == SKV_UNKNOWN &&
+        !changes_nothing(&history_of_key(key, &count_of_key)[number - 1])) {
+        count(COUNT_OP_UNKNOWN);
+        history_leave_open(key, number);
+        return;
+    }
+    struct operation *operation = history_answer(key, number);
+    note_answer(key, operation, status, record);
+    history_check_version(key, number);
+}
+
 /* --- single operations --- */
 
 static int64_t next_number(struct client *client)
@@ -151,6 +159,8 @@ static enum skv_status run_write(struct skv *kv, const struct operation *operati
     const struct skv_call call = {
         .if_absent = operation->deed == DEED_WRITE_IF_ABSENT,
         .if_version = operation->condition_version,
+        .ttl_ms = operation->ttl_ms,
+        .sliding = operation->is_sliding,
     };
     char *text = NULL;
     struct skv_value value = value_of_number(operation->argument, &text);
@@ -181,6 +191,9 @@ static enum skv_status run(struct skv *kv, const struct operation *operation,
         return skv_pop(kv, key, NULL, record);
     case DEED_DELETE:
         return skv_delete(kv, key, NULL);
+    case DEED_EXPIRE:
+        return skv_expire(kv, key, operation->ttl_ms,
+                          &(struct skv_call){.sliding = operation->is_sliding}, record);
     case DEED_INCR:
         break;
     }
@@ -200,6 +213,17 @@ static void do_single(struct client *client, struct skv *kv, const struct operat
     skv_record_fini(&record);
 }
 
+/* A counter lives for ever: whether it began anew could not be told from an open `incr`. */
+static void draw_time_to_live(struct operation *operation, bool is_wanted)
+{
+    uint32_t ttl_ms = world_swarm()->ttl_ms;
+    if (ttl_ms && (is_wanted || world_below(2))) {
+        operation->ttl_ms = world_around(ttl_ms) + 1;
+        operation->is_sliding = world_below(3) == 0;
+        count(COUNT_TIME_TO_LIVE);
+    }
+}
+
 static struct operation draw_operation(struct client *client, enum choice choice)
 {
     static const enum deed deeds[] = {
@@ -210,6 +234,7 @@ static struct operation draw_operation(struct client *client, enum choice choice
         [CHOICE_IF_VERSION] = DEED_WRITE_IF_VERSION,
         [CHOICE_POP] = DEED_POP,
         [CHOICE_DELETE] = DEED_DELETE,
+        [CHOICE_EXPIRE] = DEED_EXPIRE,
     };
     struct operation operation = {
         .deed = deeds[choice],
@@ -226,6 +251,11 @@ static struct operation draw_operation(struct client *client, enum choice choice
         if (choice == CHOICE_IF_VERSION && !operation.condition_version) {
             operation.deed = DEED_WRITE;
         }
+        draw_time_to_live(&operation, false);
+    } else if (choice == CHOICE_EXPIRE && key_is_counter(operation.key)) {
+        operation.deed = DEED_READ;
+    } else if (choice == CHOICE_EXPIRE) {
+        draw_time_to_live(&operation, world_below(4) != 0);
     }
     return operation;
 }
@@ -254,7 +284,11 @@ static void add_item(struct skv_batch *batch, const struct operation *operation)
     char text[KEY_LEN_MAX + 1];
     struct bytes bytes = key_text(operation->key, text);
     struct skv_bytes key = {bytes.data, bytes.len};
-    const struct skv_call if_absent = {.if_absent = true};
+    const struct skv_call call = {
+        .if_absent = operation->deed == DEED_WRITE_IF_ABSENT,
+        .ttl_ms = operation->deed == DEED_EXPIRE ? 0 : operation->ttl_ms,
+        .sliding = operation->is_sliding,
+    };
     char *written = NULL;
     struct skv_value value;
     switch (operation->deed) {
@@ -266,8 +300,7 @@ static void add_item(struct skv_batch *batch, const struct operation *operation)
     case DEED_WRITE_IF_ABSENT:
     case DEED_WRITE_IF_VERSION:
         value = value_of_number(operation->argument, &written);
-        skv_batch_write(batch, key, value,
-                        operation->deed == DEED_WRITE_IF_ABSENT ? &if_absent : NULL);
+        skv_batch_write(batch, key, value, &call);
         free(written);
         break;
     case DEED_POP:
@@ -278,6 +311,9 @@ static void add_item(struct skv_batch *batch, const struct operation *operation)
         break;
     case DEED_INCR:
         skv_batch_incr(batch, key, operation->argument, NULL);
+        break;
+    case DEED_EXPIRE:
+        skv_batch_expire(batch, key, operation->ttl_ms, &call);
         break;
     }
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "io/conn.h"
 
+#include "io/hold.h"
 #include "tests/sim/accept.h"
 #include "tests/sim/turn.h"
 
@@ -10,7 +11,20 @@
 /* Bytes read in one turn. */
 #define READ_LEN (64u << 10)
 
+/* Input of a turn after which its hooks run early: much less than in io/conn.c, so that it happens. */
+#define INPUTS_LEN_MAX (16u << 10)
+
+/* What comes out of freed input. */
+#define POISON 0xdb
+
 #define PROGRESS_US (UINT64_C(1000) * CONN_PROGRESS_MS)
+
+/* A copy of its own for each on_input, so that a look behind its end is found, too. */
+struct conn_input {
+    struct conn_input *next;
+    size_t len;
+    uint8_t data[];
+};
 
 /*
  *     CONNECTING --> OPEN --finish--> LINGERING --> ENDED --> freed
@@ -33,11 +47,15 @@ struct conn {
     enum conn_state state;
     bool is_finishing;
     bool is_paused;
-    bool is_resumed; /* on_input may have stopped because of its output */
+    bool is_resting;
+    bool is_resumed; /* on_input may have stopped for the same reason */
     bool is_told;
     struct ready ready;
     struct buffer input;
     struct buffer output;
+    uint64_t sent_len; /* that the network has taken, ever */
+    struct hold hold;
+    struct event rest;     /* set while resting */
     struct event progress; /* set while something has begun and must go on */
     size_t progress_len;
     const char *reason;
@@ -51,9 +69,11 @@ static void end(struct conn *conn, const char *reason)
     }
     conn->state = ENDED;
     conn->reason = conn->is_told ? conn->reason : reason;
+    hold_fini(&conn->hold);
     endpoint_close(conn->endpoint);
     conn->endpoint = NULL;
     event_clear(&conn->progress);
+    event_clear(&conn->rest);
     loop_unready(conn->loop, &conn->ready);
     loop_wake(conn->loop);
 }
@@ -64,9 +84,20 @@ static void watch_progress(struct conn *conn)
     event_set(&conn->progress, PROGRESS_US);
 }
 
+/* What of the output may leave now. */
+static size_t free_len(const struct conn *conn)
+{
+    return hold_is_empty(&conn->hold) ? conn->output.len
+                                      : (size_t)(conn->hold.free_end - conn->sent_len);
+}
+
 static void on_no_progress(void *context)
 {
     struct conn *conn = context;
+    if (conn->state == OPEN && conn->is_finishing && free_len(conn) == 0) {
+        watch_progress(conn); /* it waits for us */
+        return;
+    }
     bool is_input = conn->state == OPEN && !conn->is_finishing;
     if (is_input) {
         count(COUNT_PROGRESS_CLOSE);
@@ -79,7 +110,7 @@ static void on_no_progress(void *context)
 static void note_progress(struct conn *conn, size_t received, size_t consumed)
 {
     conn->progress_len += received;
-    if (conn->input.len == 0) {
+    if (conn->input.len == 0 || conn->is_resting) {
         event_clear(&conn->progress);
     } else if (consumed > 0 || !event_is_set(&conn->progress) ||
                conn->progress_len >= CONN_PROGRESS_BYTES) {
@@ -96,9 +127,17 @@ static void weigh_output(struct conn *conn)
         event_clear(&conn->progress);
     } else if (conn->is_paused && conn->output.len < CONN_OUTPUT_PAUSE / 2) {
         conn->is_paused = false;
-        conn->is_resumed = conn->input.len > 0;
+        conn->is_resumed |= conn->input.len > 0;
         loop_ready(conn->loop, &conn->ready);
     }
+}
+
+static void on_rested(void *context)
+{
+    struct conn *conn = context;
+    conn->is_resting = false;
+    conn->is_resumed |= conn->input.len > 0;
+    loop_ready(conn->loop, &conn->ready);
 }
 
 /* As much as is there, or less: a read may end anywhere. */
@@ -118,12 +157,39 @@ static size_t receive(struct conn *conn)
     return received;
 }
 
+static struct bytes copy_input(struct conn *conn)
+{
+    struct loop_conns *conns = loop_conns(conn->loop);
+    struct conn_input *input = malloc(sizeof *input + conn->input.len);
+    assert(input);
+    input->next = conns->inputs;
+    input->len = conn->input.len;
+    if (input->len) {
+        memcpy(input->data, conn->input.data, input->len);
+    }
+    conns->inputs = input;
+    conns->inputs_len += input->len;
+    return bytes_of(input->data, input->len);
+}
+
+void conn_drop_inputs(struct loop *loop)
+{
+    struct loop_conns *conns = loop_conns(loop);
+    while (conns->inputs) {
+        struct conn_input *input = conns->inputs;
+        conns->inputs = input->next;
+        memset(input->data, POISON, input->len);
+        free(input);
+    }
+    conns->inputs_len = 0;
+}
+
 static void read_input(struct conn *conn)
 {
     size_t received = receive(conn);
     if (received || conn->is_resumed) {
         conn->is_resumed = false;
-        size_t consumed = conn->handler->on_input(conn->context, buffer_bytes(&conn->input));
+        size_t consumed = conn->handler->on_input(conn->context, copy_input(conn));
         assert(consumed <= conn->input.len);
         if (conn->state != OPEN || conn->is_finishing) {
             return;
@@ -165,8 +231,12 @@ static void run_ready(void *context)
     }
     if (conn->state == LINGERING) {
         linger_on(conn);
-    } else if (conn->state == OPEN && !conn->is_paused && !conn->is_finishing) {
+    } else if (conn->state == OPEN && !conn->is_paused && !conn->is_resting &&
+               !conn->is_finishing) {
         read_input(conn);
+        if (loop_conns(conn->loop)->inputs_len > INPUTS_LEN_MAX) {
+            loop_run_hooks(conn->loop);
+        }
     } else if (conn->state == OPEN && endpoint_state(conn->endpoint) == ENDPOINT_ENDED) {
         end(conn, endpoint_error(conn->endpoint));
     }
@@ -176,7 +246,9 @@ static void run_ready(void *context)
 
 static void write_output(struct conn *conn)
 {
-    size_t written = endpoint_write(conn->endpoint, conn->output.data, conn->output.len);
+    size_t free_now = free_len(conn);
+    size_t written = free_now ? endpoint_write(conn->endpoint, conn->output.data, free_now) : 0;
+    conn->sent_len += written;
     buffer_consume(&conn->output, written);
     if (conn->is_finishing) {
         if (written) {
@@ -204,7 +276,9 @@ static void tell(struct conn *conn)
 static void conn_free(struct conn *conn)
 {
     event_clear(&conn->progress);
+    event_clear(&conn->rest);
     loop_unready(conn->loop, &conn->ready);
+    hold_fini(&conn->hold);
     endpoint_close(conn->endpoint);
     buffer_fini(&conn->input);
     buffer_fini(&conn->output);
@@ -234,18 +308,19 @@ static bool settle_one(struct conn **link)
 
 void conn_flush_all(struct loop *loop)
 {
-    for (struct conn *conn = *loop_conns(loop); conn; conn = conn->next) {
+    for (struct conn *conn = loop_conns(loop)->first; conn; conn = conn->next) {
         if (conn->state == OPEN && (conn->output.len > 0 || conn->is_finishing)) {
             write_output(conn);
         }
     }
-    while (settle_one(loop_conns(loop))) {
+    while (settle_one(&loop_conns(loop)->first)) {
     }
 }
 
 void conn_free_all(struct loop *loop)
 {
-    struct conn **conns = loop_conns(loop);
+    struct conn **conns = &loop_conns(loop)->first;
+    conn_drop_inputs(loop);
     while (*conns) {
         struct conn *conn = *conns;
         assert(conn->state >= LINGERING);
@@ -270,9 +345,10 @@ static struct conn *conn_new(struct loop *loop, struct endpoint *endpoint)
     conn->endpoint = endpoint;
     conn->ready = (struct ready){.run = run_ready, .context = conn};
     event_init(&conn->progress, loop_node(loop), "no progress", on_no_progress, conn);
+    event_init(&conn->rest, loop_node(loop), "rested", on_rested, conn);
     address_print(endpoint_remote(endpoint), conn->remote);
-    conn->next = *loop_conns(loop);
-    *loop_conns(loop) = conn;
+    conn->next = loop_conns(loop)->first;
+    loop_conns(loop)->first = conn;
     endpoint_set_callback(endpoint, on_change, conn);
     return conn;
 }
@@ -323,6 +399,62 @@ struct buffer *conn_output(struct conn *conn)
     return &conn->output;
 }
 
+void conn_output_until(struct conn *conn, uint64_t ticket)
+{
+    bool is_released = ticket <= loop_conns(conn->loop)->released_ticket;
+    if (conn->state > OPEN || conn->output.len == 0 ||
+        (hold_is_empty(&conn->hold) && is_released)) {
+        return;
+    }
+    hold_add(&conn->hold, conn->sent_len, conn->sent_len + conn->output.len, ticket);
+}
+
+void conn_release(struct loop *loop, uint64_t ticket)
+{
+    struct loop_conns *conns = loop_conns(loop);
+    if (ticket <= conns->released_ticket) {
+        return;
+    }
+    conns->released_ticket = ticket;
+    for (struct conn *conn = conns->first; conn; conn = conn->next) {
+        if (hold_release(&conn->hold, ticket)) {
+            loop_wake(loop);
+        }
+    }
+}
+
+size_t conn_output_len(const struct conn *conn)
+{
+    return conn->state <= OPEN ? conn->output.len : 0;
+}
+
+size_t conn_output_total(struct loop *loop)
+{
+    size_t total = 0;
+    for (const struct conn *conn = loop_conns(loop)->first; conn; conn = conn->next) {
+        total += conn_output_len(conn);
+    }
+    return total;
+}
+
+void conn_pause_input(struct conn *conn, uint32_t pause_ms)
+{
+    if (conn->state > OPEN || conn->is_finishing || conn->is_resting || pause_ms == 0) {
+        return;
+    }
+    uint32_t rest_ms = pause_ms < CONN_PAUSE_MS_MAX ? pause_ms : CONN_PAUSE_MS_MAX;
+    conn->is_resting = true;
+    if (conn->state == OPEN) {
+        event_clear(&conn->progress);
+    }
+    event_set(&conn->rest, UINT64_C(1000) * rest_ms);
+}
+
+bool conn_is_input_paused(const struct conn *conn)
+{
+    return conn->is_resting;
+}
+
 void conn_close(struct conn *conn, const char *reason)
 {
     if (conn->state <= OPEN) {
@@ -336,7 +468,9 @@ void conn_finish(struct conn *conn, const char *reason)
         return;
     }
     conn->is_finishing = true;
+    conn->is_resting = false;
     conn->reason = reason;
+    event_clear(&conn->rest);
     watch_progress(conn);
     loop_wake(conn->loop);
 }

@@ -9,6 +9,13 @@ void count(enum counter counter)
     values[counter] += is_on;
 }
 
+void count_if(bool is_so, enum counter counter)
+{
+    if (is_so) {
+        count(counter);
+    }
+}
+
 uint64_t counter_value(enum counter counter)
 {
     return values[counter];

@@ -21,6 +21,29 @@
     X(RESTART,            "restarts")                                      \
     X(STOP,               "clean stops")                                   \
     X(COMMIT_LOST,        "unfinished commits lost in a crash")            \
+    X(TREE_FULL,          "transactions on a full disk")                   \
+    X(DISK_FULL,          "disks that were full for a while")              \
+    X(FILE_NO_SPACE,      "files that could not grow")                     \
+    X(CLOCK_WHILE_DOWN,   "clocks stepped while their server was down")    \
+    X(SECOND_RECOVERY,    "recoveries right behind one, with the same log") \
+    X(UNCLEAN_END,        "recoveries of a log without a clean end")       \
+    X(CLEAN_END,          "recoveries of a log with a clean end")          \
+    X(TORN_TAIL,          "torn ends of a log cut off")                    \
+    X(SEGMENT_SWITCHED,   "segments begun behind a full one")              \
+    X(SEGMENT_RECYCLED,   "segments used again")                           \
+    X(LOG_CLEAR,          "intervals that were gained and emptied")        \
+    X(LOG_TOUCH,          "slides logged")                                 \
+    X(LOG_EVICT,          "evictions by size logged")                      \
+    X(LOG_EXPIRE,         "expirations logged")                            \
+    X(TIME_TO_LIVE,       "operations with a time to live")                \
+    X(SWEEP,              "sweeps with records")                           \
+    X(SWEEP_APPLIED,      "sweeps that only tell how far all is applied")  \
+    X(TOMBSTONE,          "deletions swept")                               \
+    X(HAND_ROUND,         "servers whose hand has gone round")             \
+    X(COLD_READ,          "servers that fetched from their tree")          \
+    X(MEMORY_EVICTED,     "servers that have less in memory than they keep") \
+    X(OS_POWER,           "machines that lost power at level os")          \
+    X(READER_KEPT,        "readers whose version outlived a commit")      \
     X(COMMIT_KEPT,        "unfinished commits kept in a crash")            \
     X(WRITE_LOST,         "unsynced writes lost")                          \
     X(WRITE_TORN,         "unsynced writes torn")                          \
@@ -69,6 +92,7 @@ enum counter {
 };
 
 void count(enum counter counter);
+void count_if(bool is_so, enum counter counter);
 uint64_t counter_value(enum counter counter);
 const char *counter_text(enum counter counter);
 

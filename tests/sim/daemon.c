@@ -4,6 +4,8 @@
 #include "bootstrapd/server.h"
 #include "shardd/server.h"
 #include "tests/sim/heap.h"
+#include "tests/sim/history.h"
+#include "tests/sim/logview.h"
 #include "tests/sim/network.h"
 #include "tests/sim/turn.h"
 
@@ -37,6 +39,8 @@ struct daemon {
     struct event mishap;
     struct event stopped;
     struct event stop_limit;
+    struct event second_crash; /* right behind a start, */
+    uint64_t expected_digest;  /* whose log the next one must find the same; 0: no matter */
 };
 
 static void take_down(struct daemon *daemon, enum disk_end end)
@@ -46,6 +50,7 @@ static void take_down(struct daemon *daemon, enum disk_end end)
     event_clear(&daemon->mishap);
     event_clear(&daemon->stopped);
     event_clear(&daemon->stop_limit);
+    event_clear(&daemon->second_crash);
     network_drop_node(node, end == DISK_POWER_LOST);
     disk_end_process(node->disk, end);
     heap_drop(node);
@@ -73,12 +78,18 @@ static bool open_bootstrapd(struct daemon *daemon, char *error, size_t error_len
     return daemon->bootstrapd != NULL;
 }
 
+/* Small, so that segments turn over, the hand goes round, and records leave. */
 static bool open_shardd(struct daemon *daemon, char *error, size_t error_len)
 {
+    const struct swarm *swarm = world_swarm();
     struct shardd_config config = {
         .listen = daemon->node->address,
         .data = daemon->node->name,
         .connection_max = CONNECTION_MAX,
+        .durability = swarm->level == SWARM_DISK ? DURABILITY_DISK : DURABILITY_OS,
+        .memory_limit = (uint64_t)swarm->memory_kib << 10,
+        .segment_len = (uint64_t)swarm->segment_kib << 10,
+        .log_limit = ((uint64_t)swarm->segment_kib << 10) * swarm->log_segments,
     };
     daemon->shardd = shardd_open(daemon->loop, &config, error, error_len);
     return daemon->shardd != NULL;
@@ -89,16 +100,61 @@ static bool open_process(struct daemon *daemon, char *error, size_t error_len)
 {
     struct node *node = daemon->node;
     world_enter(node);
-    node->in_job = true;
+    node->in_job = node->is_starting = true;
     node->io_done_us = world_now_us();
     daemon->loop = loop_new();
     bool is_open = daemon->is_bootstrapd ? open_bootstrapd(daemon, error, error_len)
                                          : open_shardd(daemon, error, error_len);
-    node->in_job = false;
-    node->busy_until_us = node->io_done_us;
+    node->in_job = node->is_starting = false;
+    node->busy_until_us = node->io_done_us + 1;
     trace_text(is_open ? "up" : error);
     world_enter(NULL);
     return is_open;
+}
+
+/* How a recovery finds the log. */
+static void look_at_log(const struct daemon *daemon)
+{
+    struct logview view;
+    logview_look(daemon->node->disk, &view);
+    if (view.is_there) {
+        count(view.is_stopped ? COUNT_CLEAN_END : COUNT_UNCLEAN_END);
+        count_if(view.is_torn, COUNT_TORN_TAIL);
+        count_if(view.clear_count > 0, COUNT_LOG_CLEAR);
+        count_if(view.touch_count > 0, COUNT_LOG_TOUCH);
+        count_if(view.eviction_count > 0, COUNT_LOG_EVICT);
+        count_if(view.expiration_count > 0, COUNT_LOG_EXPIRE);
+    }
+}
+
+/* RULES L4: recovering twice gives the same. Nothing ran in between. */
+static void compare_recoveries(struct daemon *daemon)
+{
+    struct logview view;
+    logview_look(daemon->node->disk, &view);
+    uint64_t digest = view.digest | 1;
+    if (daemon->expected_digest) {
+        count(COUNT_SECOND_RECOVERY);
+        if (daemon->expected_digest != digest) {
+            violation("%s: a second recovery finds another log than the first left",
+                      daemon->node->name);
+        }
+    }
+    daemon->expected_digest = 0;
+    if (world_chance(world_swarm()->second_crash_ppm)) {
+        daemon->expected_digest = digest;
+        event_set(&daemon->second_crash, daemon->node->io_done_us - world_now_us());
+    }
+}
+
+/* All of the start is durable, and the first turn is to come. */
+static void crash_again(void *context)
+{
+    struct daemon *daemon = context;
+    uint64_t digest = daemon->expected_digest;
+    daemon_crash(daemon, world_below(2) ? DISK_POWER_LOST : DISK_PROCESS_KILLED);
+    daemon->expected_digest = digest;
+    daemon_start(daemon, 0);
 }
 
 static void start_now(void *context)
@@ -109,14 +165,21 @@ static void start_now(void *context)
     assert(!daemon->loop);
     node->is_powered = true;
     node->fault_count = 0;
+    node->full_count = 0;
+    if (!daemon->is_bootstrapd) {
+        look_at_log(daemon);
+    }
     if (open_process(daemon, error, sizeof error)) {
         if (daemon->start_count++) {
             count(COUNT_RESTART);
         }
+        if (!daemon->is_bootstrapd) {
+            compare_recoveries(daemon);
+        }
         world_tempt_fate(node, world_swarm()->open_crash_ppm, node->busy_until_us - world_now_us());
         return;
     }
-    if (!node->fault_count) {
+    if (!node->fault_count && !node->full_count) {
         violation("%s does not start, without a fault: %s", node->name, error);
     }
     take_down(daemon, DISK_PROCESS_KILLED);
@@ -143,9 +206,26 @@ static void on_death(void *owner)
     daemon_start(daemon, RESTART_AFTER_US);
 }
 
+/* Level os promises less, and only there (RULES L6). */
+static enum disk_end bound_end(const struct daemon *daemon, enum disk_end end)
+{
+    enum swarm_level level = world_swarm()->level;
+    if (daemon->is_bootstrapd || level == SWARM_DISK || end != DISK_POWER_LOST) {
+        return end;
+    }
+    if (level == SWARM_OS_KILLED) {
+        return DISK_PROCESS_KILLED;
+    }
+    count(COUNT_OS_POWER);
+    history_tear(daemon->node);
+    return end;
+}
+
 void daemon_crash(struct daemon *daemon, enum disk_end end)
 {
     const struct node *node = daemon->node;
+    end = bound_end(daemon, end);
+    daemon->expected_digest = 0;
     if (daemon->loop) {
         trace(end == DISK_POWER_LOST ? "power lost" : "killed", node->index, 0);
         count(end == DISK_POWER_LOST ? COUNT_CRASH_POWER : COUNT_CRASH_KILL);
@@ -252,11 +332,13 @@ struct daemon *daemon_new(const char *name, uint16_t port, const char *map_text)
         world_swarm()->job_crash_ppm * (map_text ? BOOTSTRAPD_CRASH_FACTOR : 1);
     daemon->map_text = map_text;
     daemon->is_bootstrapd = map_text != NULL;
+    daemon->node->is_server = map_text == NULL;
     daemon->is_map_text_given = map_text != NULL;
     address_print(&address, daemon->address);
     event_init(&daemon->start, NULL, "start", start_now, daemon);
     event_init(&daemon->mishap, NULL, "mishap", on_mishap, daemon);
     event_init(&daemon->stopped, NULL, "stopped", finish_stop, daemon);
+    event_init(&daemon->second_crash, NULL, "second crash", crash_again, daemon);
     event_init(&daemon->stop_limit, NULL, "stop limit", stop_took_too_long, daemon);
     return daemon;
 }

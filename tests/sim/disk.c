@@ -32,6 +32,7 @@ struct change {
     enum change_kind kind;
     int file; /* FILE_NAMES for changes of names */
     bool is_in_doubt;
+    uint64_t begun_us;
     uint64_t done_us; /* CHANGE_SYNC */
     uint64_t offset;
     struct content data;
@@ -71,7 +72,9 @@ static void write_content(struct content *content, uint64_t offset, const uint8_
         memset(content->data + content->len, 0, end - content->len);
         content->len = end;
     }
-    memcpy(content->data + offset, data, len);
+    if (len) {
+        memcpy(content->data + offset, data, len);
+    }
 }
 
 static void remove_name(struct image *image, const char *text)
@@ -147,7 +150,9 @@ static struct change *add_change(struct disk *disk, enum change_kind kind, int f
         disk->journal = world_resize(disk->journal, disk->journal_capacity * sizeof(struct change));
     }
     struct change *change = &disk->journal[disk->journal_len++];
-    *change = (struct change){.kind = kind, .file = file};
+    const struct node *node = disk->node;
+    uint64_t now_us = node->in_job ? node->io_done_us : world_now_us();
+    *change = (struct change){.kind = kind, .file = file, .begun_us = now_us};
     return change;
 }
 
@@ -166,21 +171,25 @@ static void drop_changes(struct disk *disk, size_t first, size_t end)
 
 /*
  * A sync is done: what it covers is durable, but for what an earlier one has failed to cover, whose
- * fate is decided by now. Returns how many changes went.
+ * fate is decided by now; the file is as long as it made it. Another thread's job may have run in a step before and do its part later:
+ * that is not covered. Returns how many changes went.
  */
 static size_t finish_sync(struct disk *disk, size_t sync)
 {
     int file = disk->journal[sync].file;
+    uint64_t begun_us = disk->journal[sync].begun_us;
     size_t gone = 1;
     drop_changes(disk, sync, sync + 1);
     for (size_t i = 0; i + gone <= sync;) {
         const struct change *change = &disk->journal[i];
-        if (change->file != file || change->kind == CHANGE_SYNC) {
+        if (change->file != file || change->kind == CHANGE_SYNC || change->begun_us > begun_us) {
             i++;
             continue;
         }
         if (!change->is_in_doubt || world_below(2)) {
             apply(&disk->durable, change);
+        } else if (change->kind == CHANGE_WRITE) {
+            write_content(&disk->durable.files[file], change->offset + change->data.len, NULL, 0);
         }
         drop_changes(disk, i, i + 1);
         gone++;
@@ -203,11 +212,12 @@ static void settle(struct disk *disk, uint64_t now_us)
 static void add_sync(struct disk *disk, int file)
 {
     struct node *node = disk->node;
+    settle(disk, world_now_us());
+    struct change *sync = add_change(disk, CHANGE_SYNC, file);
     if (node->in_job) {
         node->io_done_us += world_around(world_swarm()->io_us);
+        sync->done_us = node->io_done_us;
     }
-    settle(disk, world_now_us());
-    add_change(disk, CHANGE_SYNC, file)->done_us = node->in_job ? node->io_done_us : 0;
     settle(disk, world_now_us());
 }
 
@@ -217,9 +227,10 @@ static void add_sync(struct disk *disk, int file)
 static void tear(struct disk *disk, const struct change *change)
 {
     uint64_t fate = world_below(4); /* 0: lost, 1: kept, else torn */
+    uint64_t sector_len = world_swarm()->sector_len;
     size_t kept = 0;
     for (uint64_t at = change->offset; at < change->offset + change->data.len;) {
-        uint64_t next = (at / SECTOR_LEN + 1) * SECTOR_LEN;
+        uint64_t next = (at / sector_len + 1) * sector_len;
         uint64_t end = change->offset + change->data.len;
         size_t len = (size_t)((next < end ? next : end) - at);
         if (fate == 1 || (fate > 1 && world_below(2))) {
@@ -253,13 +264,21 @@ static void lose_power(struct disk *disk)
     drop_changes(disk, 0, disk->journal_len);
 }
 
-static size_t first_sync(const struct disk *disk)
+/* What jobs had not come to yet, and syncs under way. True: what is seen must be built anew. */
+static bool drop_unhappened(struct disk *disk, uint64_t now_us)
 {
-    size_t i = 0;
-    while (i < disk->journal_len && disk->journal[i].kind != CHANGE_SYNC) {
-        i++;
+    bool is_any = false;
+    for (size_t i = 0; i < disk->journal_len;) {
+        const struct change *change = &disk->journal[i];
+        bool is_to_come = change->kind != CHANGE_SYNC && change->begun_us > now_us;
+        if (is_to_come || change->kind == CHANGE_SYNC) {
+            drop_changes(disk, i, i + 1);
+        } else {
+            i++;
+        }
+        is_any |= is_to_come;
     }
-    return i;
+    return is_any;
 }
 
 void disk_end_process(struct disk *disk, enum disk_end end)
@@ -267,9 +286,9 @@ void disk_end_process(struct disk *disk, enum disk_end end)
     forest_end_process(disk->forest, end == DISK_PROCESS_STOPPED);
     disk->is_locked = false;
     settle(disk, end == DISK_PROCESS_STOPPED ? UINT64_MAX : world_now_us());
-    size_t kept = first_sync(disk);
-    bool is_to_rebuild = kept < disk->journal_len || end == DISK_POWER_LOST;
-    drop_changes(disk, kept, disk->journal_len);
+    bool is_to_rebuild =
+        drop_unhappened(disk, end == DISK_PROCESS_STOPPED ? UINT64_MAX : world_now_us());
+    is_to_rebuild |= end == DISK_POWER_LOST;
     if (end == DISK_POWER_LOST) {
         lose_power(disk);
     }
@@ -343,6 +362,22 @@ bool disk_is_empty(const struct disk *disk)
         }
     }
     return !forest_is_there(disk->forest);
+}
+
+const char *disk_name_at(const struct disk *disk, int place)
+{
+    const char *text = disk->seen.names[place].text;
+    return text[0] ? text : NULL;
+}
+
+uint64_t disk_used_len(const struct disk *disk)
+{
+    uint64_t len = 0;
+    for (int i = 0; i < DISK_NAMES_MAX; i++) {
+        const struct name *name = &disk->seen.names[i];
+        len += name->text[0] ? disk->seen.files[name->file].len : 0;
+    }
+    return len;
 }
 
 static struct change *add_name_change(struct disk *disk, enum change_kind kind, const char *from,

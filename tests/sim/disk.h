@@ -5,22 +5,20 @@
 /*
  * A machine's disk: one data directory of files, and the server's tree. It outlives processes.
  *
- *     journal: | written, not synced           | sync under way | issued behind it |
- *     kill     | stays unsynced, in the kernel | the same       | never happened   |
- *     power    | each sector lost or kept, changes of names from some point on lost  |
+ *     journal: | written, not synced           | sync under way | behind it in its job |
+ *     kill     | stays unsynced, in the kernel | the same       | never happened       |
+ *     power    | each sector lost or kept, changes of names from some point on lost     |
  *
- * A job runs in one step but its syncs take time (node->io_done_us): of what it did behind a sync
- * that was not finished at the crash, nothing happened. After a sync that failed, what it was to
- * cover stays in doubt for ever, whatever a later one says: the kernel has marked the pages clean.
+ * A job runs in one step but its syncs take time (node->io_done_us), so each change has the time at
+ * which its job comes to it: at a crash what is to come never happens, and a sync covers what was
+ * before it in time, whichever job did it. After a sync that failed, what it was to cover stays in
+ * doubt for ever, whatever a later one says: the kernel has marked the pages clean.
  */
 
 #include "proto/bytes.h"
 #include "tests/sim/world.h"
 
-/* The unit that a disk writes whole. */
-#define SECTOR_LEN 512
-
-enum { DISK_NAMES_MAX = 8, DISK_NAME_LEN = 32 };
+enum { DISK_NAMES_MAX = 64, DISK_NAME_LEN = 32 };
 
 enum disk_end {
     DISK_PROCESS_STOPPED, /* having waited for its syncs */
@@ -49,6 +47,12 @@ void disk_unlock(struct disk *disk);
 /* A file's number, for the calls below; -1: there is none of this name. */
 int disk_find(const struct disk *disk, const char *name);
 bool disk_is_empty(const struct disk *disk);
+
+/* The name at `place`, below DISK_NAMES_MAX; NULL: none there. Until the next change of names. */
+const char *disk_name_at(const struct disk *disk, int place);
+
+/* Bytes of the files that have a name. */
+uint64_t disk_used_len(const struct disk *disk);
 
 /* Changes of names, durable with disk_sync_names. `create` returns the file's number. */
 int disk_create(struct disk *disk, const char *name);

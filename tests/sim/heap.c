@@ -10,11 +10,13 @@
 void *__real_malloc(size_t len);
 void *__real_calloc(size_t count, size_t len);
 void *__real_realloc(void *memory, size_t len);
+void *__real_aligned_alloc(size_t alignment, size_t len);
 void __real_free(void *memory);
 void *__wrap_malloc(size_t len);
 void *__wrap_calloc(size_t count, size_t len);
 void *__wrap_realloc(void *memory, size_t len);
 void *__wrap_reallocarray(void *memory, size_t count, size_t len);
+void *__wrap_aligned_alloc(size_t alignment, size_t len);
 void __wrap_free(void *memory);
 char *__wrap_strdup(const char *text);
 char *__wrap_strndup(const char *text, size_t len_max);
@@ -154,6 +156,11 @@ void *__wrap_realloc(void *memory, size_t len)
 void *__wrap_reallocarray(void *memory, size_t count, size_t len)
 {
     return len && count > SIZE_MAX / len ? NULL : __wrap_realloc(memory, count * len);
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t len)
+{
+    return note(__real_aligned_alloc(alignment, len));
 }
 
 void __wrap_free(void *memory)

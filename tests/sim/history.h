@@ -27,6 +27,7 @@ enum deed {
     DEED_POP,
     DEED_DELETE,
     DEED_INCR,
+    DEED_EXPIRE,
 };
 
 struct operation {
@@ -34,9 +35,14 @@ struct operation {
     uint32_t key;
     int64_t argument;           /* what is written, or added */
     uint64_t condition_version; /* DEED_WRITE_IF_VERSION */
-    uint32_t after;             /* of the same key, from 1: takes effect behind that one; 0: none */
+    uint64_t ttl_ms;            /* writes, expire; 0: it lives for ever */
+    bool is_sliding;
+    uint32_t after; /* of the same key, from 1: takes effect behind that one; 0: none */
     uint64_t asked;
     uint64_t answered;
+    uint64_t asked_us; /* the same in virtual time */
+    uint64_t answered_us;
+    uint64_t told_version; /* when it was asked: the highest that anybody had from this server */
 
     /* The answer: */
     bool is_refused; /* the condition did not hold */
@@ -47,8 +53,31 @@ struct operation {
         version; /* of the record written, read, popped or in the way; 0: not told, or nothing there */
 };
 
+struct node;
+
 /* `keys` are numbered from 0. */
 void history_begin(uint32_t key_count);
+
+/* The key's server, and whether it may remove the record for want of room. Before anything is asked. */
+void history_place(uint32_t key, const struct node *server, bool may_evict);
+bool history_may_evict(uint32_t key);
+
+/*
+ * The disks of two servers are in each other's machine from now on; the second time, they are back. Meanwhile
+ * each server has the other's clock, by which what is due goes for good.
+ */
+void history_exchange(const struct node *one, const struct node *other);
+
+/* What the server answered for was lost as its level allows: its keys are not checked. */
+void history_tear(const struct node *server);
+bool history_is_torn(uint32_t key);
+
+/*
+ * Whether the record to which `writer` gave its time to live can, or must, have expired by the clock of
+ * its server when `seer` was carried out.
+ */
+bool history_may_expire(const struct operation *writer, const struct operation *seer);
+bool history_must_expire(const struct operation *writer, const struct operation *seer);
 void history_end(void);
 
 /* Takes deed, key, argument, condition_version and after; returns its number within the key, from 1. */
@@ -59,6 +88,9 @@ struct operation *history_answer(uint32_t key, uint32_t number);
 
 /* As answered, but it remains open. */
 void history_leave_open(uint32_t key, uint32_t number);
+
+/* Behind history_answer, with all of it filled in: versions only grow (RULES N2). */
+void history_check_version(uint32_t key, uint32_t number);
 
 uint32_t history_key_count(void);
 const struct operation *history_of_key(uint32_t key, uint32_t *count);

@@ -25,7 +25,7 @@ struct loop {
     struct ready *first;
     struct ready *last;
     unsigned ready_count;
-    struct conn *conns;
+    struct loop_conns conns;
     struct hook hooks[HOOK_MAX];
     unsigned hook_count;
 };
@@ -35,6 +35,15 @@ struct timer {
     struct event event;
     struct ready ready;
 };
+
+/* Input of the turn ends with its hooks. */
+void loop_run_hooks(struct loop *loop)
+{
+    for (unsigned i = 0; i < loop->hook_count; i++) {
+        loop->hooks[i].run(loop->hooks[i].context);
+    }
+    conn_drop_inputs(loop);
+}
 
 void loop_wake(struct loop *loop)
 {
@@ -115,9 +124,7 @@ static void run_turn(void *context)
     }
     loop->is_in_turn = true;
     run_ready(loop);
-    for (unsigned i = 0; i < loop->hook_count; i++) {
-        loop->hooks[i].run(loop->hooks[i].context);
-    }
+    loop_run_hooks(loop);
     loop->is_woken = false;
     conn_flush_all(loop);
     loop->is_in_turn = false;
@@ -153,7 +160,7 @@ struct node *loop_node(const struct loop *loop)
     return loop->node;
 }
 
-struct conn **loop_conns(struct loop *loop)
+struct loop_conns *loop_conns(struct loop *loop)
 {
     return &loop->conns;
 }

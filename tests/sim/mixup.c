@@ -41,8 +41,10 @@ static void exchange_disks(struct skv *kv, const struct scene *scene)
     struct daemon *one = scene->daemons[DAEMON_SERVER_1];
     struct daemon *other = scene->daemons[DAEMON_SERVER_2];
     count(COUNT_DISKS_EXCHANGED);
+    history_exchange(daemon_node(one), daemon_node(other));
     daemon_exchange_disks(one, other);
     read_some(kv);
+    history_exchange(daemon_node(one), daemon_node(other));
     daemon_exchange_disks(one, other);
     uint32_t key = 0;
     uint64_t deadline_us = world_now_us() + WAY_OUT_US;

@@ -130,7 +130,8 @@ void oracle_see_incarnation(uint32_t source, uint64_t incarnation, uint32_t star
 static void print_operation(const struct operation *operation)
 {
     static const char *const names[] = {
-        "read", "exists", "write", "write if absent", "write if version", "pop", "delete", "incr"};
+        "read", "exists", "write", "write if absent", "write if version",
+        "pop",  "delete", "incr",  "expire"};
     printf("# %6" PRIu64 " .. ", operation->asked);
     if (operation->answered == MOMENT_NEVER) {
         printf("  open  %s %" PRId64, names[operation->deed], operation->argument);
@@ -141,6 +142,10 @@ static void print_operation(const struct operation *operation)
     }
     printf(" version %" PRIu64 " condition %" PRIu64 "\n", operation->version,
            operation->condition_version);
+    if (operation->ttl_ms) {
+        printf("#                 %" PRIu64 " ms to live%s, asked at %" PRIu64 " us\n",
+               operation->ttl_ms, operation->is_sliding ? ", sliding" : "", operation->asked_us);
+    }
 }
 
 static void check_key(uint32_t key)
@@ -148,6 +153,9 @@ static void check_key(uint32_t key)
     uint32_t operation_count;
     uint32_t furthest;
     const struct operation *operations = history_of_key(key, &operation_count);
+    if (history_is_torn(key)) {
+        return;
+    }
     switch (checker_run(operations, operation_count, &furthest)) {
     case CHECKER_LINEARIZABLE:
         count(COUNT_KEY_CHECKED);

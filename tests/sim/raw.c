@@ -140,7 +140,7 @@ static bool is_settled(const struct call *call)
 static void check_alike(const struct operation *operation, const struct call *one,
                         const struct call *other)
 {
-    if (!is_settled(one) || !is_settled(other)) {
+    if (!is_settled(one) || !is_settled(other) || history_is_torn(operation->key)) {
         return;
     }
     if (one->code != other->code || one->sum != other->sum) {

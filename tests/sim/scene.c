@@ -2,6 +2,7 @@
 #include "tests/sim/scene.h"
 
 #include "proto/point.h"
+#include "tests/sim/history.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,9 +21,15 @@ static void draw_shards(struct scene *scene)
         uint64_t end = start + len < BOUND_END ? start + len : BOUND_END;
         bool is_last = scene->shard_count + 1 == SCENE_SHARDS_MAX;
         struct scene_shard *shard = &scene->shards[scene->shard_count++];
-        *shard = (struct scene_shard){start, is_last ? BOUND_END : end,
-                                      world_below(2) ? DAEMON_SERVER_1 : DAEMON_SERVER_2};
+        *shard = (struct scene_shard){
+            .start = start,
+            .end = is_last ? BOUND_END : end,
+            .owner = world_below(2) ? DAEMON_SERVER_1 : DAEMON_SERVER_2,
+        };
         start = shard->end;
+    }
+    for (uint32_t i = 0; i < scene->shard_count; i++) {
+        scene->shards[i].does_evict = world_swarm()->has_evicting && world_below(2);
     }
     /* Both own something: the circle has more than one shard, for none is longer than half of it. */
     scene->shards[0].owner = DAEMON_SERVER_1;
@@ -48,11 +55,31 @@ void scene_print_map(const struct scene *scene, uint32_t shard_size, char text[S
         bound_print(shard->end, end);
         len += (size_t)snprintf(text + len, SCENE_MAP_LEN - len,
                                 "%s\n{\"name\": \"%s\", \"start\": %s, \"end\": %s, "
-                                "\"size\": \"%u\", \"host\": \"127.0.0.1\", \"port\": %u}",
+                                "\"size\": \"%u\", \"when_full\": \"%s\", "
+                                "\"host\": \"127.0.0.1\", \"port\": %u}",
                                 i ? "," : "", name, start, end, shard_size,
+                                shard->does_evict ? "evict" : "reject",
                                 SERVER_PORT + shard->owner - DAEMON_SERVER_1);
     }
     (void)snprintf(text + len, SCENE_MAP_LEN - len, "]}\n");
+}
+
+static const struct scene_shard *shard_of(const struct scene *scene, uint64_t point)
+{
+    uint32_t i = 0;
+    while (!point_in(point, scene->shards[i].start, scene->shards[i].end)) {
+        i++;
+    }
+    return &scene->shards[i];
+}
+
+static void place_keys(const struct scene *scene)
+{
+    for (uint32_t key = 0; key < history_key_count(); key++) {
+        char text[KEY_LEN_MAX + 1];
+        const struct scene_shard *shard = shard_of(scene, point_of_key(key_text(key, text)));
+        history_place(key, daemon_node(scene->daemons[shard->owner]), shard->does_evict);
+    }
 }
 
 void scene_begin(struct scene *scene)
@@ -63,6 +90,7 @@ void scene_begin(struct scene *scene)
     scene->daemons[DAEMON_BOOTSTRAPD] = daemon_new("bootstrapd", BOOTSTRAPD_PORT, scene->map_text);
     scene->daemons[DAEMON_SERVER_1] = daemon_new("shardd-1", SERVER_PORT, NULL);
     scene->daemons[DAEMON_SERVER_2] = daemon_new("shardd-2", SERVER_PORT + 1, NULL);
+    place_keys(scene);
 }
 
 void scene_end(struct scene *scene)
@@ -77,11 +105,7 @@ void scene_end(struct scene *scene)
 
 const struct daemon *scene_owner(const struct scene *scene, uint64_t point)
 {
-    uint32_t i = 0;
-    while (!point_in(point, scene->shards[i].start, scene->shards[i].end)) {
-        i++;
-    }
-    return scene->daemons[scene->shards[i].owner];
+    return scene->daemons[shard_of(scene, point)->owner];
 }
 
 uint32_t scene_start_count(const struct scene *scene)

@@ -13,6 +13,7 @@ enum { SCENE_ACTORS_MAX = NODE_MAX - DAEMON_COUNT, SCENE_SHARDS_MAX = 6, SCENE_M
 struct scene_shard {
     uint64_t start, end;
     uint32_t owner; /* index of the daemon */
+    bool does_evict;
 };
 
 struct scene {

@@ -9,6 +9,7 @@
  *                                                               |
  *             bodies of io/ and of shardd/tree -> network, disk, fiber           what they stand on
  *                                                   -> world -> heap, trace, counter, swarm
+ *             logview, for daemon: a server's log, read without the server
  *
  * Replaced at link time: loop, conn, listener, net, worker, file, clock, random, tree, and logline,
  * so that a daemon that ends itself is a crash. Each seed runs twice and must leave the same trace.

@@ -8,6 +8,7 @@
 
 #define PARTITION_MEAN_US (3 * SECOND_US)
 #define RESTART_MEAN_US   (SECOND_US)
+#define FULL_MEAN_US      (2 * SECOND_US)
 
 enum { CUTS_MAX = 4 };
 
@@ -24,6 +25,8 @@ struct storm {
     struct event crash;
     struct event partition;
     struct event clock_step;
+    struct event full;
+    struct event room[DAEMON_COUNT];
     struct cut cuts[CUTS_MAX];
 };
 
@@ -136,13 +139,38 @@ static void on_partition(void *context)
 static void on_clock_step(void *context)
 {
     struct storm *storm = context;
-    struct node *node = daemon_node(draw_daemon(storm));
+    const struct daemon *daemon = draw_daemon(storm);
+    struct node *node = daemon_node(daemon);
     int64_t before_ms = node->clock_offset_ms;
-    node->clock_offset_ms = (int64_t)world_around(HOUR_MS / 4) * (world_below(2) ? 1 : -1);
-    bool is_forth = node->clock_offset_ms > before_ms;
-    trace(is_forth ? "clock forth" : "clock back", node->index, (uint64_t)node->clock_offset_ms);
-    count(is_forth ? COUNT_CLOCK_FORTH : COUNT_CLOCK_BACK);
+    int64_t offset_ms = (int64_t)world_around(HOUR_MS / 4) * (world_below(2) ? 1 : -1);
+    if (world_step_clock(node, offset_ms)) {
+        bool is_forth = offset_ms > before_ms;
+        trace(is_forth ? "clock forth" : "clock back", node->index, (uint64_t)offset_ms);
+        count(is_forth ? COUNT_CLOCK_FORTH : COUNT_CLOCK_BACK);
+        count_if(daemon_is_down(daemon), COUNT_CLOCK_WHILE_DOWN);
+    }
     set_next(&storm->clock_step, world_swarm()->clock_step_mean_ms);
+}
+
+/* --- full disks --- */
+
+static void on_full(void *context)
+{
+    struct storm *storm = context;
+    uint32_t i = (uint32_t)world_between(DAEMON_SERVER_1, DAEMON_SERVER_2);
+    struct node *node = daemon_node(storm->scene->daemons[i]);
+    trace("disk full", node->index, 0);
+    count(COUNT_DISK_FULL);
+    node->is_disk_full = true;
+    event_set(&storm->room[i], world_around(FULL_MEAN_US));
+    set_next(&storm->full, world_swarm()->full_mean_ms);
+}
+
+static void on_room(void *context)
+{
+    struct node *node = context;
+    trace("disk has room", node->index, 0);
+    node->is_disk_full = false;
 }
 
 /* --- --- */
@@ -162,12 +190,17 @@ struct storm *storm_new(struct scene *scene)
     event_init(&storm->crash, NULL, "crash", on_crash, storm);
     event_init(&storm->partition, NULL, "partition", on_partition, storm);
     event_init(&storm->clock_step, NULL, "clock step", on_clock_step, storm);
+    event_init(&storm->full, NULL, "full", on_full, storm);
+    for (int i = 0; i < DAEMON_COUNT; i++) {
+        event_init(&storm->room[i], NULL, "room", on_room, daemon_node(scene->daemons[i]));
+    }
     for (int i = 0; i < CUTS_MAX; i++) {
         event_init(&storm->cuts[i].heal, NULL, "heal", on_heal, &storm->cuts[i]);
     }
     set_next(&storm->crash, swarm->crash_mean_ms);
     set_next(&storm->partition, swarm->partition_mean_ms);
     set_next(&storm->clock_step, swarm->clock_step_mean_ms);
+    set_next(&storm->full, swarm->full_mean_ms);
     if (swarm->has_slow_link) {
         slow_one_link(storm);
     }
@@ -179,6 +212,7 @@ void storm_end(struct storm *storm)
     event_clear(&storm->crash);
     event_clear(&storm->partition);
     event_clear(&storm->clock_step);
+    event_clear(&storm->full);
     for (int i = 0; i < CUTS_MAX; i++) {
         if (storm->cuts[i].from) {
             event_clear(&storm->cuts[i].heal);
@@ -187,6 +221,8 @@ void storm_end(struct storm *storm)
     }
     network_unslow();
     for (uint32_t i = 0; i < DAEMON_COUNT; i++) {
+        event_clear(&storm->room[i]);
+        on_room(daemon_node(storm->scene->daemons[i]));
         daemon_start(storm->scene->daemons[i], world_around(SECOND_US));
     }
 }

@@ -36,6 +36,17 @@ void swarm_draw(struct swarm *swarm)
         .stall_ppm = ONE_OF(0, 500, 5000),
         .split_ppm = ONE_OF(0, 50000, 300000),
         .shard_size = ONE_OF(1024, 8192, 1 << 20, 1 << 30),
+        .memory_kib = ONE_OF(512, 512, 1024, 16384),
+        .segment_kib = ONE_OF(64, 64, 160),
+        .log_segments = ONE_OF(4, 4, 8, 40),
+        .level = (enum swarm_level)ONE_OF(SWARM_DISK, SWARM_DISK, SWARM_DISK, SWARM_DISK,
+                                          SWARM_OS_KILLED, SWARM_OS_KILLED, SWARM_OS_POWER),
+        .has_evicting = world_below(4) == 0,
+        .ttl_ms = ONE_OF(0, 0, 300, 3000, 20000),
+        .value_len = ONE_OF(0, 0, 0, 1500, 10000),
+        .sector_len = ONE_OF(512, 512, 4096, 64, 8),
+        .full_mean_ms = ONE_OF(0, 0, 0, 4000),
+        .second_crash_ppm = ONE_OF(0, 200000),
         .starts_with_servers = world_below(2) == 0,
         .has_slow_link = world_below(4) == 0,
     };
@@ -57,4 +68,14 @@ void swarm_print(const struct swarm *swarm)
            " io_us=%" PRIu32 " stall_ppm=%" PRIu32 " split_ppm=%" PRIu32 "\n",
            swarm->io_error_ppm, swarm->no_space_ppm, swarm->latency_us, swarm->io_us,
            swarm->stall_ppm, swarm->split_ppm);
+    printf("# memory_kib=%" PRIu32 " segment_kib=%" PRIu32 " log_segments=%" PRIu32
+           " level=%s sector_len=%" PRIu32 " full_mean_ms=%" PRIu32 " second_crash_ppm=%" PRIu32
+           "\n",
+           swarm->memory_kib, swarm->segment_kib, swarm->log_segments,
+           swarm->level == SWARM_DISK        ? "disk"
+           : swarm->level == SWARM_OS_KILLED ? "os"
+                                             : "os-power",
+           swarm->sector_len, swarm->full_mean_ms, swarm->second_crash_ppm);
+    printf("# has_evicting=%d ttl_ms=%" PRIu32 " value_len=%" PRIu32 "\n", swarm->has_evicting,
+           swarm->ttl_ms, swarm->value_len);
 }

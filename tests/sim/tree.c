@@ -30,6 +30,7 @@ struct undo {
 
 struct commit {
     struct commit *next; /* a later one */
+    uint64_t begun_us;
     uint64_t durable_us;
     struct undo *undo;
 };
@@ -44,14 +45,19 @@ struct forest {
 
 struct tree {
     struct forest *forest;
-    unsigned txn_count;
+    struct tree_txn *readers; /* linked by next */
+    bool is_written;          /* there is a writing transaction */
     const char *fault_text;
 };
 
 struct tree_txn {
     struct tree *tree;
+    struct tree_txn *next;
     bool is_writing;
     enum tree_fault fault;
+    /* A reader's version: the forest's, until somebody changes that. */
+    bool is_detached;
+    struct list version[TREE_DATABASE_COUNT];
 };
 
 struct tree_cursor {
@@ -210,7 +216,7 @@ void forest_end_process(struct forest *forest, bool is_settled)
 {
     roll_back_open(forest);
     settle(forest, is_settled ? UINT64_MAX : world_now_us());
-    while (forest->pending && world_below(2)) {
+    while (forest->pending && forest->pending->begun_us <= world_now_us() && world_below(2)) {
         count(COUNT_COMMIT_KEPT);
         settle(forest, forest->pending->durable_us);
     }
@@ -237,7 +243,7 @@ struct tree *tree_open(const char *path, char *error, size_t error_len)
 void tree_close(struct tree *tree)
 {
     if (tree) {
-        assert(tree->txn_count == 0);
+        assert(!tree->readers && !tree->is_written);
         free(tree);
     }
 }
@@ -248,32 +254,82 @@ static struct tree_txn *begin(struct tree *tree, bool is_writing)
     assert(txn);
     txn->tree = tree;
     txn->is_writing = is_writing;
-    tree->txn_count++;
     return txn;
 }
 
-/* Jobs run in one step, so a reader that would have to keep its version does not occur. */
 struct tree_txn *tree_begin_write(struct tree *tree)
 {
-    assert(tree->txn_count == 0);
+    assert(!tree->is_written);
+    tree->is_written = true;
     return begin(tree, true);
 }
 
 struct tree_txn *tree_begin_read(struct tree *tree)
 {
-    return begin(tree, false);
+    struct tree_txn *txn = begin(tree, false);
+    txn->next = tree->readers;
+    tree->readers = txn;
+    return txn;
+}
+
+static void copy_list(const struct list *list, struct list *copy)
+{
+    copy->entries = calloc(list->count + 1, sizeof(struct entry *));
+    assert(copy->entries);
+    copy->count = list->count;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct entry *entry = list->entries[i];
+        size_t len = sizeof *entry + entry->key_len + entry->value_len;
+        copy->entries[i] = malloc(len);
+        assert(copy->entries[i]);
+        memcpy(copy->entries[i], entry, len);
+    }
+}
+
+/* What is changed now, readers still see as it was. */
+static void detach_readers(struct tree *tree)
+{
+    for (struct tree_txn *txn = tree->readers; txn; txn = txn->next) {
+        if (!txn->is_detached) {
+            for (int i = 0; i < TREE_DATABASE_COUNT; i++) {
+                copy_list(&tree->forest->lists[i], &txn->version[i]);
+            }
+            txn->is_detached = true;
+            count(COUNT_READER_KEPT);
+        }
+    }
+}
+
+static void free_version(struct tree_txn *txn)
+{
+    for (int i = 0; i < TREE_DATABASE_COUNT; i++) {
+        for (size_t j = 0; j < txn->version[i].count; j++) {
+            free(txn->version[i].entries[j]);
+        }
+        free(txn->version[i].entries);
+    }
 }
 
 static void end(struct tree_txn *txn)
 {
-    txn->tree->txn_count--;
+    if (txn->is_writing) {
+        txn->tree->is_written = false;
+    } else {
+        struct tree_txn **link = &txn->tree->readers;
+        while (*link != txn) {
+            link = &(*link)->next;
+        }
+        *link = txn->next;
+    }
+    free_version(txn);
     free(txn);
 }
 
 /* Until then a crash may undo it. */
-static void keep_undo(struct forest *forest, uint64_t durable_us)
+static void keep_undo(struct forest *forest, uint64_t begun_us, uint64_t durable_us)
 {
     struct commit *commit = world_get(1, sizeof *commit);
+    commit->begun_us = begun_us;
     commit->durable_us = durable_us;
     commit->undo = forest->open;
     forest->open = NULL;
@@ -288,8 +344,26 @@ static void fail(struct tree_txn *txn, enum tree_fault fault)
 {
     txn->fault = fault;
     txn->tree->fault_text = fault == TREE_BROKEN ? "Input/output error" : "No space left on device";
-    txn->tree->forest->node->fault_count++;
+    if (fault == TREE_BROKEN) {
+        txn->tree->forest->node->fault_count++;
+    } else {
+        txn->tree->forest->node->full_count++;
+    }
     count(fault == TREE_BROKEN ? COUNT_TREE_BROKEN : COUNT_TREE_NO_SPACE);
+}
+
+/* The sweep is who writes how far all is applied. */
+static void count_sweep(const struct undo *undo)
+{
+    bool has_records = false;
+    bool has_meta = false;
+    for (; undo; undo = undo->next) {
+        has_records |= undo->database == TREE_RECORDS;
+        has_meta |= undo->database == TREE_META;
+    }
+    if (has_meta) {
+        count(has_records ? COUNT_SWEEP : COUNT_SWEEP_APPLIED);
+    }
 }
 
 enum tree_fault tree_commit(struct tree_txn *txn)
@@ -301,14 +375,18 @@ enum tree_fault tree_commit(struct tree_txn *txn)
     if (txn->fault == TREE_FINE && world_chance(world_swarm()->no_space_ppm)) {
         fail(txn, TREE_NO_SPACE);
     }
+    if (txn->fault == TREE_FINE) {
+        count_sweep(forest->open);
+    }
     if (txn->fault != TREE_FINE) {
         roll_back_open(forest);
-    } else if (world_chance(world_swarm()->io_error_ppm)) {
+    } else if (world_chance(5 * world_swarm()->io_error_ppm)) {
         fail(txn, TREE_BROKEN);
-        keep_undo(forest, UINT64_MAX);
+        keep_undo(forest, node->in_job ? node->io_done_us : world_now_us(), UINT64_MAX);
     } else if (node->in_job) {
+        uint64_t begun_us = node->io_done_us;
         node->io_done_us += world_around(world_swarm()->io_us);
-        keep_undo(forest, node->io_done_us);
+        keep_undo(forest, begun_us, node->io_done_us);
     } else {
         free_undo(forest->open);
         forest->open = NULL;
@@ -336,9 +414,9 @@ const char *tree_fault_text(const struct tree *tree)
     return tree->fault_text;
 }
 
-static struct list *list_of(const struct tree_txn *txn, enum tree_database database)
+static struct list *list_of(struct tree_txn *txn, enum tree_database database)
 {
-    return &txn->tree->forest->lists[database];
+    return txn->is_detached ? &txn->version[database] : &txn->tree->forest->lists[database];
 }
 
 bool tree_get(struct tree_txn *txn, enum tree_database database, struct bytes key,
@@ -358,6 +436,7 @@ static void change(struct tree_txn *txn, enum tree_database database, struct byt
                    struct entry *entry)
 {
     struct forest *forest = txn->tree->forest;
+    detach_readers(txn->tree);
     struct undo *undo = world_get(1, sizeof *undo);
     undo->next = forest->open;
     undo->database = database;
@@ -366,11 +445,21 @@ static void change(struct tree_txn *txn, enum tree_database database, struct byt
     forest->open = undo;
 }
 
+/* On a full disk pages that are free take what does not grow; so most of it fails, not all. */
+static bool has_no_room(struct tree_txn *txn)
+{
+    if (txn->tree->forest->node->is_disk_full && world_below(4) == 0) {
+        count(COUNT_TREE_FULL);
+        return true;
+    }
+    return world_chance(world_swarm()->no_space_ppm);
+}
+
 void tree_put(struct tree_txn *txn, enum tree_database database, struct bytes key,
               struct bytes head, struct bytes tail)
 {
     assert(txn->is_writing);
-    if (txn->fault == TREE_FINE && world_chance(world_swarm()->no_space_ppm)) {
+    if (txn->fault == TREE_FINE && has_no_room(txn)) {
         fail(txn, TREE_NO_SPACE);
     }
     if (txn->fault != TREE_FINE) {
@@ -387,6 +476,43 @@ void tree_put(struct tree_txn *txn, enum tree_database database, struct bytes ke
         memcpy(entry->data + key.len + head.len, tail.data, tail.len);
     }
     change(txn, database, key, entry);
+}
+
+void tree_put_newer(struct tree_txn *txn, enum tree_database database, struct bytes key,
+                    struct bytes head, struct bytes tail, tree_is_newer *is_newer,
+                    const void *context)
+{
+    struct bytes stored;
+    if (!tree_get(txn, database, key, &stored) || !is_newer(stored, context)) {
+        tree_put(txn, database, key, head, tail);
+    }
+}
+
+void tree_delete_older(struct tree_txn *txn, enum tree_database database, struct bytes key,
+                       tree_is_newer *is_newer, const void *context)
+{
+    struct bytes stored;
+    if (tree_get(txn, database, key, &stored) && !is_newer(stored, context)) {
+        count(COUNT_TOMBSTONE);
+        (void)tree_delete(txn, database, key);
+    }
+}
+
+/* It has no free pages. */
+bool tree_compact(const char *path, uint64_t *before, uint64_t *after, char *error,
+                  size_t error_len)
+{
+    (void)path;
+    (void)error;
+    (void)error_len;
+    *before = *after = 0;
+    return true;
+}
+
+void tree_measure(struct tree_txn *txn, struct tree_space *space)
+{
+    *space = (struct tree_space){0};
+    space->record_count = list_of(txn, TREE_RECORDS)->count;
 }
 
 bool tree_delete(struct tree_txn *txn, enum tree_database database, struct bytes key)

@@ -27,9 +27,24 @@ void loop_wake(struct loop *loop);
 
 struct node *loop_node(const struct loop *loop);
 
-/* The connections, for the last part of each turn. */
+/* Between two events of a turn: very much input has come. */
+void loop_run_hooks(struct loop *loop);
+
 struct conn;
-struct conn **loop_conns(struct loop *loop);
+struct conn_input;
+
+/* What sim/conn.c keeps per loop. */
+struct loop_conns {
+    struct conn *first;
+    struct conn_input *inputs; /* given to on_input in this turn */
+    size_t inputs_len;
+    uint64_t released_ticket;
+};
+
+struct loop_conns *loop_conns(struct loop *loop);
+
+/* sim/conn.c: the hooks have run; whoever still looks at input finds garbage. */
+void conn_drop_inputs(struct loop *loop);
 
 /* sim/conn.c: writes what there is to write; tells and frees what has ended. */
 void conn_flush_all(struct loop *loop);

@@ -14,10 +14,12 @@ enum { DIGITS_MAX = 24 };
 static size_t padding_len(int64_t number)
 {
     uint64_t lot = (uint64_t)number / 1000 * UINT64_C(0x9e3779b97f4a7c15) >> 32;
-    if (lot % 150 == 0 && world_swarm()->shard_size > 64u << 20) {
+    bool has_room = world_swarm()->shard_size > 64u << 20 && world_swarm()->memory_kib > 1024;
+    if (lot % 150 == 0 && has_room) {
         return 150000 + lot % 100000;
     }
-    return lot % 16 == 0 ? lot % 3000 : lot % 40;
+    size_t usual = world_swarm()->shard_size > 64u << 10 ? world_swarm()->value_len : 0;
+    return lot % 16 == 0 ? lot % 3000 : lot % 40 + usual * (lot % 3);
 }
 
 struct skv_value value_of_number(int64_t number, char **text)

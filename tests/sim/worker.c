@@ -38,11 +38,17 @@ static void run_first(struct worker *worker)
     node->in_job = false;
 }
 
+/* What blocks the start, it submits jobs behind. */
 static void on_run(void *context)
 {
     struct worker *worker = context;
+    const struct node *node = loop_node(worker->loop);
+    if (world_now_us() < node->busy_until_us) {
+        event_set(&worker->run, node->busy_until_us - world_now_us());
+        return;
+    }
     run_first(worker);
-    uint64_t write_us = loop_node(worker->loop)->io_done_us - world_now_us();
+    uint64_t write_us = node->io_done_us - world_now_us();
     event_set(&worker->finish, write_us + world_around(world_swarm()->io_us));
 }
 
@@ -79,8 +85,10 @@ static void complete(void *context)
     }
 }
 
-struct worker *worker_new(struct loop *loop, const char *name)
+/* Virtual time has no processor to share: every priority is the same. */
+struct worker *worker_new(struct loop *loop, const char *name, enum worker_priority priority)
 {
+    (void)priority;
     struct worker *worker = calloc(1, sizeof *worker);
     assert(worker);
     worker->loop = loop;

@@ -276,6 +276,64 @@ struct node *world_node_at(const struct address *address)
     return NULL;
 }
 
+/* --- clocks --- */
+
+bool world_step_clock(struct node *node, int64_t offset_ms)
+{
+    if (node->clock_step_count == CLOCK_STEPS_MAX) {
+        return false;
+    }
+    node->clock_steps[node->clock_step_count++] = (struct clock_step){world.now_us, offset_ms};
+    node->clock_offset_ms = offset_ms;
+    return true;
+}
+
+static uint64_t wall_ms(uint64_t at_us, int64_t offset_ms)
+{
+    return (uint64_t)((int64_t)(WALL_START_MS + at_us / 1000) + offset_ms);
+}
+
+/* Between two steps a clock only goes on: its ends are the least and the most. */
+static void find_wall(const struct node *node, uint64_t from_us, uint64_t to_us, uint64_t *least,
+                      uint64_t *most)
+{
+    uint64_t start_us = 0;
+    int64_t offset_ms = 0;
+    *least = UINT64_MAX;
+    *most = 0;
+    for (uint32_t i = 0; i <= node->clock_step_count; i++) {
+        const struct clock_step *next = i < node->clock_step_count ? &node->clock_steps[i] : NULL;
+        uint64_t first_us = start_us > from_us ? start_us : from_us;
+        uint64_t last_us = next && next->at_us < to_us ? next->at_us : to_us;
+        if (first_us <= last_us) {
+            uint64_t first_ms = wall_ms(first_us, offset_ms);
+            uint64_t last_ms = wall_ms(last_us, offset_ms);
+            *least = first_ms < *least ? first_ms : *least;
+            *most = last_ms > *most ? last_ms : *most;
+        }
+        if (next) {
+            start_us = next->at_us;
+            offset_ms = next->offset_ms;
+        }
+    }
+}
+
+uint64_t world_least_wall_ms(const struct node *node, uint64_t from_us, uint64_t to_us)
+{
+    uint64_t least;
+    uint64_t most;
+    find_wall(node, from_us, to_us, &least, &most);
+    return least;
+}
+
+uint64_t world_most_wall_ms(const struct node *node, uint64_t from_us, uint64_t to_us)
+{
+    uint64_t least;
+    uint64_t most;
+    find_wall(node, from_us, to_us, &least, &most);
+    return most;
+}
+
 struct node *world_current(void)
 {
     return world.current;

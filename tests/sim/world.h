@@ -23,6 +23,14 @@
 /* Of the virtual clock at the start: far from 0, so that a stepped clock stays positive. */
 #define WALL_START_MS UINT64_C(1700000000000)
 
+/* A machine's clock is stepped so often at most. */
+enum { CLOCK_STEPS_MAX = 128 };
+
+struct clock_step {
+    uint64_t at_us;
+    int64_t offset_ms; /* from then on */
+};
+
 struct disk;
 struct endpoint;
 struct node;
@@ -46,8 +54,14 @@ struct node {
     uint32_t index;
     struct address address;
     int64_t clock_offset_ms;
+    struct clock_step clock_steps[CLOCK_STEPS_MAX];
+    uint32_t clock_step_count;
     bool is_powered;       /* off: not even a refusal comes from it */
     uint32_t fault_count;  /* injected into its I/O since the process began */
+    uint32_t full_count;   /* refusals for want of room: a start may fail for them, nothing else */
+    bool is_disk_full;     /* for some time */
+    bool is_server;        /* and so lives with a full disk (RULES F1) */
+    bool is_starting;      /* its process is being opened */
     uint64_t io_done_us;   /* when what a job has written so far will be on the disk */
     bool in_job;           /* ... which is why its syncs are not done at once */
     uint32_t jobs_waiting; /* submitted, not run */
@@ -76,6 +90,13 @@ bool world_is_calm(void);
 /* Lives as long as the world; starts powered, with nothing running. At most NODE_MAX. */
 struct node *world_add_node(const char *name, const struct address *address);
 struct node *world_node_at(const struct address *address); /* NULL: no such machine */
+
+/* Sets its clock; false: that was done too often. */
+bool world_step_clock(struct node *node, int64_t offset_ms);
+
+/* The least and the most that its clock showed from `from_us` to `to_us`. */
+uint64_t world_least_wall_ms(const struct node *node, uint64_t from_us, uint64_t to_us);
+uint64_t world_most_wall_ms(const struct node *node, uint64_t from_us, uint64_t to_us);
 
 /* In whose name the present event runs; NULL: nobody's (the network's, a fault's). */
 struct node *world_current(void);

@@ -13,6 +13,7 @@ static const struct argument_spec specs[] = {
     {"if-version", 0, ARGUMENT_NUMBER, offsetof(struct arguments, if_version), "N", ""},
     {"server", 0, ARGUMENT_LIST, offsetof(struct arguments, servers), "ADDR", ""},
     {"acks", 0, ARGUMENT_TEXT, offsetof(struct arguments, acks), "FILE", ""},
+    {"watch", 0, ARGUMENT_COUNT, offsetof(struct arguments, watch_s), "[SECONDS]", ""},
 };
 static const struct argument_table table = {specs, sizeof(specs) / sizeof(specs[0])};
 
@@ -75,6 +76,28 @@ static void values_may_be_attached(void **state)
     assert_string_equal(line.arguments.acks, "x=y");
     assert_true(line.arguments.if_version == UINT64_MAX);
     end(&line);
+}
+
+static void a_count_is_one_when_no_number_follows(void **state)
+{
+    static const struct {
+        const char *words[4];
+        uint64_t count;
+        unsigned word_count;
+    } cases[] = {
+        {{"--watch", NULL}, 1, 0},         {{"--watch", "5", NULL}, 5, 0},
+        {{"--watch=5", "6", NULL}, 5, 1},  {{"--watch", "--json", "5", NULL}, 1, 1},
+        {{"--watch", "word", NULL}, 1, 1}, {{"word", "--watch", NULL}, 1, 1},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct line line;
+        parse(&line, cases[i].words);
+        assert_true(line.is_right);
+        assert_int_equal(line.arguments.watch_s, cases[i].count);
+        assert_int_equal(line.arguments.words.count, cases[i].word_count);
+        end(&line);
+    }
 }
 
 static void a_list_keeps_each_of_its_values(void **state)
@@ -140,6 +163,7 @@ static void what_is_wrong_is_said(void **state)
         {{"--if-version", "18446744073709551616", NULL},
          "--if-version takes a whole number above 0, not \"18446744073709551616\""},
         {{"--if-version", "0", NULL}, "--if-version takes a whole number above 0, not \"0\""},
+        {{"--watch=0", NULL}, "--watch takes a whole number above 0, not \"0\""},
         {{"--if-version=", NULL}, "--if-version takes a whole number above 0, not \"\""},
     };
     (void)state;
@@ -174,6 +198,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(options_may_stand_anywhere),
         cmocka_unit_test(values_may_be_attached),
+        cmocka_unit_test(a_count_is_one_when_no_number_follows),
         cmocka_unit_test(a_list_keeps_each_of_its_values),
         cmocka_unit_test(what_follows_two_dashes_is_words),
         cmocka_unit_test(a_dash_and_negative_numbers_are_words),

@@ -7,6 +7,7 @@
 
 #include "io/clock.h"
 #include "libclient/shardkv.h"
+#include "proto/json.h"
 #include "tests/unit/fake_server.h"
 
 /*
@@ -295,6 +296,75 @@ static void a_lost_reply_is_asked_for_again_with_the_same_number(void **state)
     assert_int_equal(rec.size, 99);
     assert_int_equal(rec.value.type, SKV_NIL);
     skv_record_fini(&rec);
+}
+
+/* The params of the last request, as JSON. */
+static char last_params[512];
+
+static enum fake_act keep_params(struct fake *fake, const struct fake_request *request)
+{
+    struct buffer json = {0};
+    (void)fake;
+    assert(json_print(request->params, &json));
+    (void)snprintf(last_params, sizeof(last_params), "%.*s", (int)json.len,
+                   (const char *)json.data);
+    buffer_fini(&json);
+    return FAKE_ANSWER;
+}
+
+static void a_time_to_live_goes_with_the_write_and_comes_back_in_its_record(void **state)
+{
+    struct fixture *fixture = *state;
+    struct skv_record rec = {0};
+    const struct skv_call call = {.ttl_ms = 10000, .left_ms = 9300, .sliding = true};
+    set_script(fixture->servers[0], keep_params);
+    struct skv_bytes key = skv_key(key_in(0, 0));
+    assert_int_equal(skv_write(fixture->kv, key, skv_int(5), &call, &rec), SKV_OK);
+    assert_non_null(strstr(last_params, ",5,{\"ttl_ms\":10000,\"left_ms\":9300,\"sliding\":true,"));
+    assert_int_equal(rec.ttl_ms, 9300);
+    assert_int_equal(rec.full_ttl_ms, 10000);
+    assert_true(rec.sliding);
+    /* Without one it lives for ever. */
+    assert_int_equal(skv_write(fixture->kv, key, skv_int(5), NULL, &rec), SKV_OK);
+    assert_null(strstr(last_params, "ttl_ms"));
+    assert_int_equal(rec.ttl_ms, -1);
+    assert_int_equal(rec.full_ttl_ms, 0);
+    assert_false(rec.sliding);
+    skv_record_fini(&rec);
+}
+
+static void expire_sends_the_time_or_nil_and_counts_as_a_change(void **state)
+{
+    struct fixture *fixture = *state;
+    struct skv_record rec = {0};
+    const struct skv_call sliding = {.sliding = true, .if_version = 7};
+    set_script(fixture->servers[0], keep_params);
+    struct skv_bytes key = skv_key(key_in(0, 0));
+    assert_int_equal(skv_expire(fixture->kv, key, 10000, &sliding, &rec), SKV_OK);
+    assert_non_null(strstr(last_params, ",10000,{\"if_version\":7,\"sliding\":true,"));
+    assert_non_null(strstr(last_params, "\"seq\":1,\"done\":1"));
+    assert_int_equal(rec.version, 1001);
+    assert_int_equal(rec.ttl_ms, 10000);
+    assert_true(rec.sliding);
+    assert_int_equal(skv_expire(fixture->kv, key, 0, NULL, &rec), SKV_OK);
+    assert_non_null(strstr(last_params, ",null,{"));
+    assert_int_equal(rec.ttl_ms, -1);
+    assert_int_equal(skv_expire(fixture->kv, key, 0, NULL, NULL), SKV_OK);
+    skv_record_fini(&rec);
+}
+
+static void a_batch_expires_too(void **state)
+{
+    struct fixture *fixture = *state;
+    struct skv_batch *batch = skv_batch_new(fixture->kv);
+    assert_non_null(batch);
+    skv_batch_expire(batch, skv_key(key_in(0, 0)), 5000, NULL);
+    skv_batch_expire(batch, skv_key(key_in(1, 0)), 0, NULL);
+    assert_int_equal(skv_batch_run(batch), SKV_OK);
+    assert_int_equal(skv_batch_record(batch, 0)->ttl_ms, 5000);
+    assert_int_equal(skv_batch_record(batch, 1)->ttl_ms, -1);
+    assert_int_equal(skv_batch_record(batch, 1)->size, 99);
+    skv_batch_free(batch);
 }
 
 static void done_passes_a_number_that_was_answered(void **state)
@@ -1008,6 +1078,9 @@ int main(void)
         TEST(opening_passes_over_an_address_where_nobody_listens),
         TEST(opening_ends_by_its_deadline_and_says_where_nobody_listens),
         TEST(a_lost_reply_is_asked_for_again_with_the_same_number),
+        TEST(a_time_to_live_goes_with_the_write_and_comes_back_in_its_record),
+        TEST(expire_sends_the_time_or_nil_and_counts_as_a_change),
+        TEST(a_batch_expires_too),
         TEST(done_passes_a_number_that_was_answered),
         TEST(a_malformed_reply_counts_as_a_lost_one),
         TEST(at_the_deadline_a_heard_write_is_unknown_and_a_read_unavailable),

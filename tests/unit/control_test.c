@@ -15,9 +15,10 @@ static struct ownership sample(void)
     sample_id('c', own.cluster);
     sample_id('i', own.instance);
     own.map = SAMPLE_MAP(5, {"low", HALF, 4, 1, false, 2048}, {"high", BOUND_END, 5, 2, true, 0});
+    own.map.entries[0].when_full = WHEN_FULL_EVICT;
     own.ranges = calloc(2, sizeof(*own.ranges));
-    own.ranges[0] = (struct range){0, QUARTER, 2048};
-    own.ranges[1] = (struct range){QUARTER, HALF, 2048};
+    own.ranges[0] = (struct range){.end = QUARTER, .limit = 2048};
+    own.ranges[1] = (struct range){.start = QUARTER, .end = HALF, .limit = 2048};
     own.range_count = 2;
     return own;
 }
@@ -39,6 +40,8 @@ static void what_is_encoded_comes_back(void **state)
     assert_int_equal(decoded.range_count, 2);
     assert_int_equal(decoded.ranges[1].end, HALF);
     assert_int_equal(decoded.ranges[1].limit, 2048);
+    assert_int_equal(decoded.ranges[1].when_full, WHEN_FULL_EVICT);
+    assert_int_equal(decoded.ranges[1].epoch, 4);
     control_encode(&decoded, &again);
     assert_true(bytes_equal(buffer_bytes(&stored), buffer_bytes(&again)));
     ownership_fini(&own);

@@ -137,7 +137,7 @@ static inline void fake_pack_result(const struct fake *fake, const struct fake_r
                                     struct buffer *out)
 {
     const char *method = request->method;
-    if (strcmp(method, "write") == 0) {
+    if (strcmp(method, "write") == 0 || strcmp(method, "expire") == 0) {
         pack_array(out, 2);
         pack_uint(out, 1000 + request->seq);
         pack_uint(out, 99);

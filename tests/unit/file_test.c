@@ -199,6 +199,86 @@ static void files_are_renamed_and_unlinked(void **state)
     assert_true(dir_is_empty(place.dir));
 }
 
+static void a_directory_to_look_at_must_be_there_and_is_left_as_it_is(void **state)
+{
+    (void)state;
+    char error[200];
+    char path[100];
+    char expected[200];
+    (void)snprintf(path, sizeof(path), "%s/none", place.folder);
+    (void)snprintf(expected, sizeof(expected), "%s: No such file or directory", path);
+    assert_null(dir_open_existing(path, error, sizeof(error)));
+    assert_string_equal(error, expected);
+
+    (void)snprintf(expected, sizeof(expected), "%s: in use by another process", place.path);
+    assert_null(dir_open_existing(place.path, error, sizeof(error)));
+    assert_string_equal(error, expected);
+
+    dir_close(place.dir);
+    struct dir *first = dir_open_existing(place.path, error, sizeof(error));
+    struct dir *second = dir_open_existing(place.path, error, sizeof(error)); /* both only look */
+    assert_non_null(first);
+    assert_non_null(second);
+    assert_null(dir_open(place.path, error, sizeof(error)));
+    assert_int_equal(dir_unlink(first, "LOCK"), 0);
+    dir_close(first);
+    dir_close(second);
+    dir_close(dir_open_existing(place.path, error, sizeof(error)));
+    (void)snprintf(path, sizeof(path), "%s/LOCK", place.path);
+    assert_int_equal(access(path, F_OK), -1);
+    place.dir = dir_open(place.path, error, sizeof(error));
+    assert_non_null(place.dir);
+}
+
+static void note_name(void *context, const char *name)
+{
+    char *names = context;
+    strcat(names, name);
+}
+
+static void names_are_listed_by_their_beginning(void **state)
+{
+    (void)state;
+    char names[100] = "";
+    file_close(open_file("a", FILE_NEW));
+    file_close(open_file("b", FILE_NEW));
+    assert_int_equal(dir_list(place.dir, "a", note_name, names), 0);
+    assert_string_equal(names, "a");
+    assert_int_equal(dir_list(place.dir, "", note_name, names), 0);
+    assert_true(strcmp(names, "aab") == 0 || strcmp(names, "aba") == 0); /* and no LOCK */
+    assert_int_equal(dir_list(place.dir, "c", note_name, names), 0);
+    assert_int_equal(strlen(names), 3);
+}
+
+static void the_file_system_has_room_and_a_size(void **state)
+{
+    (void)state;
+    uint64_t free_len = 0;
+    uint64_t total_len = 0;
+    assert_int_equal(dir_space(place.dir, &free_len, &total_len), 0);
+    assert_true(total_len > 0);
+    assert_true(free_len <= total_len);
+}
+
+static void a_file_that_is_only_read_takes_no_write(void **state)
+{
+    (void)state;
+    int error_number = 0;
+    char data[3] = "";
+    assert_null(file_open(place.dir, "a", FILE_READ, &error_number));
+    assert_int_equal(error_number, ENOENT);
+    struct file *file = open_file("a", FILE_NEW);
+    assert_string_equal(file_name(file), "a");
+    assert_int_equal(file_write(file, 0, "xy", 2), 0);
+    file_close(file);
+    file = open_file("a", FILE_READ);
+    assert_int_equal(file_len(file), 2);
+    assert_int_equal(file_read(file, 0, data, 2), 0);
+    assert_string_equal(data, "xy");
+    assert_int_equal(file_write(file, 0, "z", 1), EBADF);
+    file_close(file);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_place, remove_place)
 
 int main(void)
@@ -213,6 +293,10 @@ int main(void)
         TEST(reading_past_the_end_fails),
         TEST(preallocating_fills_with_zeros_in_real_blocks),
         TEST(files_are_renamed_and_unlinked),
+        TEST(a_directory_to_look_at_must_be_there_and_is_left_as_it_is),
+        TEST(names_are_listed_by_their_beginning),
+        TEST(the_file_system_has_room_and_a_size),
+        TEST(a_file_that_is_only_read_takes_no_write),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

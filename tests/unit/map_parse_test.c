@@ -48,7 +48,7 @@ static void the_sample_of_the_design_is_read(void **state)
               "    { \"name\": \"shard0.5-1\", \"start\": 0.5, \"end\": 1.0, \"size\": 1024,\n"
               "      \"when_full\": \"reject\", \"host\": \"::1\", \"port\": 5051 },\n"
               "    { \"name\": \"shard0-0.5\", \"start\": 0.0, \"end\": 0.5, \"size\": \"1GiB\",\n"
-              "      \"host\": \"127.0.0.1\", \"port\": 5050 } ] }\n");
+              "      \"when_full\": \"evict\", \"host\": \"127.0.0.1\", \"port\": 5050 } ] }\n");
     assert_int_equal(map.entry_count, 2);
     assert_int_equal(map.server_count, 0);
     assert_int_equal(map.revision, 0);
@@ -63,6 +63,7 @@ static void the_sample_of_the_design_is_read(void **state)
     assert_int_equal(map.entries[1].size, 1024);
     assert_int_equal(map.entries[1].end, BOUND_END);
     assert_string_equal(map.entries[1].address.host, "::1");
+    assert_int_equal(map.entries[0].when_full, WHEN_FULL_EVICT);
     assert_int_equal(map.entries[1].when_full, WHEN_FULL_REJECT);
     map_fini(&map);
 }
@@ -173,10 +174,8 @@ static const struct {
      "shards[0] \"a\": port: must be a whole number from 1 to 65535"},
     {ONE("{\"name\":\"a\"," ALL "\"size\":2048,\"host\":\"h\",\"port\":\"1\"}"),
      "shards[0] \"a\": port: must be a whole number from 1 to 65535"},
-    {ONE(A(ALL "\"when_full\":\"evict\",")),
-     "shards[0] \"a\": when_full: \"evict\" is not available in this version"},
     {ONE(A(ALL "\"when_full\":\"drop\",")),
-     "shards[0] \"a\": when_full: \"drop\" is not \"reject\""},
+     "shards[0] \"a\": when_full: \"drop\" is not \"reject\" or \"evict\""},
     {ONE(A(ALL "\"when_full\":true,")), "shards[0] \"a\": when_full: must be a string"},
     {ONE(A(ALL "\"epoch\":3,")), "shards[0] \"a\": epoch: must be a string"},
     {ONE(A(ALL "\"new\":1,")), "shards[0] \"a\": new: must be true or false"},

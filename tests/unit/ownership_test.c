@@ -37,7 +37,12 @@ static enum status judge(const struct ownership *ownership, uint64_t bound)
     return ownership_judge(ownership, point_of_bound(bound), &entry);
 }
 
-static void assert_ranges(const struct ownership *ownership, const struct range *ranges,
+struct owned {
+    uint64_t start, end;
+    uint64_t limit;
+};
+
+static void assert_ranges(const struct ownership *ownership, const struct owned *ranges,
                           uint32_t count)
 {
     assert_int_equal(ownership->range_count, count);
@@ -50,8 +55,8 @@ static void assert_ranges(const struct ownership *ownership, const struct range 
 }
 
 #define ASSERT_RANGES(ownership, ...)                                                              \
-    assert_ranges(ownership, (const struct range[]){__VA_ARGS__},                                  \
-                  sizeof((const struct range[]){__VA_ARGS__}) / sizeof(struct range))
+    assert_ranges(ownership, (const struct owned[]){__VA_ARGS__},                                  \
+                  sizeof((const struct owned[]){__VA_ARGS__}) / sizeof(struct owned))
 
 #define MIB (1 << 20)
 
@@ -165,6 +170,25 @@ static void a_new_size_becomes_the_limit(void **state)
     ownership_fini(&own);
 }
 
+static void a_range_has_the_settings_of_its_entry(void **state)
+{
+    (void)state;
+    struct ownership own = nobody();
+    struct map map =
+        SAMPLE_MAP(2, {"low", HALF, 2, ME, true, 0}, {"high", BOUND_END, 2, ME, true, 0});
+    map.entries[1].when_full = WHEN_FULL_EVICT;
+    take(&own, map);
+    assert_int_equal(own.ranges[0].when_full, WHEN_FULL_REJECT);
+    assert_int_equal(own.ranges[1].when_full, WHEN_FULL_EVICT);
+    map = SAMPLE_MAP(3, {"low", HALF, 3, ME, false, 0}, {"high", BOUND_END, 3, ME, false, 0});
+    map.entries[0].when_full = WHEN_FULL_EVICT;
+    take(&own, map);
+    assert_int_equal(own.ranges[0].when_full, WHEN_FULL_EVICT);
+    assert_int_equal(own.ranges[1].when_full, WHEN_FULL_REJECT);
+    assert_int_equal(own.ranges[1].epoch, 3);
+    ownership_fini(&own);
+}
+
 static void a_split_keeps_both_parts(void **state)
 {
     (void)state;
@@ -249,6 +273,7 @@ int main(void)
         cmocka_unit_test(pieces_that_make_no_map_are_a_conflict),
         cmocka_unit_test(a_lost_entry_is_closed_and_does_not_come_back_by_itself),
         cmocka_unit_test(a_new_size_becomes_the_limit),
+        cmocka_unit_test(a_range_has_the_settings_of_its_entry),
         cmocka_unit_test(a_split_keeps_both_parts),
         cmocka_unit_test(a_join_makes_one_range),
         cmocka_unit_test(a_join_with_what_was_never_here_serves_only_what_was),

@@ -314,6 +314,34 @@ static void responses_may_come_in_another_order(void **state)
     assert_string_equal(world.order, "ba");
 }
 
+static bool is_one_answered(const struct world *now)
+{
+    return now->reply_count == 1;
+}
+
+static void replies_leave_when_their_tickets_are_released(void **state)
+{
+    (void)state;
+    call(world.client, "keep", "a", 60000);
+    call(world.client, "keep", "b", 60000);
+    run_until(has_kept_two);
+    answer_kept(1, "b");
+    peer_output_until(world.server, 1);
+    answer_kept(0, "a");
+    peer_output_until(world.server, 2);
+    conn_release(world.loop, 1);
+    run_until(is_one_answered);
+    assert_string_equal(world.order, "b");
+    assert_true(conn_output_total(world.loop) > 0);
+    conn_release(world.loop, 2);
+    run_until(is_answered);
+    assert_string_equal(world.order, "ba");
+    peer_output_until(world.server, 3); /* of nothing more */
+    call(world.client, "echo", "c", 60000);
+    run_until(is_answered);
+    assert_string_equal(world.order, "bac");
+}
+
 static void a_call_that_is_not_answered_in_time_fails(void **state)
 {
     (void)state;
@@ -585,6 +613,7 @@ int main(void)
         TEST(calls_go_both_ways),
         PLAIN_TEST(what_is_called_before_the_connection_is_there_is_sent_then),
         TEST(responses_may_come_in_another_order),
+        TEST(replies_leave_when_their_tickets_are_released),
         TEST(a_call_that_is_not_answered_in_time_fails),
         TEST(errors_reach_the_caller),
         TEST(a_notification_has_no_response),

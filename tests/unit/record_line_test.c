@@ -97,6 +97,16 @@ static void a_bad_jsonl_line_is_named_by_what_is_wrong(void **state)
         {"{\"key\":\"a\",\"value\":1}}", "follows"},
         {"{\"key\":\"a\",\"value\":1,}", "column"},
         {"{\"key\":\"a", "column"},
+        {"{\"key\":\"a\",\"value\":1,\"ttl_ms\":-1}", "milliseconds"},
+        {"{\"key\":\"a\",\"value\":1,\"ttl_ms\":1.5}", "milliseconds"},
+        {"{\"key\":\"a\",\"value\":1,\"ttl_ms\":\"9\"}", "milliseconds"},
+        {"{\"key\":\"a\",\"value\":1,\"ttl_ms\":70368744177665}", "2^46"},
+        {"{\"key\":\"a\",\"value\":1,\"ttl_ms\":}", "column"},
+        {"{\"key\":\"a\",\"value\":1,\"ttl_ms\":1,\"ttl_ms\":2}", "second ttl_ms"},
+        {"{\"key\":\"a\",\"value\":1,\"ttl_ms\":1,\"full_ttl_ms\":-2}", "milliseconds"},
+        {"{\"key\":\"a\",\"value\":1,\"ttl_ms\":1,\"sliding\":1}", "true or false"},
+        {"{\"key\":\"a\",\"value\":1,\"sliding\":true}", "need ttl_ms"},
+        {"{\"key\":\"a\",\"value\":1,\"full_ttl_ms\":5,\"ttl_ms\":null}", "need ttl_ms"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -111,7 +121,8 @@ static void a_bad_jsonl_line_is_named_by_what_is_wrong(void **state)
 
 static void every_shorter_prefix_is_bad(void **state)
 {
-    const char *text = "{\"key\":\"a\\\"\",\"value\":[{\"b\":\"}\"},2.5]}";
+    const char *text = "{\"key\":\"a\\\"\",\"value\":[{\"b\":\"}\"},2.5],\"ttl_ms\":5,"
+                       "\"full_ttl_ms\":10,\"sliding\":true}";
     (void)state;
     assert_true(record_line_parse(&line, RECORD_LINE_JSONL, bytes_text(text)));
     for (size_t len = 0; len < strlen(text); len++) {
@@ -187,8 +198,9 @@ static void a_key_has_its_limit(void **state)
 
 static void expect_round_trip(struct bytes key, struct bytes value)
 {
+    const struct record_expiry never = {.left_ms = -1};
     struct buffer text = {0};
-    record_line_print(key, value, &text);
+    record_line_print(key, value, &never, &text);
     assert_false(text.failed);
     assert_true(text.len <= RECORD_LINE_LEN_MAX);
     assert_int_equal(text.data[text.len - 1], '\n');
@@ -196,7 +208,62 @@ static void expect_round_trip(struct bytes key, struct bytes value)
     assert_true(record_line_parse(&line, RECORD_LINE_JSONL, bytes_of(text.data, text.len - 1)));
     assert_true(bytes_equal(buffer_bytes(&line.key), key));
     assert_true(bytes_equal(buffer_bytes(&line.value), value));
+    assert_int_equal(line.expiry.left_ms, -1);
     buffer_fini(&text);
+}
+
+static void expiry_makes_the_round_trip(void **state)
+{
+    static const struct {
+        struct record_expiry expiry;
+        const char *text;
+    } cases[] = {
+        {{-1, 0, false}, "{\"key\":\"k\",\"value\":5}\n"},
+        {{0, 0, false}, "{\"key\":\"k\",\"value\":5,\"ttl_ms\":0}\n"},
+        {{9300, 9300, false}, "{\"key\":\"k\",\"value\":5,\"ttl_ms\":9300}\n"},
+        {{9300, 10000, true},
+         "{\"key\":\"k\",\"value\":5,\"ttl_ms\":9300,\"full_ttl_ms\":10000,\"sliding\":true}\n"},
+        {{(int64_t)TTL_MS_MAX, TTL_MS_MAX, true},
+         "{\"key\":\"k\",\"value\":5,\"ttl_ms\":70368744177664,\"full_ttl_ms\":70368744177664,"
+         "\"sliding\":true}\n"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct buffer text = {0};
+        record_line_print(bytes_text("k"), bytes_text("\5"), &cases[i].expiry, &text);
+        assert_true(bytes_equal(buffer_bytes(&text), bytes_text(cases[i].text)));
+        assert_true(record_line_parse(&line, RECORD_LINE_JSONL, buffer_bytes(&text)));
+        assert_int_equal(line.expiry.left_ms, cases[i].expiry.left_ms);
+        assert_int_equal(line.expiry.ttl_ms, cases[i].expiry.ttl_ms);
+        assert_int_equal(line.expiry.is_sliding, cases[i].expiry.is_sliding);
+        buffer_fini(&text);
+    }
+}
+
+/* A clock that was set back may leave a record more than its whole time. */
+static void time_left_is_never_above_the_time_to_live(void **state)
+{
+    (void)state;
+    assert_true(record_line_parse(
+        &line, RECORD_LINE_JSONL,
+        bytes_text("{\"key\":\"k\",\"value\":5,\"ttl_ms\":50,\"full_ttl_ms\":40}")));
+    assert_int_equal(line.expiry.left_ms, 40);
+    assert_int_equal(line.expiry.ttl_ms, 40);
+}
+
+static void what_never_expires_may_say_so(void **state)
+{
+    (void)state;
+    assert_true(record_line_parse(
+        &line, RECORD_LINE_JSONL,
+        bytes_text("{\"key\":\"k\",\"value\":5,\"ttl_ms\":null,\"sliding\":false}")));
+    assert_int_equal(line.expiry.left_ms, -1);
+    /* And what the line before said is forgotten. */
+    assert_true(record_line_parse(&line, RECORD_LINE_JSONL,
+                                  bytes_text("{\"key\":\"k\",\"value\":5,\"ttl_ms\":7}")));
+    assert_true(record_line_parse(&line, RECORD_LINE_LINES, bytes_text("k|5")));
+    assert_int_equal(line.expiry.left_ms, -1);
+    assert_int_equal(line.expiry.ttl_ms, 0);
 }
 
 static void parsing_what_was_printed_is_the_identity_for_random_records(void **state)
@@ -290,6 +357,9 @@ int main(void)
         cmocka_unit_test(a_bad_line_of_pyshard_is_named_by_what_is_wrong),
         cmocka_unit_test(a_key_has_its_limit),
         cmocka_unit_test(parsing_what_was_printed_is_the_identity_for_random_records),
+        cmocka_unit_test(expiry_makes_the_round_trip),
+        cmocka_unit_test(time_left_is_never_above_the_time_to_live),
+        cmocka_unit_test(what_never_expires_may_say_so),
         cmocka_unit_test(unusual_encodings_make_the_round_trip),
         cmocka_unit_test(the_deepest_value_makes_the_round_trip),
         cmocka_unit_test(a_value_whose_json_is_too_long_is_printed_as_messagepack),

@@ -50,6 +50,24 @@ static void wanted_fields_are_taken_and_others_skipped(void **state)
     buffer_fini(&reply);
 }
 
+static void a_bool_is_true_or_false_and_nothing_else(void **state)
+{
+    static const struct {
+        const char *bytes;
+        bool is_one, value;
+    } cases[] = {{"\x81\xa1x\xc3", true, true},
+                 {"\x81\xa1x\xc2", true, false},
+                 {"\x81\xa1x\x01", false, false}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        bool value = false;
+        struct unpack in = unpack_of(bytes_text(cases[i].bytes));
+        reply_take(&in, &(struct reply_field){"x", REPLY_BOOL, &value}, 1);
+        assert_int_equal(unpack_is_done(&in), cases[i].is_one);
+        assert_int_equal(value, cases[i].value);
+    }
+}
+
 static void a_field_that_is_missing_keeps_its_value(void **state)
 {
     struct buffer reply = {0};
@@ -100,6 +118,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wanted_fields_are_taken_and_others_skipped),
+        cmocka_unit_test(a_bool_is_true_or_false_and_nothing_else),
         cmocka_unit_test(a_field_that_is_missing_keeps_its_value),
         cmocka_unit_test(a_wrong_type_or_a_cut_reply_is_no_reply),
         cmocka_unit_test(copied_text_is_cut_to_its_room),

@@ -312,7 +312,16 @@ static const struct {
     {"write", "[null,1]", STATUS_INVALID, "write: key must be str or bin"},
     {"write", "[\"k\",1,7]", STATUS_INVALID, "write: options must be a map"},
     {"write", "[\"k\",1,{\"colour\":1}]", STATUS_INVALID, "write: unknown option \"colour\""},
-    {"write", "[\"k\",1,{\"ttl_ms\":1}]", STATUS_INVALID, "write: unknown option \"ttl_ms\""},
+    {"write", "[\"k\",1,{\"ttl_ms\":0}]", STATUS_INVALID,
+     "write: ttl_ms must be an integer from 1 to 2^46"},
+    {"write", "[\"k\",1,{\"sliding\":true}]", STATUS_INVALID, "write: sliding needs ttl_ms"},
+    {"expire", "[\"k\"]", STATUS_INVALID,
+     "expire: takes [key, ttl_ms] or [key, ttl_ms, options], 1 given"},
+    {"expire", "[\"k\",0]", STATUS_INVALID,
+     "expire: ttl_ms must be nil or an integer from 1 to 2^46"},
+    {"expire", "[\"k\",1,{\"if_absent\":true}]", STATUS_INVALID,
+     "expire: does not take option \"if_absent\""},
+    {"read", "[\"k\",{\"ttl_ms\":1}]", STATUS_INVALID, "read: does not take option \"ttl_ms\""},
     {"write", "[\"k\",1,{\"limit\":1}]", STATUS_INVALID, "write: does not take option \"limit\""},
     {"write", "[\"k\",1,{\"$map\":[[1,2]]}]", STATUS_INVALID,
      "write: an option's name must be str"},
@@ -405,8 +414,13 @@ static void a_record_lives_its_life(void **state)
     assert_int_equal(call_json(client, "write", "[\"k\",{\"a\":[1,2]}]")->code, STATUS_OK);
     const struct reply *reply = call_json(client, "read", "[{\"$bin\":\"aw==\"}]");
     assert_non_null(strstr((const char *)reply->json.data, "[{\"a\":[1,2]},"));
-    assert_non_null(strstr((const char *)reply->json.data, ",-1,71,0]"));
+    assert_non_null(strstr((const char *)reply->json.data, ",-1,71,0,0,false]"));
     assert_result(call_json(client, "exists", "[\"k\",{\"table\":\"default\"}]"), "true");
+    reply = call_json(client, "expire", "[\"k\",70368744177664,{\"sliding\":true}]");
+    assert_non_null(strstr((const char *)reply->json.data, ",71]"));
+    reply = call_json(client, "read", "[\"k\"]");
+    assert_non_null(strstr((const char *)reply->json.data, ",71,0,70368744177664,true]"));
+    assert_result(call_json(client, "expire", "[\"other\",null]"), "null");
     assert_int_equal(call_json(client, "pop", "[\"k\"]")->code, STATUS_OK);
     assert_result(call_json(client, "pop", "[\"k\"]"), "null");
     assert_result(call_json(client, "delete", "[\"k\"]"), "false");
@@ -769,8 +783,8 @@ static void a_restarted_server_has_its_records_and_a_higher_incarnation(void **s
     reply = call_json(&world->clients[0], "stat", "[]");
     assert_non_null(
         strstr((const char *)reply->json.data, "\"incarnation\":2,\"state\":\"serving\""));
-    assert_non_null(
-        strstr((const char *)reply->json.data, "\"records\":1,\"bytes\":67,\"size\":1024"));
+    assert_non_null(strstr((const char *)reply->json.data,
+                           "\"records\":1,\"bytes\":67,\"size\":1024,\"when_full\":\"reject\""));
 }
 
 static void a_stopping_server_says_so(void **state)

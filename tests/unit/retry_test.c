@@ -3,251 +3,1179 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <cmocka.h>
 
+#include "io/random.h"
+#include "proto/pack.h"
+#include "proto/point.h"
 #include "shardd/result.h"
-#include "tests/unit/bench.h"
+#include "tests/unit/dice.h"
+#include "tests/unit/scratch.h"
+
+#define START_MS   UINT64_C(1700000000000)
+#define HELD       UINT64_C(73)
+#define EVERYTHING 4096
+
+/* An operation of the log, with copies of its bytes. */
+struct entry {
+    struct log_op op;
+    uint64_t stamp;
+    uint64_t used; /* of the account, at the end of its turn */
+    uint32_t turn;
+};
+
+struct fixture {
+    struct scratch scratch;
+    struct tree *tree;
+    struct accounts accounts;
+    struct retries *retries;
+    uint64_t now_ms;
+    uint64_t last; /* stamp */
+    int64_t counter;
+    struct entry *entries;
+    uint32_t entry_count;
+    uint32_t entry_capacity;
+    uint32_t turn;
+    struct outcome outcome;
+    uint8_t value[64];
+};
+
+/* The secret of the table of lines, in place of io/random.c's: so a seed repeats a run. */
+void random_fill(void *data, size_t len)
+{
+    memset(data, 's', len);
+}
+
+uint64_t random_below(uint64_t below)
+{
+    return below / 2;
+}
+
+/* --- the server around it --- */
+
+static struct bytes copy_bytes(struct bytes bytes)
+{
+    uint8_t *copy = malloc(bytes.len + 1);
+    assert_non_null(copy);
+    memcpy(copy, bytes.data, bytes.len);
+    return bytes_of(copy, bytes.len);
+}
+
+static uint64_t add_to_log(void *context, const struct log_op *op)
+{
+    struct fixture *f = context;
+    if (f->entry_count == f->entry_capacity) {
+        f->entry_capacity = 2 * f->entry_capacity + 64;
+        f->entries = realloc(f->entries, f->entry_capacity * sizeof(*f->entries));
+        assert_non_null(f->entries);
+    }
+    struct entry *entry = &f->entries[f->entry_count++];
+    *entry = (struct entry){*op, ++f->last, 0, f->turn};
+    entry->op.key = copy_bytes(op->key);
+    entry->op.value = copy_bytes(op->value);
+    return entry->stamp;
+}
+
+static void forget_last_entry(struct fixture *f)
+{
+    struct entry *entry = &f->entries[--f->entry_count];
+    free((void *)(uintptr_t)entry->op.key.data);
+    free((void *)(uintptr_t)entry->op.value.data);
+}
+
+static uint64_t *used(struct fixture *f)
+{
+    return &f->accounts.items[0].used;
+}
+
+/* The account as each record of the log has it (RULES S8). */
+static void end_turn(struct fixture *f, uint32_t from)
+{
+    for (uint32_t i = from; i < f->entry_count; i++) {
+        f->entries[i].used = *used(f);
+    }
+    f->turn++;
+}
+
+static void split_nothing(void *context, uint64_t start, uint64_t end, uint64_t *split_used,
+                          uint64_t *records)
+{
+    (void)context;
+    (void)start;
+    (void)end;
+    *split_used = *records = 0;
+}
+
+static void open_tree(struct fixture *f)
+{
+    char error[256] = "";
+    f->tree = tree_open(f->scratch.path, error, sizeof(error));
+    assert_string_equal(error, "");
+}
 
 static int setup(void **state)
 {
-    static struct bench bench;
-    bench_open(&bench, 1 << 20);
-    *state = &bench;
+    static struct fixture fixture;
+    static const struct range lower_half = {0, BOUND_END / 2, 1 << 20, 0, 1};
+    fixture = (struct fixture){.scratch = scratch_make(), .now_ms = START_MS};
+    struct fixture *f = &fixture;
+    accounts_replace(&f->accounts, &lower_half, 1, split_nothing, NULL);
+    f->retries = retries_new(&f->accounts, add_to_log, f);
+    open_tree(f);
+    *state = f;
     return 0;
 }
 
 static int teardown(void **state)
 {
-    bench_close(*state);
+    struct fixture *f = *state;
+    retries_free(f->retries);
+    accounts_fini(&f->accounts);
+    while (f->entry_count > 0) {
+        forget_last_entry(f);
+    }
+    free(f->entries);
+    tree_close(f->tree);
+    scratch_remove(&f->scratch);
     return 0;
 }
 
-static struct op identified(struct op op, uint8_t client, uint64_t seq, uint64_t done)
+static struct op op_of(enum op_kind kind, uint32_t client, uint64_t seq, uint64_t done)
 {
-    memset(op.identity.client, client, ID_LEN);
-    op.identity.seq = seq;
-    op.identity.done = done;
+    struct op op = {.kind = kind, .identity = {.seq = seq, .done = done}};
+    memcpy(op.identity.client, &client, sizeof(client));
+    op.point = point_of_key(bytes_of(&seq, sizeof(seq))) / 2;
     return op;
 }
 
-static const struct outcome *incr(struct bench *bench, uint8_t client, uint64_t seq, uint64_t done)
+/* What a pop finds: a record of HELD bytes, whose value tells the count of runs. */
+static uint64_t pop(struct fixture *f, struct outcome *outcome)
 {
-    struct op op = identified(bench_op(OP_INCR, "n"), client, seq, done);
-    op.by = 1;
-    return bench_run(bench, &op);
+    account_change(&f->accounts, &f->accounts.items[0], (int64_t)HELD, 0);
+    int len = snprintf((char *)f->value, sizeof(f->value), "value %25" PRIi64, f->counter);
+    outcome->value = bytes_of(f->value, (size_t)len);
+    outcome->was_there = true;
+    return HELD;
 }
 
-static uint32_t count_keys(struct bench *bench, enum tree_database database)
+/* As execute() does. Returns whether it ran; f->outcome and its `need` are filled in. */
+static bool run(struct fixture *f, const struct op *op)
 {
-    static const uint8_t first[] = {0};
-    uint32_t count = 0;
-    struct tree_txn *txn = tree_begin_read(bench->tree);
-    struct tree_cursor *cursor = tree_cursor_open(txn, database);
-    bool more = tree_cursor_seek(cursor, bytes_of(first, 1));
-    for (; more; more = tree_cursor_next(cursor)) {
-        count++;
+    f->outcome = (struct outcome){.left_ms = -1};
+    if (retry_answer(f->retries, op, f->now_ms, &f->outcome, &f->outcome.need)) {
+        return false;
     }
-    tree_cursor_close(cursor);
-    tree_abort(txn);
+    f->outcome.integer = ++f->counter;
+    uint64_t held = op->kind == OP_POP ? pop(f, &f->outcome) : 0;
+    f->outcome.need = retry_keep(f->retries, op, &f->outcome, held, f->now_ms);
+    return true;
+}
+
+static const struct outcome *ask(struct fixture *f, enum op_kind kind, uint32_t client,
+                                 uint64_t seq, uint64_t done)
+{
+    const struct op op = op_of(kind, client, seq, done);
+    (void)run(f, &op);
+    return &f->outcome;
+}
+
+static const struct outcome *incr(struct fixture *f, uint32_t client, uint64_t seq, uint64_t done)
+{
+    return ask(f, OP_INCR, client, seq, done);
+}
+
+static uint64_t say_done(struct fixture *f, uint32_t client, uint64_t done)
+{
+    const struct op op = op_of(OP_DONE, client, 0, done);
+    return retry_done(f->retries, &op, f->now_ms);
+}
+
+static void tick_all(struct fixture *f, uint32_t line_count)
+{
+    for (uint32_t i = 0; i < 2 * (line_count + 1024) / RETRY_ROUND_LINES; i++) {
+        retries_tick(f->retries, f->now_ms);
+    }
+}
+
+/* --- the tree --- */
+
+static void write_batch(struct fixture *f, struct retry_batch *batch)
+{
+    struct tree_txn *txn = tree_begin_write(f->tree);
+    retry_batch_write(batch, txn);
+    assert_int_equal(tree_commit(txn), TREE_FINE);
+    retries_swept(f->retries, batch, true);
+}
+
+/* One round: returns how many batches had something. */
+static uint32_t sweep(struct fixture *f, uint64_t durable, uint32_t item_max)
+{
+    uint32_t count = 0;
+    for (bool is_end = false; !is_end;) {
+        struct retry_batch *batch = retries_collect(f->retries, durable, item_max, &is_end);
+        if (batch) {
+            write_batch(f, batch);
+            count++;
+        }
+    }
     return count;
 }
 
+/* All keys and values of both databases, one behind the other; *count: of results. */
+static struct buffer read_tree(struct fixture *f, uint32_t *line_count, uint32_t *result_count)
+{
+    static const enum tree_database databases[] = {TREE_LINES, TREE_RESULTS};
+    uint32_t *counts[] = {line_count, result_count};
+    struct buffer all = {0};
+    struct tree_txn *txn = tree_begin_read(f->tree);
+    for (int i = 0; i < 2; i++) {
+        struct tree_cursor *cursor = tree_cursor_open(txn, databases[i]);
+        bool more = tree_cursor_seek(cursor, bytes_of("", 1));
+        for (*counts[i] = 0; more; more = tree_cursor_next(cursor)) {
+            (*counts[i])++;
+            pack_bin(&all, tree_cursor_key(cursor));
+            pack_bin(&all, tree_cursor_value(cursor));
+        }
+        tree_cursor_close(cursor);
+    }
+    tree_abort(txn);
+    return all;
+}
+
+static void expect_in_tree(struct fixture *f, uint32_t line_count, uint32_t result_count)
+{
+    uint32_t lines;
+    uint32_t results;
+    struct buffer all = read_tree(f, &lines, &results);
+    buffer_fini(&all);
+    assert_int_equal(lines, line_count);
+    assert_int_equal(results, result_count);
+}
+
+/* A process that ends: what it knew is gone but for the tree, and the log above `applied`. */
+static void restart(struct fixture *f, uint64_t applied)
+{
+    char error[256] = "";
+    retries_free(f->retries);
+    f->retries = retries_new(&f->accounts, add_to_log, f);
+    struct tree_txn *txn = tree_begin_read(f->tree);
+    assert_true(retries_load(f->retries, txn, error, sizeof(error)));
+    tree_abort(txn);
+    for (uint32_t i = 0; i < f->entry_count; i++) {
+        const struct entry *entry = &f->entries[i];
+        if (entry->stamp > applied) {
+            assert_true(retries_replay(f->retries, entry->stamp, &entry->op));
+        }
+    }
+}
+
+/* --- answers --- */
+
 static void the_same_seq_gets_the_same_answer(void **state)
 {
-    struct bench *bench = *state;
-    assert_int_equal(incr(bench, 'a', 1, 1)->integer, 1);
-    uint64_t version = bench->op->outcome.version;
-    assert_int_equal(incr(bench, 'a', 1, 1)->integer, 1);
-    assert_int_equal(bench->op->outcome.version, version);
-    assert_int_equal(incr(bench, 'a', 2, 1)->integer, 2);
-    assert_int_equal(incr(bench, 'b', 1, 1)->integer, 3);
+    struct fixture *f = *state;
+    assert_int_equal(incr(f, 'a', 1, 1)->integer, 1);
+    assert_int_equal(incr(f, 'a', 1, 1)->integer, 1);
+    assert_int_equal(incr(f, 'a', 2, 1)->integer, 2);
+    assert_int_equal(incr(f, 'b', 1, 1)->integer, 3);
+    assert_int_equal(incr(f, 'a', 1, 1)->integer, 1);
 }
 
 static void a_refusal_is_remembered_too(void **state)
 {
-    struct bench *bench = *state;
-    struct op op = bench_write("key", "1");
-    bench_run(bench, &op);
-    op = identified(bench_write("key", "2"), 'a', 1, 1);
-    op.if_absent = true;
-    assert_int_equal(bench_run(bench, &op)->status, STATUS_CONDITION);
-    uint64_t version = bench->op->outcome.version;
-    struct op delete = bench_op(OP_DELETE, "key");
-    bench_run(bench, &delete);
-    assert_int_equal(bench_run(bench, &op)->status, STATUS_CONDITION);
-    assert_int_equal(bench->op->outcome.version, version);
+    struct fixture *f = *state;
+    const struct op op = op_of(OP_WRITE, 'a', 1, 1);
+    struct outcome outcome = {.version = 77};
+    outcome_refuse(&outcome, STATUS_CONDITION, OP_REASON_THERE_ALREADY);
+    assert_false(retry_answer(f->retries, &op, f->now_ms, &f->outcome, &f->outcome.need));
+    retry_keep(f->retries, &op, &outcome, 0, f->now_ms);
+    assert_true(retry_answer(f->retries, &op, f->now_ms, &f->outcome, &f->outcome.need));
+    assert_int_equal(f->outcome.status, STATUS_CONDITION);
+    assert_int_equal(f->outcome.reason, OP_REASON_THERE_ALREADY);
+    assert_int_equal(f->outcome.version, 77);
 }
 
 static void a_popped_value_comes_back_on_a_retry_and_counts_until_it_goes(void **state)
 {
-    struct bench *bench = *state;
-    struct op op = bench_write("key", "value");
-    uint64_t size = bench_run(bench, &op)->size;
-    struct op pop = identified(bench_op(OP_POP, "key"), 'a', 1, 1);
+    struct fixture *f = *state;
     for (int i = 0; i < 3; i++) {
-        const struct outcome *outcome = bench_run(bench, &pop);
+        const struct outcome *outcome = ask(f, OP_POP, 'a', 1, 1);
         assert_true(outcome->was_there);
-        assert_true(bytes_equal(buffer_bytes(&outcome->value), bytes_of("\xa5value", 6)));
-        assert_int_equal(bench_used(bench), size);
-        assert_int_equal(bench_records(bench), 0);
+        assert_true(bytes_equal(outcome->value, bytes_text("value                         1")));
+        assert_int_equal(*used(f), HELD);
     }
-    struct op next = identified(bench_op(OP_DELETE, "key"), 'a', 2, 2);
-    bench_run(bench, &next);
-    assert_int_equal(bench_used(bench), 0);
-    assert_int_equal(bench_run(bench, &pop)->status, STATUS_STALE);
+    assert_int_equal(f->entry_count, 1);
+    incr(f, 'a', 2, 2);
+    assert_int_equal(*used(f), 0);
+    assert_int_equal(ask(f, OP_POP, 'a', 1, 1)->status, STATUS_STALE);
+    /* The account's change has a LOG_DONE of its own (RULES S8). */
+    assert_int_equal(f->entry_count, 3);
+    assert_int_equal(f->entries[1].op.kind, LOG_DONE);
 }
 
 static void what_done_passes_is_forgotten_and_stale(void **state)
 {
-    struct bench *bench = *state;
-    incr(bench, 'a', 1, 1);
-    incr(bench, 'a', 2, 1);
-    incr(bench, 'a', 3, 1);
-    assert_int_equal(count_keys(bench, TREE_RESULTS), 3);
-    incr(bench, 'a', 4, 3);
-    assert_int_equal(count_keys(bench, TREE_RESULTS), 2);
-    assert_int_equal(incr(bench, 'a', 2, 1)->status, STATUS_STALE);
-    assert_int_equal(incr(bench, 'a', 3, 1)->integer, 3);
+    struct fixture *f = *state;
+    incr(f, 'a', 1, 1);
+    incr(f, 'a', 2, 1);
+    incr(f, 'a', 3, 1);
+    sweep(f, f->last, EVERYTHING);
+    expect_in_tree(f, 1, 3);
+    incr(f, 'a', 4, 3);
+    sweep(f, f->last, EVERYTHING);
+    expect_in_tree(f, 1, 2);
+    assert_int_equal(incr(f, 'a', 2, 1)->status, STATUS_STALE);
+    assert_int_equal(incr(f, 'a', 3, 1)->integer, 3);
+    assert_int_equal(f->entry_count, 4);
+}
+
+static void a_large_popped_value_takes_no_memory_once_it_went(void **state)
+{
+    enum { LARGE_LEN = 1 << 20 };
+    struct fixture *f = *state;
+    struct op op = op_of(OP_POP, 'a', 1, 1);
+    struct outcome outcome = {.left_ms = -1, .was_there = true};
+    outcome.value = bytes_of(calloc(1, LARGE_LEN), LARGE_LEN);
+    assert_non_null(outcome.value.data);
+    account_change(&f->accounts, &f->accounts.items[0], HELD, 0);
+    (void)retry_keep(f->retries, &op, &outcome, HELD, f->now_ms);
+    assert_true(retries_len(f->retries) >= LARGE_LEN);
+    say_done(f, 'a', 2);
+    assert_true(retries_len(f->retries) < LARGE_LEN / 2);
+    free((void *)(uintptr_t)outcome.value.data);
 }
 
 static void a_client_that_is_done_frees_what_its_popped_value_counted(void **state)
 {
-    struct bench *bench = *state;
-    struct op op = bench_write("key", "value");
-    bench_run(bench, &op);
-    struct op pop = identified(bench_op(OP_POP, "key"), 'a', 1, 1);
-    bench_run(bench, &pop);
-    assert_int_not_equal(bench_used(bench), 0);
-    struct op done = identified((struct op){.kind = OP_DONE}, 'a', 0, 2);
-    assert_int_equal(bench_run(bench, &done)->status, STATUS_OK);
-    assert_int_equal(bench_used(bench), 0);
-    assert_int_equal(count_keys(bench, TREE_RESULTS), 0);
+    struct fixture *f = *state;
+    ask(f, OP_POP, 'a', 1, 1);
+    assert_int_equal(*used(f), HELD);
+    uint64_t stamp = say_done(f, 'a', 2);
+    assert_int_equal(stamp, f->last);
+    assert_int_equal(f->entry_count, 2);
+    assert_int_equal(*used(f), 0);
+    sweep(f, f->last, EVERYTHING);
     /* The line stays: a late duplicate must not run. */
-    assert_int_equal(bench_run(bench, &pop)->status, STATUS_STALE);
+    expect_in_tree(f, 1, 0);
+    assert_int_equal(ask(f, OP_POP, 'a', 1, 1)->status, STATUS_STALE);
+    /* Nothing counts twice, and nothing that counts nothing is logged. */
+    assert_int_equal(say_done(f, 'a', 3), 0);
+    assert_int_equal(f->entry_count, 2);
 }
 
 static void a_lower_seq_that_never_came_still_runs(void **state)
 {
-    struct bench *bench = *state;
-    incr(bench, 'a', 5, 1);
-    assert_int_equal(incr(bench, 'a', 2, 1)->integer, 2);
+    struct fixture *f = *state;
+    incr(f, 'a', 5, 1);
+    assert_int_equal(incr(f, 'a', 2, 1)->integer, 2);
+    assert_int_equal(incr(f, 'a', 3, 1)->integer, 3);
+    assert_int_equal(incr(f, 'a', 5, 1)->integer, 1);
+    assert_int_equal(incr(f, 'a', 2, 1)->integer, 2);
 }
 
 static void silence_makes_all_that_was_stale(void **state)
 {
-    struct bench *bench = *state;
-    incr(bench, 'a', 1, 1);
-    incr(bench, 'a', 3, 1);
-    bench->now_ms += RETRY_SILENT_MS - 1;
-    assert_int_equal(incr(bench, 'a', 3, 1)->integer, 2);
-    bench->now_ms += RETRY_SILENT_MS;
-    assert_int_equal(incr(bench, 'a', 3, 1)->status, STATUS_STALE);
-    assert_int_equal(incr(bench, 'a', 2, 1)->status, STATUS_STALE);
-    assert_int_equal(count_keys(bench, TREE_RESULTS), 0);
-    assert_int_equal(incr(bench, 'a', 4, 1)->integer, 3);
+    struct fixture *f = *state;
+    incr(f, 'a', 1, 1);
+    incr(f, 'a', 3, 1);
+    f->now_ms += RETRY_SILENT_MS - 1;
+    assert_int_equal(incr(f, 'a', 3, 1)->integer, 2);
+    f->now_ms += RETRY_SILENT_MS;
+    assert_int_equal(incr(f, 'a', 3, 1)->status, STATUS_STALE);
+    assert_int_equal(f->outcome.need, f->last); /* the LOG_DONE that says so */
+    assert_int_equal(incr(f, 'a', 2, 1)->status, STATUS_STALE);
+    assert_int_equal(incr(f, 'a', 4, 1)->integer, 3);
 }
 
 static void the_hand_finds_silent_clients(void **state)
 {
-    struct bench *bench = *state;
-    struct op op = bench_write("key", "value");
-    bench_run(bench, &op);
-    op = identified(bench_op(OP_POP, "key"), 1, 1, 1);
-    bench_run(bench, &op);
-    for (uint8_t client = 2; client < 100; client++) {
-        incr(bench, client, 1, 1);
+    struct fixture *f = *state;
+    ask(f, OP_POP, 1, 1, 1);
+    for (uint32_t client = 2; client < 100; client++) {
+        incr(f, client, 1, 1);
     }
-    uint64_t used = bench_used(bench);
-    op = bench_op(OP_DELETE, "nothing");
-    bench->now_ms += RETRY_SILENT_MS;
-    for (uint32_t i = 0; i <= 100 / RETRY_ROUND_LINES; i++) {
-        bench_run(bench, &op);
-    }
-    assert_int_equal(count_keys(bench, TREE_RESULTS), 0);
-    assert_int_equal(count_keys(bench, TREE_LINES), 99);
-    assert_int_equal(bench_used(bench), used - (3 + 6 + 64));
-    bench->now_ms += RETRY_REMEMBERED_MS;
-    for (uint32_t i = 0; i <= 100 / RETRY_ROUND_LINES; i++) {
-        bench_run(bench, &op);
-    }
-    assert_int_equal(count_keys(bench, TREE_LINES), 0);
+    sweep(f, f->last, EVERYTHING);
+    expect_in_tree(f, 99, 99);
+    f->now_ms += RETRY_SILENT_MS;
+    tick_all(f, 99);
+    assert_int_equal(*used(f), 0);
+    assert_int_equal(f->entry_count, 99 + 99);
+    sweep(f, f->last, EVERYTHING);
+    expect_in_tree(f, 99, 0);
+    tick_all(f, 99);
+    assert_int_equal(f->entry_count, 99 + 99);
+    f->now_ms += RETRY_REMEMBERED_MS;
+    tick_all(f, 99);
+    sweep(f, f->last, EVERYTHING);
+    expect_in_tree(f, 0, 0);
+    assert_false(retries_are_dirty(f->retries));
 }
 
 static void a_clock_that_goes_back_makes_nobody_silent(void **state)
 {
-    struct bench *bench = *state;
-    incr(bench, 'a', 1, 1);
-    bench->now_ms -= 10 * RETRY_REMEMBERED_MS;
-    assert_int_equal(incr(bench, 'a', 1, 1)->integer, 1);
+    struct fixture *f = *state;
+    incr(f, 'a', 1, 1);
+    f->now_ms -= 10 * RETRY_REMEMBERED_MS;
+    tick_all(f, 1);
+    assert_int_equal(incr(f, 'a', 1, 1)->integer, 1);
+    assert_int_equal(f->entry_count, 1);
 }
 
 static void more_than_512_open_results_are_refused(void **state)
 {
-    struct bench *bench = *state;
+    struct fixture *f = *state;
     for (uint64_t seq = 1; seq <= RETRY_OPEN_MAX; seq++) {
-        assert_int_equal(incr(bench, 'a', seq, 1)->integer, (int64_t)seq);
+        assert_int_equal(incr(f, 'a', seq, 1)->integer, (int64_t)seq);
     }
-    assert_int_equal(incr(bench, 'a', RETRY_OPEN_MAX + 1, 1)->status, STATUS_TRY_LATER);
-    assert_int_equal(incr(bench, 'a', RETRY_OPEN_MAX, 1)->integer, RETRY_OPEN_MAX);
-    assert_int_equal(incr(bench, 'b', 1, 1)->integer, RETRY_OPEN_MAX + 1);
-    assert_int_equal(incr(bench, 'a', RETRY_OPEN_MAX + 1, 2)->integer, RETRY_OPEN_MAX + 2);
+    assert_int_equal(incr(f, 'a', RETRY_OPEN_MAX + 1, 1)->status, STATUS_TRY_LATER);
+    assert_int_equal(f->outcome.need, 0);
+    assert_int_equal(incr(f, 'a', RETRY_OPEN_MAX, 1)->integer, RETRY_OPEN_MAX);
+    assert_int_equal(incr(f, 'b', 1, 1)->integer, RETRY_OPEN_MAX + 1);
+    assert_int_equal(incr(f, 'a', RETRY_OPEN_MAX + 1, 2)->integer, RETRY_OPEN_MAX + 2);
 }
 
 static void a_seq_of_another_kind_is_refused(void **state)
 {
-    struct bench *bench = *state;
-    incr(bench, 'a', 1, 1);
-    struct op op = identified(bench_op(OP_DELETE, "n"), 'a', 1, 1);
-    assert_int_equal(bench_run(bench, &op)->status, STATUS_INVALID);
-    assert_int_equal(bench->op->outcome.reason, OP_REASON_SEQ_REUSED);
+    struct fixture *f = *state;
+    incr(f, 'a', 1, 1);
+    assert_int_equal(ask(f, OP_DELETE, 'a', 1, 1)->status, STATUS_INVALID);
+    assert_int_equal(f->outcome.reason, OP_REASON_SEQ_REUSED);
+    assert_int_equal(f->outcome.need, f->last);
 }
 
-static void what_is_not_owned_is_not_remembered(void **state)
+/* A client's seq may be anything: silence must let go of the highest, too, and once. */
+static void the_highest_seq_of_all_goes_by_silence(void **state)
 {
-    struct bench *bench = *state;
-    struct op op = identified(bench_op(OP_INCR, "n"), 'a', 1, 1);
-    op.point = point_of_bound(BOUND_END / 2);
-    assert_int_equal(bench_run(bench, &op)->status, STATUS_WRONG_SHARD);
-    assert_int_equal(count_keys(bench, TREE_LINES), 0);
+    struct fixture *f = *state;
+    ask(f, OP_POP, 'a', UINT64_MAX, 1);
+    f->now_ms += RETRY_SILENT_MS;
+    tick_all(f, 1);
+    tick_all(f, 1);
+    assert_int_equal(*used(f), 0);
+    assert_int_equal(f->entry_count, 2);
+    assert_int_equal(incr(f, 'a', UINT64_MAX, 1)->status, STATUS_STALE);
+}
+
+static void an_answer_depends_on_the_stamp_of_its_result(void **state)
+{
+    struct fixture *f = *state;
+    incr(f, 'a', 1, 1);
+    uint64_t stamp = f->last;
+    incr(f, 'a', 2, 1);
+    assert_int_equal(incr(f, 'a', 1, 1)->need, stamp);
+    /* STALE depends on the record that carried `done`. */
+    incr(f, 'a', 3, 3);
+    assert_int_equal(incr(f, 'a', 2, 1)->status, STATUS_STALE);
+    assert_int_equal(f->outcome.need, f->last);
+    /* What the tree has is durable. */
+    sweep(f, f->last, EVERYTHING);
+    restart(f, f->last);
+    assert_int_equal(incr(f, 'a', 3, 3)->integer, 3);
+    assert_int_equal(f->outcome.need, 0);
+}
+
+/* --- sweep and recovery --- */
+
+static void what_is_not_durable_is_not_swept(void **state)
+{
+    struct fixture *f = *state;
+    incr(f, 'a', 1, 1);
+    assert_int_equal(sweep(f, f->last - 1, EVERYTHING), 0);
+    assert_true(retries_are_dirty(f->retries));
+    assert_int_equal(sweep(f, f->last, EVERYTHING), 1);
+    assert_false(retries_are_dirty(f->retries));
+    /* A durable result beside a newer one: the line waits, and the log has it. */
+    incr(f, 'b', 1, 1);
+    incr(f, 'b', 2, 1);
+    sweep(f, f->last - 1, EVERYTHING);
+    expect_in_tree(f, 1, 2);
+    restart(f, f->last - 1);
+    assert_int_equal(incr(f, 'b', 1, 1)->integer, 2);
+    assert_int_equal(incr(f, 'b', 2, 1)->integer, 3);
+}
+
+static void the_tree_keeps_a_result_until_the_done_that_passed_it_is_durable(void **state)
+{
+    struct fixture *f = *state;
+    incr(f, 'a', 1, 1);
+    sweep(f, f->last, EVERYTHING);
+    incr(f, 'a', 2, 2);
+    sweep(f, f->last - 1, EVERYTHING);
+    expect_in_tree(f, 1, 1);
+    sweep(f, f->last, EVERYTHING);
+    expect_in_tree(f, 1, 1); /* the other one */
+    restart(f, f->last);
+    assert_int_equal(incr(f, 'a', 1, 1)->status, STATUS_STALE);
+    assert_int_equal(incr(f, 'a', 2, 1)->integer, 2);
+}
+
+/*
+ * Its LOG_RESULT is freed with its part of the log, the line is skipped for a newer stamp whose record does
+ * not have the `done`: a late duplicate would run.
+ */
+static void a_result_that_is_done_without_a_record_is_not_lost_between_log_and_tree(void **state)
+{
+    struct fixture *f = *state;
+    incr(f, 'a', 1, 1);
+    uint64_t durable = f->last; /* A */
+    incr(f, 'a', 2, 1);
+    say_done(f, 'a', 2);
+    sweep(f, durable, EVERYTHING);
+    restart(f, durable);
+    assert_int_equal(incr(f, 'a', 1, 1)->status, STATUS_STALE);
+    assert_int_equal(incr(f, 'a', 2, 1)->integer, 2);
+}
+
+static void an_older_record_is_not_replayed_over_a_newer_line_of_the_tree(void **state)
+{
+    struct fixture *f = *state;
+    incr(f, 'a', 1, 1);
+    sweep(f, f->last, EVERYTHING);
+    uint64_t applied = f->last;
+    incr(f, 'a', 2, 1);
+    say_done(f, 'a', 2);
+    sweep(f, f->last, EVERYTHING); /* and the process ends before `applied` has risen */
+    expect_in_tree(f, 1, 1);
+    restart(f, applied);
+    assert_int_equal(incr(f, 'a', 1, 1)->status, STATUS_STALE);
+    assert_int_equal(incr(f, 'a', 2, 1)->integer, 2);
+}
+
+/* They were taken for forgotten ones, as the tree still had the line from before the client's long silence. */
+static void results_of_a_client_that_came_back_are_not_forgotten_with_its_old_line(void **state)
+{
+    struct fixture *f = *state;
+    incr(f, 'a', 20, 1);
+    f->now_ms += RETRY_SILENT_MS;
+    tick_all(f, 1);
+    sweep(f, f->last, EVERYTHING);
+    f->now_ms += RETRY_REMEMBERED_MS;
+    tick_all(f, 1);
+    incr(f, 'a', 1, 1);
+    uint64_t durable = f->last;
+    incr(f, 'a', 2, 1);
+    sweep(f, durable, EVERYTHING);
+    expect_in_tree(f, 1, 1);
+    restart(f, durable);
+    assert_int_equal(incr(f, 'a', 1, 1)->integer, 2);
+    assert_int_equal(incr(f, 'a', 2, 1)->integer, 3);
+}
+
+static void changes_between_collect_and_swept_stay_dirty(void **state)
+{
+    struct fixture *f = *state;
+    bool is_end;
+    incr(f, 'a', 1, 1);
+    incr(f, 'a', 2, 1);
+    struct retry_batch *batch = retries_collect(f->retries, f->last, EVERYTHING, &is_end);
+    assert_true(is_end);
+    incr(f, 'a', 3, 2); /* 1 goes, but is being written */
+    write_batch(f, batch);
+    expect_in_tree(f, 1, 2);
+    assert_true(retries_are_dirty(f->retries));
+    sweep(f, f->last, EVERYTHING);
+    expect_in_tree(f, 1, 2);
+    assert_false(retries_are_dirty(f->retries));
+    restart(f, f->last);
+    assert_int_equal(incr(f, 'a', 1, 1)->status, STATUS_STALE);
+    assert_int_equal(incr(f, 'a', 3, 2)->integer, 3);
+}
+
+static void a_batch_that_was_not_written_is_taken_again(void **state)
+{
+    struct fixture *f = *state;
+    bool is_end;
+    incr(f, 'a', 1, 1);
+    sweep(f, f->last, EVERYTHING);
+    incr(f, 'a', 2, 2);
+    struct retry_batch *batch = retries_collect(f->retries, f->last, EVERYTHING, &is_end);
+    retries_swept(f->retries, batch, false);
+    assert_true(retries_are_dirty(f->retries));
+    sweep(f, f->last, EVERYTHING);
+    expect_in_tree(f, 1, 1);
+    restart(f, f->last);
+    assert_int_equal(incr(f, 'a', 2, 2)->integer, 2);
+}
+
+static void a_round_takes_small_batches_and_ends(void **state)
+{
+    struct fixture *f = *state;
+    for (uint64_t seq = 1; seq <= 100; seq++) {
+        incr(f, 'a', seq, 1);
+        incr(f, 'b', seq, 1);
+    }
+    assert_in_range(sweep(f, f->last, 10), 21, 23);
+    expect_in_tree(f, 2, 200);
+    assert_false(retries_are_dirty(f->retries));
+}
+
+static void a_popped_value_that_went_counts_nothing_after_a_restart(void **state)
+{
+    struct fixture *f = *state;
+    ask(f, OP_POP, 'a', 1, 1);
+    ask(f, OP_POP, 'a', 2, 1);
+    assert_int_equal(retries_held(f->retries, 0, UINT64_MAX), 2 * HELD);
+    say_done(f, 'a', 2);
+    restart(f, 0);
+    assert_int_equal(*used(f), HELD);
+    assert_int_equal(retries_held(f->retries, 0, UINT64_MAX), HELD);
+    say_done(f, 'a', 3);
+    assert_int_equal(*used(f), 0);
+}
+
+static void an_emptied_interval_has_no_results(void **state)
+{
+    struct fixture *f = *state;
+    for (uint64_t seq = 1; seq <= 20; seq++) {
+        incr(f, 'a', seq, 1);
+    }
+    uint64_t point = op_of(OP_INCR, 'a', 7, 1).point;
+    uint32_t entry_count = f->entry_count;
+    retries_clear(f->retries, point, point);
+    assert_int_equal(f->entry_count, entry_count);
+    assert_int_equal(incr(f, 'a', 6, 1)->integer, 6);
+    assert_int_equal(incr(f, 'a', 8, 1)->integer, 8);
+    assert_int_equal(incr(f, 'a', 7, 1)->integer, 21);
+    retries_clear(f->retries, 0, UINT64_MAX);
+    assert_int_equal(incr(f, 'a', 20, 1)->integer, 22);
+}
+
+/* --- damage --- */
+
+static void damage(struct fixture *f, enum tree_database database)
+{
+    struct tree_txn *txn = tree_begin_write(f->tree);
+    struct tree_cursor *cursor = tree_cursor_open(txn, database);
+    uint8_t key[64];
+    uint8_t value[256];
+    assert_true(tree_cursor_seek(cursor, bytes_of("", 1)));
+    size_t key_len = tree_cursor_key(cursor).len;
+    size_t value_len = tree_cursor_value(cursor).len;
+    memcpy(key, tree_cursor_key(cursor).data, key_len);
+    memcpy(value, tree_cursor_value(cursor).data, value_len);
+    value[value_len - 1] ^= 1;
+    tree_cursor_close(cursor);
+    tree_put(txn, database, bytes_of(key, key_len), bytes_of(value, value_len), bytes_of("", 0));
+    assert_int_equal(tree_commit(txn), TREE_FINE);
+}
+
+static void a_damaged_result_is_answered_as_such_and_no_other(void **state)
+{
+    struct fixture *f = *state;
+    incr(f, 'a', 1, 1);
+    incr(f, 'b', 2, 1);
+    sweep(f, f->last, EVERYTHING);
+    damage(f, TREE_RESULTS);
+    restart(f, f->last);
+    bool is_first = op_of(OP_INCR, 'a', 1, 1).point < op_of(OP_INCR, 'b', 2, 1).point;
+    assert_int_equal(incr(f, 'a', 1, 1)->status, is_first ? STATUS_DAMAGED : STATUS_OK);
+    assert_int_equal(incr(f, 'b', 2, 1)->status, is_first ? STATUS_OK : STATUS_DAMAGED);
+    assert_int_equal(incr(f, 'a', 3, 1)->status, STATUS_OK);
+}
+
+static void a_damaged_line_refuses_its_client(void **state)
+{
+    struct fixture *f = *state;
+    incr(f, 'a', 1, 1);
+    incr(f, 'b', 1, 1);
+    uint64_t applied = f->last;
+    sweep(f, f->last, EVERYTHING);
+    damage(f, TREE_LINES);
+    restart(f, applied);
+    assert_int_equal(incr(f, 'a', 1, 1)->status, STATUS_DAMAGED);
+    assert_int_equal(f->outcome.reason, OP_REASON_RETRY_DAMAGED);
+    assert_int_equal(incr(f, 'a', 2, 2)->status, STATUS_DAMAGED);
+    assert_int_equal(incr(f, 'b', 1, 1)->integer, 2);
+    /* The log's newer line takes its place. */
+    restart(f, 0);
+    assert_int_equal(incr(f, 'a', 1, 1)->integer, 1);
+}
+
+static void what_is_no_result_and_no_line_is_not_replayed(void **state)
+{
+    struct fixture *f = *state;
+    ask(f, OP_POP, 'a', 1, 1);
+    say_done(f, 'a', 2);
+    for (uint32_t i = 0; i < f->entry_count; i++) {
+        struct log_op op = f->entries[i].op;
+        size_t value_len = op.value.len;
+        for (op.value.len = 0; op.value.len < 12; op.value.len++) {
+            assert_true(!retries_replay(f->retries, 9, &op) || op.value.len == value_len);
+        }
+        op.value.len = value_len;
+        op.key.len--;
+        assert_false(retries_replay(f->retries, 9, &op));
+    }
+}
+
+/* --- the forms of earlier versions --- */
+
+static void directories_of_the_earlier_version_are_read(void **state)
+{
+    struct fixture *f = *state;
+    struct op op = op_of(OP_POP, 'a', 7, 5);
+    struct bytes client = bytes_of(op.identity.client, ID_LEN);
+    uint8_t key_bytes[RESULT_KEY_LEN];
+    struct bytes key = bytes_of(key_bytes, sizeof(key_bytes));
+    struct buffer stored = {0};
+    struct tree_txn *txn = tree_begin_write(f->tree);
+    result_key_encode(op.point, op.identity.client, 7, key_bytes);
+    seal_begin(&stored, 1);
+    pack_array(&stored, 12);
+    const uint64_t numbers[] = {OP_POP, HELD, STATUS_OK, OP_REASON_NONE};
+    for (int i = 0; i < 4; i++) {
+        pack_uint(&stored, numbers[i]);
+    }
+    pack_bool(&stored, true);
+    for (uint64_t number = 1; number <= 6; number++) {
+        pack_uint(&stored, number); /* kind, version, size, integer, used, limit */
+    }
+    pack_bin(&stored, bytes_text("popped"));
+    seal_end(&stored, key);
+    tree_put(txn, TREE_RESULTS, key, buffer_bytes(&stored), bytes_of("", 0));
+    seal_begin(&stored, 1);
+    pack_array(&stored, 5);
+    const uint64_t state_numbers[] = {5, 7, 0, START_MS};
+    for (int i = 0; i < 4; i++) {
+        pack_uint(&stored, state_numbers[i]);
+    }
+    pack_array(&stored, 3);
+    for (int i = 0; i < 3; i++) {
+        pack_uint(&stored, 7);
+    }
+    seal_end(&stored, client);
+    tree_put(txn, TREE_LINES, client, buffer_bytes(&stored), bytes_of("", 0));
+    assert_int_equal(tree_commit(txn), TREE_FINE);
+    buffer_fini(&stored);
+    restart(f, 0);
+    *used(f) = HELD;
+    const struct outcome *outcome = ask(f, OP_POP, 'a', 7, 5);
+    assert_true(outcome->was_there);
+    assert_int_equal(outcome->version, 2);
+    assert_int_equal(outcome->left_ms, -1);
+    assert_true(bytes_equal(outcome->value, bytes_text("popped")));
+    assert_int_equal(ask(f, OP_POP, 'a', 4, 4)->status, STATUS_STALE);
+    say_done(f, 'a', 8);
+    assert_int_equal(*used(f), 0);
+}
+
+static void expect_same_outcome(const struct outcome *a, const struct outcome *b)
+{
+    assert_int_equal(a->status, b->status);
+    assert_int_equal(a->reason, b->reason);
+    assert_int_equal(a->was_there, b->was_there);
+    assert_int_equal(a->is_sliding, b->is_sliding);
+    assert_int_equal(a->kind, b->kind);
+    assert_true(a->version == b->version && a->size == b->size);
+    assert_true(a->left_ms == b->left_ms && a->ttl_ms == b->ttl_ms);
+    assert_true(a->integer == b->integer && a->used == b->used && a->limit == b->limit);
+    assert_true(bytes_equal(a->value, b->value));
 }
 
 static void a_result_comes_back_field_by_field(void **state)
 {
-    (void)state;
-    static const uint8_t client[ID_LEN] = "sixteen bytes..";
-    struct op op = {
-        .kind = OP_POP,
-        .outcome = {STATUS_FULL, OP_REASON_DISK_FULL, true, 3, 4, 5, -6, 7, 8, {0}},
+    static const struct outcome outcomes[] = {
+        {0},
+        {.left_ms = -1, .integer = INT64_MIN},
+        {STATUS_FULL, OP_REASON_DISK_FULL, true, true, 3, 4, 5, -6, 7, -8, 9, 10, 0, {"value", 5}},
+        {STATUS_DAMAGED,
+         OP_REASON_OTHER_VERSION,
+         false,
+         true,
+         UINT16_MAX,
+         UINT64_MAX,
+         UINT64_MAX,
+         INT64_MAX,
+         UINT64_MAX,
+         INT64_MAX,
+         UINT64_MAX,
+         UINT64_MAX,
+         0,
+         {"", 1}},
     };
+    (void)state;
+    struct buffer encoded = {0};
+    for (size_t i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++) {
+        struct result result;
+        buffer_clear(&encoded);
+        result_encode(OP_POP, &outcomes[i], i, &encoded);
+        assert_true(result_decode(buffer_bytes(&encoded), &result));
+        assert_int_equal(result.op_kind, OP_POP);
+        assert_int_equal(result.held, i);
+        expect_same_outcome(&result.outcome, &outcomes[i]);
+        for (size_t len = 0; len < encoded.len - outcomes[i].value.len; len++) {
+            assert_false(result_decode(bytes_of(encoded.data, len), &result));
+        }
+    }
+    buffer_fini(&encoded);
+}
+
+static void a_stored_result_shows_each_flipped_bit(void **state)
+{
+    static const uint8_t client[ID_LEN] = "sixteen bytes..";
+    static const struct outcome outcome = {.version = 4, .value = {"value", 5}};
+    (void)state;
     uint8_t key_bytes[RESULT_KEY_LEN];
     struct bytes key = bytes_of(key_bytes, sizeof(key_bytes));
+    struct buffer encoded = {0};
     struct buffer stored = {0};
-    struct result result;
-    buffer_append(&op.outcome.value, "value", 5);
+    struct buffer opened = {0};
     result_key_encode(1, client, 2, key_bytes);
-    result_encode(&op, 9, key, &stored);
-    assert_int_equal(result_decode(buffer_bytes(&stored), key, &result), SEAL_FINE);
-    assert_int_equal(result.op_kind, OP_POP);
-    assert_int_equal(result.held, 9);
-    assert_int_equal(result.outcome.status, STATUS_FULL);
-    assert_int_equal(result.outcome.reason, OP_REASON_DISK_FULL);
-    assert_true(result.outcome.was_there);
-    assert_int_equal(result.outcome.kind, 3);
-    assert_int_equal(result.outcome.version, 4);
-    assert_int_equal(result.outcome.size, 5);
-    assert_int_equal(result.outcome.integer, -6);
-    assert_int_equal(result.outcome.used, 7);
-    assert_int_equal(result.outcome.limit, 8);
-    assert_true(bytes_equal(result.value, bytes_text("value")));
-    for (size_t i = 0; i < stored.len; i++) {
-        stored.data[i] ^= 0x20;
-        assert_int_equal(result_decode(buffer_bytes(&stored), key, &result), SEAL_DAMAGED);
-        stored.data[i] ^= 0x20;
+    result_encode(OP_POP, &outcome, 9, &encoded);
+    result_seal(buffer_bytes(&encoded), key, &stored);
+    assert_int_equal(result_open(buffer_bytes(&stored), key, &opened), SEAL_FINE);
+    assert_true(bytes_equal(buffer_bytes(&opened), buffer_bytes(&encoded)));
+    for (size_t i = 0; i < 8 * stored.len; i++) {
+        stored.data[i / 8] ^= (uint8_t)(1 << i % 8);
+        assert_int_equal(result_open(buffer_bytes(&stored), key, &opened), SEAL_DAMAGED);
+        stored.data[i / 8] ^= (uint8_t)(1 << i % 8);
     }
     key_bytes[0] ^= 1;
-    assert_int_equal(result_decode(buffer_bytes(&stored), key, &result), SEAL_DAMAGED);
+    assert_int_equal(result_open(buffer_bytes(&stored), key, &opened), SEAL_DAMAGED);
+    buffer_fini(&encoded);
     buffer_fini(&stored);
-    buffer_fini(&op.outcome.value);
+    buffer_fini(&opened);
+}
+
+/* --- many --- */
+
+static void a_hundred_thousand_clients_are_told_apart_and_forgotten(void **state)
+{
+    enum { CLIENTS = 100000 };
+    struct fixture *f = *state;
+    size_t len = retries_len(f->retries);
+    for (uint32_t client = 0; client < CLIENTS; client++) {
+        incr(f, client, 1, 1);
+    }
+    assert_true(retries_len(f->retries) > CLIENTS * sizeof(uint64_t[16]));
+    for (uint32_t client = 0; client < CLIENTS; client++) {
+        assert_int_equal(incr(f, client, 1, 1)->integer, client + 1);
+    }
+    sweep(f, f->last, 1000);
+    expect_in_tree(f, CLIENTS, CLIENTS);
+    restart(f, f->last);
+    for (uint32_t client = 0; client < CLIENTS; client++) {
+        assert_int_equal(incr(f, client, 1, 1)->integer, client + 1);
+    }
+    f->now_ms += RETRY_SILENT_MS + RETRY_REMEMBERED_MS;
+    tick_all(f, CLIENTS);
+    sweep(f, f->last, 1000);
+    expect_in_tree(f, 0, 0);
+    assert_true(retries_len(f->retries) < 2 * len + 4096);
+}
+
+/* As lines go the table shrinks, and puts those of its last buckets to the first ones. */
+static void an_interval_is_emptied_of_all_though_lines_go_meanwhile(void **state)
+{
+    enum { ENDED = 6000, LIVING = 2000 };
+    struct fixture *f = *state;
+    for (uint32_t client = 0; client < ENDED; client++) {
+        incr(f, client, 1, 1);
+    }
+    uint64_t durable = f->last;
+    for (uint32_t client = 0; client < ENDED; client++) {
+        incr(f, client, 2, 1);
+    }
+    sweep(f, durable, 1000); /* the first results, but no line: it is newer */
+    f->now_ms += RETRY_SILENT_MS + RETRY_REMEMBERED_MS;
+    tick_all(f, ENDED);
+    for (uint32_t client = 0; client < LIVING; client++) {
+        ask(f, OP_POP, ENDED + client, 1, 1);
+    }
+    retries_clear(f->retries, 0, UINT64_MAX);
+    assert_int_equal(retries_held(f->retries, 0, UINT64_MAX), 0);
+}
+
+/* --- anything, in any order --- */
+
+enum { CLIENTS = 12, SEQS = 300 };
+
+struct model {
+    struct dice dice;
+    uint64_t durable;
+    uint64_t applied;
+    uint64_t base[CLIENTS]; /* about where its seqs are */
+    uint64_t done[CLIENTS]; /* the highest that it has told */
+    struct {
+        uint64_t stamp; /* 0: it has not run */
+        int64_t integer;
+        bool may_be_stale;
+    } runs[CLIENTS][SEQS];
+};
+
+static void note_run(struct fixture *f, struct model *m, uint32_t client, uint64_t seq)
+{
+    assert_int_equal(m->runs[client][seq].stamp, 0);
+    m->runs[client][seq].stamp = f->outcome.need;
+    m->runs[client][seq].integer = f->outcome.integer;
+    m->runs[client][seq].may_be_stale = false;
+}
+
+/* RULES Q: nothing runs twice, and what is open is answered as it was. */
+static void note_answer(struct fixture *f, struct model *m, uint32_t client, uint64_t seq)
+{
+    bool has_run = m->runs[client][seq].stamp > 0;
+    bool may_be_stale = !has_run || m->runs[client][seq].may_be_stale || seq < m->done[client];
+    if (f->outcome.status == STATUS_OK) {
+        assert_true(has_run);
+        assert_int_equal(f->outcome.integer, m->runs[client][seq].integer);
+        assert_true(f->outcome.need == 0 || f->outcome.need == m->runs[client][seq].stamp);
+    } else {
+        assert_int_equal(f->outcome.status, STATUS_STALE);
+        assert_true(may_be_stale);
+    }
+}
+
+static void random_op(struct fixture *f, struct model *m)
+{
+    uint32_t client = dice_below(&m->dice, CLIENTS);
+    uint64_t seq = m->base[client] + dice_below(&m->dice, 12);
+    uint64_t done = m->base[client] > 6 ? m->base[client] - dice_below(&m->dice, 7) : 1;
+    m->base[client] += dice_below(&m->dice, 4) == 0 && seq + 16 < SEQS;
+    if (dice_below(&m->dice, 6) == 0) {
+        seq = 1 + dice_below(&m->dice, (uint32_t)seq);
+    }
+    if (dice_below(&m->dice, 2) == 0) {
+        done = 1;
+    }
+    m->done[client] = done > m->done[client] ? done : m->done[client];
+    if (dice_below(&m->dice, 10) == 0) {
+        say_done(f, client, done);
+        return;
+    }
+    /* The kind follows from the seq, as a retry's would. */
+    const struct op op = op_of(seq % 3 ? OP_INCR : OP_POP, client, seq, done);
+    if (run(f, &op)) {
+        note_run(f, m, client, seq);
+    } else {
+        note_answer(f, m, client, seq);
+    }
+}
+
+static void random_time(struct fixture *f, struct model *m)
+{
+    uint32_t roll = dice_below(&m->dice, 400);
+    f->now_ms += dice_below(&m->dice, 3);
+    if (roll > 3) {
+        return;
+    }
+    f->now_ms += RETRY_SILENT_MS + (roll == 0 ? RETRY_REMEMBERED_MS : 0);
+    for (uint32_t client = 0; client < CLIENTS; client++) {
+        for (uint32_t seq = 0; seq < SEQS; seq++) {
+            m->runs[client][seq].may_be_stale = true;
+            m->runs[client][seq].stamp *= roll > 0; /* a day: it may run anew */
+        }
+        if (roll == 0) {
+            m->base[client] = 1;
+            m->done[client] = 0;
+        }
+    }
+    if (dice_below(&m->dice, 2) == 0) {
+        tick_all(f, CLIENTS);
+    }
+}
+
+static void random_turn(struct fixture *f, struct model *m)
+{
+    uint32_t from = f->entry_count;
+    uint64_t last = f->last;
+    random_time(f, m);
+    for (uint32_t i = dice_below(&m->dice, 4); i > 0; i--) {
+        random_op(f, m);
+    }
+    retries_tick(f->retries, f->now_ms);
+    end_turn(f, from);
+    if (dice_below(&m->dice, 3) == 0) {
+        m->durable = dice_below(&m->dice, 2) == 0 ? last : f->last;
+    }
+}
+
+/* A round in small batches, some not written, with turns between and during them (RULES S2). */
+static void random_round(struct fixture *f, struct model *m)
+{
+    uint64_t durable_at_start = m->durable;
+    for (bool is_end = false; !is_end;) {
+        uint32_t from = f->entry_count;
+        uint32_t item_max = 2 + dice_below(&m->dice, 40);
+        struct retry_batch *batch = retries_collect(f->retries, m->durable, item_max, &is_end);
+        end_turn(f, from);
+        while (dice_below(&m->dice, 3) == 0) {
+            random_turn(f, m);
+        }
+        if (batch && dice_below(&m->dice, 5) == 0) {
+            retries_swept(f->retries, batch, false);
+            return; /* the round begins anew another time */
+        }
+        if (batch) {
+            write_batch(f, batch);
+        }
+    }
+    m->durable = f->last; /* E */
+    m->applied = durable_at_start;
+}
+
+/* Power goes: of what was not durable a suffix of turns is lost. */
+static void random_crash(struct fixture *f, struct model *m)
+{
+    uint64_t cut = m->durable + dice_below(&m->dice, (uint32_t)(f->last - m->durable + 1));
+    uint32_t turn = UINT32_MAX;
+    for (; f->entry_count > 0; forget_last_entry(f)) {
+        const struct entry *entry = &f->entries[f->entry_count - 1];
+        if (entry->stamp <= cut && entry->turn != turn) {
+            break;
+        }
+        turn = entry->turn;
+    }
+    bool is_empty = f->entry_count == 0;
+    cut = is_empty ? 0 : f->entries[f->entry_count - 1].stamp;
+    *used(f) = is_empty ? 0 : f->entries[f->entry_count - 1].used;
+    restart(f, m->applied);
+    for (uint32_t client = 0; client < CLIENTS; client++) {
+        for (uint32_t seq = 0; seq < SEQS; seq++) {
+            m->runs[client][seq].stamp *= m->runs[client][seq].stamp <= cut;
+        }
+    }
+    f->last += 1000; /* RULES N2: no stamp is given twice */
+    m->durable = f->last;
+}
+
+static void start_model(struct model *m, uint64_t seed)
+{
+    *m = (struct model){.dice = dice_of(seed)};
+    for (uint32_t client = 0; client < CLIENTS; client++) {
+        m->base[client] = 1;
+    }
+}
+
+/* Then the log has all of every line. */
+static void one_more_of_each_client(struct fixture *f)
+{
+    for (uint32_t client = 0; client < CLIENTS; client++) {
+        incr(f, client, SEQS + 1, 1);
+    }
+}
+
+/* After all were silent nothing counts, and nothing is left behind. */
+static void expect_nothing_stays(struct fixture *f)
+{
+    f->now_ms += RETRY_SILENT_MS;
+    tick_all(f, CLIENTS);
+    assert_int_equal(*used(f), 0);
+    f->now_ms += RETRY_REMEMBERED_MS;
+    tick_all(f, CLIENTS);
+    sweep(f, f->last, 50);
+    sweep(f, f->last, 50);
+    expect_in_tree(f, 0, 0);
+    assert_false(retries_are_dirty(f->retries));
+}
+
+static void nothing_runs_twice_whatever_is_swept_and_lost(void **state)
+{
+    struct fixture *f = *state;
+    static struct model model;
+    start_model(&model, 20);
+    for (uint32_t i = 0; i < 4000; i++) {
+        switch (dice_below(&model.dice, 40)) {
+        case 0:
+            random_crash(f, &model);
+            break;
+        case 1:
+        case 2:
+        case 3:
+            random_round(f, &model);
+            break;
+        default:
+            random_turn(f, &model);
+            break;
+        }
+    }
+    expect_nothing_stays(f);
+}
+
+/* A second server, with a tree of its own. */
+static struct fixture twin_of(struct fixture *f)
+{
+    struct fixture twin = *f;
+    twin.scratch = scratch_make();
+    twin.retries = retries_new(&f->accounts, add_to_log, f);
+    open_tree(&twin);
+    return twin;
+}
+
+static void free_twin(struct fixture *twin)
+{
+    retries_free(twin->retries);
+    tree_close(twin->tree);
+    scratch_remove(&twin->scratch);
+}
+
+static void expect_same_tree(struct fixture *a, struct fixture *b)
+{
+    uint32_t counts[4];
+    struct buffer of_a = read_tree(a, &counts[0], &counts[1]);
+    struct buffer of_b = read_tree(b, &counts[2], &counts[3]);
+    assert_int_equal(counts[0], CLIENTS);
+    assert_true(counts[1] >= CLIENTS);
+    assert_true(bytes_equal(buffer_bytes(&of_a), buffer_bytes(&of_b)));
+    buffer_fini(&of_a);
+    buffer_fini(&of_b);
+}
+
+static void a_replayed_log_is_what_was_in_memory(void **state)
+{
+    struct fixture *f = *state;
+    static struct model model;
+    start_model(&model, 21);
+    for (uint32_t i = 0; i < 2000; i++) {
+        random_turn(f, &model);
+    }
+    one_more_of_each_client(f);
+    struct fixture twin = twin_of(f);
+    for (uint32_t i = 0; i < f->entry_count; i++) {
+        assert_true(retries_replay(twin.retries, f->entries[i].stamp, &f->entries[i].op));
+    }
+    assert_int_equal(retries_held(twin.retries, 0, UINT64_MAX), *used(f));
+    sweep(f, f->last, 20);
+    sweep(&twin, f->last, 30);
+    expect_same_tree(f, &twin);
+    free_twin(&twin);
+}
+
+static void what_is_loaded_answers_as_memory_does(void **state)
+{
+    struct fixture *f = *state;
+    static struct model model;
+    start_model(&model, 22);
+    for (uint32_t i = 0; i < 500; i++) {
+        random_turn(f, &model);
+        if (dice_below(&model.dice, 20) == 0) {
+            random_round(f, &model);
+        }
+    }
+    one_more_of_each_client(f);
+    sweep(f, f->last, 30);
+    char error[256] = "";
+    struct fixture twin = twin_of(f);
+    struct tree_txn *txn = tree_begin_read(f->tree);
+    assert_true(retries_load(twin.retries, txn, error, sizeof(error)));
+    tree_abort(txn);
+    uint32_t answer_count = 0;
+    for (uint32_t client = 0; client < CLIENTS; client++) {
+        for (uint64_t seq = 1; seq <= SEQS + 1; seq++) {
+            const struct op op = op_of(seq % 3 ? OP_INCR : OP_POP, client, seq, 1);
+            struct outcome here = {0};
+            struct outcome there = {0};
+            bool has_answer = retry_answer(f->retries, &op, f->now_ms, &here, &here.need);
+            assert_int_equal(retry_answer(twin.retries, &op, f->now_ms, &there, &there.need),
+                             has_answer);
+            expect_same_outcome(&here, &there);
+            answer_count += has_answer && here.status == STATUS_OK;
+        }
+    }
+    assert_true(answer_count >= CLIENTS);
+    assert_int_equal(retries_held(twin.retries, 0, UINT64_MAX), *used(f));
+    free_twin(&twin);
 }
 
 int main(void)
@@ -259,6 +1187,7 @@ int main(void)
         TEST(a_refusal_is_remembered_too),
         TEST(a_popped_value_comes_back_on_a_retry_and_counts_until_it_goes),
         TEST(what_done_passes_is_forgotten_and_stale),
+        TEST(a_large_popped_value_takes_no_memory_once_it_went),
         TEST(a_client_that_is_done_frees_what_its_popped_value_counted),
         TEST(a_lower_seq_that_never_came_still_runs),
         TEST(silence_makes_all_that_was_stale),
@@ -266,8 +1195,29 @@ int main(void)
         TEST(a_clock_that_goes_back_makes_nobody_silent),
         TEST(more_than_512_open_results_are_refused),
         TEST(a_seq_of_another_kind_is_refused),
-        TEST(what_is_not_owned_is_not_remembered),
+        TEST(the_highest_seq_of_all_goes_by_silence),
+        TEST(an_answer_depends_on_the_stamp_of_its_result),
+        TEST(what_is_not_durable_is_not_swept),
+        TEST(the_tree_keeps_a_result_until_the_done_that_passed_it_is_durable),
+        TEST(a_result_that_is_done_without_a_record_is_not_lost_between_log_and_tree),
+        TEST(an_older_record_is_not_replayed_over_a_newer_line_of_the_tree),
+        TEST(results_of_a_client_that_came_back_are_not_forgotten_with_its_old_line),
+        TEST(changes_between_collect_and_swept_stay_dirty),
+        TEST(a_batch_that_was_not_written_is_taken_again),
+        TEST(a_round_takes_small_batches_and_ends),
+        TEST(a_popped_value_that_went_counts_nothing_after_a_restart),
+        TEST(an_emptied_interval_has_no_results),
+        TEST(a_damaged_result_is_answered_as_such_and_no_other),
+        TEST(a_damaged_line_refuses_its_client),
+        TEST(what_is_no_result_and_no_line_is_not_replayed),
+        TEST(directories_of_the_earlier_version_are_read),
         cmocka_unit_test(a_result_comes_back_field_by_field),
+        cmocka_unit_test(a_stored_result_shows_each_flipped_bit),
+        TEST(a_hundred_thousand_clients_are_told_apart_and_forgotten),
+        TEST(an_interval_is_emptied_of_all_though_lines_go_meanwhile),
+        TEST(nothing_runs_twice_whatever_is_swept_and_lost),
+        TEST(a_replayed_log_is_what_was_in_memory),
+        TEST(what_is_loaded_answers_as_memory_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

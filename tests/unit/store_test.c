@@ -1,230 +1,214 @@
 /* SPDX-License-Identifier: MIT */
 #include "shardd/store.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <cmocka.h>
-
-#include "io/clock.h"
-#include "proto/point.h"
-#include "proto/unpack.h"
-#include "tests/unit/scratch.h"
-
-static const struct range all[] = {{0, BOUND_END, UINT64_C(1) << 40}};
-static const struct range upper[] = {{BOUND_END / 2, BOUND_END, UINT64_C(1) << 40}};
-
-struct fixture {
-    struct scratch scratch;
-    struct loop *loop;
-    struct store *store;
-    uint32_t waiting; /* operations and saves that are not done */
-    uint32_t done_count;
-    bool is_saved;
-    uint32_t order[8192]; /* reply ids as they came */
-    enum status statuses[8192];
-    int64_t integers[8192];
-    bool were_there[8192];
-};
-
-static void on_turn_end(void *context)
-{
-    struct fixture *fixture = context;
-    store_turn_end(fixture->store);
-}
+#include "proto/endian.h"
+#include "shardd/retry.h"
+#include "shardd/seal.h"
+#include "tests/unit/dice.h"
+#include "tests/unit/store_fixture.h"
 
 static int setup(void **state)
 {
-    struct fixture *fixture = calloc(1, sizeof(*fixture));
-    char error[256] = "";
-    fixture->scratch = scratch_make();
-    fixture->loop = loop_new();
-    fixture->store = store_open(fixture->loop, fixture->scratch.path, error, sizeof(error));
-    assert_non_null(fixture->store);
-    assert_true(store_start(fixture->store, bytes_text("control"), NULL, 0, error, sizeof(error)));
-    loop_on_turn_end(fixture->loop, on_turn_end, fixture);
-    *state = fixture;
+    *state = store_fixture_open();
     return 0;
 }
 
 static int teardown(void **state)
 {
-    struct fixture *fixture = *state;
-    store_free(fixture->store);
-    loop_free(fixture->loop);
-    scratch_remove(&fixture->scratch);
-    free(fixture);
+    store_fixture_free(*state);
     return 0;
 }
 
-static void finish_one(struct fixture *fixture)
+static const struct outcome *run(struct store_fixture *f, enum op_kind kind, const char *key)
 {
-    if (--fixture->waiting == 0) {
-        loop_stop(fixture->loop);
-    }
+    struct op op = store_op(kind, key);
+    return store_fixture_do(f, &op);
 }
 
-static void on_done(struct op *op)
+static uint32_t submit(struct store_fixture *f, enum op_kind kind, const char *key)
 {
-    struct fixture *fixture = op->context;
-    fixture->order[fixture->done_count++] = op->reply_id;
-    fixture->statuses[op->reply_id] = op->outcome.status;
-    fixture->integers[op->reply_id] = op->outcome.integer;
-    fixture->were_there[op->reply_id] = op->outcome.was_there;
-    op_free(op);
-    finish_one(fixture);
+    struct op op = store_op(kind, key);
+    return store_fixture_submit(f, &op);
 }
 
-static void on_saved(void *context, bool is_saved)
+static const char *numbered(uint32_t number)
 {
-    struct fixture *fixture = context;
-    fixture->is_saved = is_saved;
-    finish_one(fixture);
+    static char key[16];
+    (void)snprintf(key, sizeof(key), "key%u", number);
+    return key;
 }
 
-static void save(struct fixture *fixture, const struct range *ranges, uint32_t range_count)
-{
-    fixture->waiting++;
-    store_save_control(fixture->store, bytes_text("control"), ranges, range_count, on_saved,
-                       fixture);
-}
-
-static void wait_all(struct fixture *fixture)
-{
-    store_turn_end(fixture->store);
-    loop_run(fixture->loop);
-    assert_int_equal(fixture->waiting, 0);
-}
-
-static void own(struct fixture *fixture, const struct range *ranges)
-{
-    save(fixture, ranges, 1);
-    wait_all(fixture);
-    assert_true(fixture->is_saved);
-}
-
-static void submit(struct fixture *fixture, const struct op *op)
-{
-    struct op copy = *op;
-    copy.done = on_done;
-    copy.context = fixture;
-    copy.reply_id = fixture->done_count + fixture->waiting;
-    fixture->waiting++;
-    store_submit(fixture->store, op_new(&copy));
-}
-
-static struct op op_of(enum op_kind kind, const char *key)
-{
-    struct bytes bytes = bytes_text(key);
-    return (struct op){
-        .kind = kind,
-        .key = bytes,
-        .point = point_of_key(bytes),
-        .value = bytes_of("\x01", kind == OP_WRITE ? 1 : 0),
-        .by = 1,
-        .limit = 1,
-    };
-}
+/* --- order --- */
 
 static void effects_and_answers_keep_the_order_of_submission(void **state)
 {
-    struct fixture *fixture = *state;
-    own(fixture, all);
-    struct op write = op_of(OP_WRITE, "key");
-    struct op incr = op_of(OP_INCR, "key");
-    struct op exists = op_of(OP_EXISTS, "key");
-    struct op delete = op_of(OP_DELETE, "key");
-    submit(fixture, &exists);
-    submit(fixture, &write);
-    submit(fixture, &exists);
-    submit(fixture, &incr);
-    submit(fixture, &incr);
-    submit(fixture, &delete);
-    submit(fixture, &exists);
-    submit(fixture, &incr);
-    wait_all(fixture);
+    struct store_fixture *f = *state;
+    static const enum op_kind kinds[] = {OP_EXISTS, OP_WRITE,  OP_EXISTS, OP_INCR,
+                                         OP_INCR,   OP_DELETE, OP_EXISTS, OP_INCR};
     for (uint32_t i = 0; i < 8; i++) {
-        assert_int_equal(fixture->order[i], i);
-        assert_int_equal(fixture->statuses[i], STATUS_OK);
+        submit(f, kinds[i], "key");
     }
-    assert_false(fixture->were_there[0]);
-    assert_true(fixture->were_there[2]);
-    assert_int_equal(fixture->integers[3], 2);
-    assert_int_equal(fixture->integers[4], 3);
-    assert_true(fixture->were_there[5]);
-    assert_false(fixture->were_there[6]);
-    assert_int_equal(fixture->integers[7], 1);
+    store_fixture_wait(f);
+    for (uint32_t i = 0; i < 8; i++) {
+        assert_int_equal(f->answers[i].order, i);
+        assert_int_equal(store_fixture_answer(f, i)->status, STATUS_OK);
+    }
+    assert_false(store_fixture_answer(f, 0)->was_there);
+    assert_true(store_fixture_answer(f, 2)->was_there);
+    assert_int_equal(store_fixture_answer(f, 3)->integer, 2);
+    assert_int_equal(store_fixture_answer(f, 4)->integer, 3);
+    assert_true(store_fixture_answer(f, 5)->was_there);
+    assert_false(store_fixture_answer(f, 6)->was_there);
+    assert_int_equal(store_fixture_answer(f, 7)->integer, 1);
 }
 
-static void more_than_a_group_is_done_in_several(void **state)
+static void more_than_a_batch_is_done_in_several(void **state)
 {
-    struct fixture *fixture = *state;
-    own(fixture, all);
-    struct op incr = op_of(OP_INCR, "key");
-    uint32_t count = STORE_GROUP_OPS_MAX + 1000;
-    for (uint32_t i = 0; i < count; i++) {
-        submit(fixture, &incr);
+    struct store_fixture *f = *state;
+    for (uint32_t i = 0; i < 1000; i++) {
+        submit(f, OP_INCR, "key");
     }
-    assert_false(store_is_idle(fixture->store));
-    wait_all(fixture);
-    for (uint32_t i = 0; i < count; i++) {
-        assert_int_equal(fixture->integers[i], i + 1);
+    assert_false(store_is_idle(f->store));
+    store_fixture_wait(f);
+    for (uint32_t i = 0; i < 1000; i++) {
+        assert_int_equal(store_fixture_answer(f, i)->integer, i + 1);
     }
-    assert_true(store_is_idle(fixture->store));
-    assert_int_equal(store_account(fixture->store, 0)->records, 1);
+    assert_true(store_is_idle(f->store));
+    assert_int_equal(store_account(f->store, 0)->records, 1);
 }
 
-static void reads_that_do_not_fit_into_one_group_are_answered_in_order(void **state)
+/* --- starts --- */
+
+static void what_was_acknowledged_is_there_after_a_stop_and_after_a_kill(void **state)
 {
-    struct fixture *fixture = *state;
-    own(fixture, all);
-    uint32_t value_len = 3 << 20;
-    uint8_t *value = calloc(1, value_len);
-    uint8_t head[] = {0xc6, 0, 0x2f, 0xff, 0xfb};
-    memcpy(value, head, sizeof(head));
-    struct op write = op_of(OP_WRITE, "key");
-    write.value = bytes_of(value, value_len);
-    submit(fixture, &write);
-    free(value);
-    struct op read = op_of(OP_READ, "key");
-    for (uint32_t i = 0; i < 10; i++) {
-        submit(fixture, &read);
+    struct store_fixture *f = *state;
+    for (uint32_t i = 0; i < 1000; i++) {
+        submit(f, i % 3 == 2 ? OP_DELETE : OP_INCR, numbered(i / 3));
     }
-    wait_all(fixture);
-    for (uint32_t i = 0; i < 11; i++) {
-        assert_int_equal(fixture->order[i], i);
-        assert_true(i == 0 || fixture->were_there[i]);
+    store_fixture_wait(f);
+    struct store_fixture *copy = store_fixture_crash(f);
+    store_fixture_start(copy);
+    store_fixture_restart(f);
+    struct store_fixture *both[] = {f, copy};
+    for (int which = 0; which < 2; which++) {
+        const struct account *account = store_account(both[which]->store, 0);
+        assert_int_equal(account->records, 1);
+        assert_int_equal(account->used, 6 + 1 + 64);
+        assert_true(run(both[which], OP_EXISTS, numbered(333))->was_there);
+        assert_false(run(both[which], OP_EXISTS, numbered(1))->was_there);
+    }
+    store_fixture_free(copy);
+}
+
+struct known {
+    uint64_t acknowledged;  /* version; 0: nothing there */
+    uint64_t submitted[64]; /* later ones */
+    uint32_t submitted_count;
+    uint32_t answer; /* of the last */
+};
+
+/* The version found is the one acknowledged or a later one; and the accounts are what is there. */
+static void check_recovered(struct store_fixture *copy, struct known *keys, uint32_t key_count)
+{
+    uint64_t records = 0;
+    for (uint32_t i = 0; i < key_count; i++) {
+        const struct outcome *outcome = run(copy, OP_READ, numbered(i));
+        uint64_t version = outcome->was_there ? outcome->version : 0;
+        bool is_fine = version == keys[i].acknowledged;
+        for (uint32_t j = 0; j < keys[i].submitted_count; j++) {
+            is_fine |= version == keys[i].submitted[j];
+        }
+        assert_true(is_fine);
+        records += outcome->was_there;
+    }
+    assert_int_equal(store_account(copy->store, 0)->records, records);
+    assert_int_equal(run(copy, OP_INCR, "another")->status, STATUS_OK);
+}
+
+/* The directory is copied at any time, also while the log or the tree is being written to. */
+static void killed_at_any_time_it_has_all_that_was_acknowledged(void **state)
+{
+    struct store_fixture *f = *state;
+    struct dice dice = dice_of(3);
+    enum { KEYS = 40 };
+    static struct known keys[KEYS];
+    memset(keys, 0, sizeof(keys));
+    f->config.log_limit = 20000;
+    store_fixture_restart(f);
+    for (int round = 0; round < 60; round++) {
+        for (uint32_t i = dice_below(&dice, 60); i > 0; i--) {
+            struct known *known = &keys[dice_below(&dice, KEYS)];
+            if (known->submitted_count < 64) {
+                enum op_kind kind = dice_below(&dice, 3) == 0 ? OP_DELETE : OP_WRITE;
+                uint32_t number = submit(f, kind, numbered((uint32_t)(known - keys)));
+                store_fixture_end_turn(f);
+                const struct answer *answer = &f->answers[number];
+                if (!answer->is_done || answer->outcome.status != STATUS_OK) {
+                    store_fixture_wait(f);
+                    answer = &f->answers[number];
+                }
+                bool is_refused = answer->outcome.status != STATUS_OK;
+                known->submitted[known->submitted_count] =
+                    kind == OP_DELETE ? 0 : answer->outcome.version;
+                known->submitted_count += !is_refused;
+            }
+        }
+        if (dice_below(&dice, 2) == 0) {
+            struct store_fixture *copy = store_fixture_crash(f);
+            copy->config.log_limit = STORE_LOG_DEFAULT;
+            store_fixture_start(copy);
+            check_recovered(copy, keys, KEYS);
+            store_fixture_free(copy);
+        }
+        store_fixture_wait(f);
+        for (uint32_t i = 0; i < KEYS; i++) {
+            struct known *known = &keys[i];
+            if (known->submitted_count > 0) {
+                known->acknowledged = known->submitted[known->submitted_count - 1];
+                known->submitted_count = 0;
+            }
+        }
     }
 }
 
-static void what_waits_is_bounded(void **state)
+/* --- cold records (RULES S5) --- */
+
+static void operations_on_a_cold_key_wait_in_order_and_others_overtake_them(void **state)
 {
-    struct fixture *fixture = *state;
-    own(fixture, all);
-    struct op write = op_of(OP_WRITE, "key");
-    static uint8_t value[1 << 20] = {0xc6, 0, 0x0f, 0xff, 0xfb};
-    write.value = bytes_of(value, sizeof(value));
-    uint32_t count = 0;
-    for (; store_has_room(fixture->store, op_len(&write)); count++) {
-        submit(fixture, &write);
+    struct store_fixture *f = *state;
+    run(f, OP_INCR, "cold");
+    store_fixture_make_cold(f);
+    run(f, OP_INCR, "hot");
+    uint32_t first = submit(f, OP_INCR, "cold");
+    uint32_t last = first;
+    for (int i = 0; i < 100; i++) {
+        last = submit(f, OP_INCR, "cold");
     }
-    assert_int_equal(count, STORE_QUEUE_LEN_MAX / (sizeof(value) + 1000));
-    wait_all(fixture);
-    assert_true(store_has_room(fixture->store, op_len(&write)));
+    uint32_t other = submit(f, OP_INCR, "hot");
+    store_fixture_end_turn(f);
+    assert_true(f->answers[other].is_done);
+    assert_false(f->answers[first].is_done);
+    store_fixture_wait(f);
+    for (uint32_t i = first; i <= last; i++) {
+        assert_int_equal(store_fixture_answer(f, i)->integer, i - first + 2);
+        assert_true(i == first || f->answers[i].order > f->answers[i - 1].order);
+    }
+    struct store_stat stat;
+    store_stat(f->store, &stat);
+    assert_true(stat.cold_reads >= 1 && stat.cold_reads <= 2);
 }
 
-static void an_operation_that_waited_too_long_is_put_off(void **state)
+static void what_the_tree_does_not_have_is_asked_for_once(void **state)
 {
-    struct fixture *fixture = *state;
-    own(fixture, all);
-    struct op write = op_of(OP_WRITE, "key");
-    struct op exists = op_of(OP_EXISTS, "key");
-    write.deadline_us = 1;
-    submit(fixture, &write);
-    submit(fixture, &exists);
-    wait_all(fixture);
-    assert_int_equal(fixture->statuses[0], STATUS_TRY_LATER);
-    assert_int_equal(fixture->statuses[1], STATUS_OK);
-    assert_false(fixture->were_there[1]);
+    struct store_fixture *f = *state;
+    run(f, OP_INCR, "some");
+    store_fixture_make_cold(f);
+    assert_false(run(f, OP_READ, "absent")->was_there);
+    assert_int_equal(store_fixture_answer(f, f->answer_count - 1)->need, 0);
+    assert_false(run(f, OP_READ, "absent")->was_there);
+    struct store_stat stat;
+    store_stat(f->store, &stat);
+    assert_int_equal(stat.cold_reads, 1);
 }
 
 static bool is_nobody_there(const struct op *op)
@@ -233,62 +217,233 @@ static bool is_nobody_there(const struct op *op)
     return false;
 }
 
-/*
- * Somebody asks for large values as fast as the wire takes it, and leaves: all were read to the last,
- * a group for each, and whoever came after waited for minutes.
- */
-static void what_nobody_waits_for_any_more_is_not_read(void **state)
+static void who_waited_too_long_or_left_is_put_off_without_an_effect(void **state)
 {
-    struct fixture *fixture = *state;
-    own(fixture, all);
-    struct op write = op_of(OP_WRITE, "key");
-    struct op read = op_of(OP_READ, "key");
-    struct op exists = op_of(OP_EXISTS, "key");
+    struct store_fixture *f = *state;
+    run(f, OP_INCR, "cold");
+    store_fixture_make_cold(f);
+    struct op late = store_op(OP_INCR, "cold");
+    late.deadline_us = 1;
+    struct op left = store_op(OP_READ, "cold");
+    left.is_awaited = is_nobody_there;
+    struct op write = store_op(OP_INCR, "cold");
     write.is_awaited = is_nobody_there;
-    submit(fixture, &write);
-    submit(fixture, &read);
-    read.is_awaited = is_nobody_there;
-    submit(fixture, &read);
-    submit(fixture, &exists);
-    wait_all(fixture);
-    assert_int_equal(fixture->statuses[0], STATUS_OK);
-    assert_true(fixture->were_there[1]);
-    assert_false(fixture->were_there[2]);
-    assert_int_equal(fixture->statuses[2], STATUS_TRY_LATER);
-    assert_true(fixture->were_there[3]);
+    uint32_t first = store_fixture_submit(f, &late);
+    store_fixture_submit(f, &left);
+    store_fixture_submit(f, &write);
+    store_fixture_wait(f);
+    assert_int_equal(store_fixture_answer(f, first)->status, STATUS_TRY_LATER);
+    assert_int_equal(store_fixture_answer(f, first)->reason, OP_REASON_WAITED_TOO_LONG);
+    assert_int_equal(store_fixture_answer(f, first + 1)->status, STATUS_TRY_LATER);
+    assert_int_equal(store_fixture_answer(f, first + 2)->integer, 2);
 }
 
-static void what_is_no_longer_owned_when_its_turn_comes_is_not_done(void **state)
+static void what_waits_is_bounded_and_counted(void **state)
 {
-    struct fixture *fixture = *state;
-    own(fixture, all);
-    struct op low = op_of(OP_WRITE, "low");
-    struct op high = op_of(OP_WRITE, "high");
-    low.point = 0;
-    high.point = UINT64_MAX;
-    submit(fixture, &low);
-    submit(fixture, &high);
-    save(fixture, upper, 1);
-    wait_all(fixture);
-    assert_int_equal(fixture->statuses[0], STATUS_WRONG_SHARD);
-    assert_int_equal(fixture->statuses[1], STATUS_OK);
-    assert_null(store_account(fixture->store, 0));
-    assert_int_equal(store_account(fixture->store, UINT64_MAX)->records, 1);
+    struct store_fixture *f = *state;
+    run(f, OP_INCR, "cold");
+    store_fixture_make_cold(f);
+    static uint8_t value[1 << 20] = {0xc6, 0, 0x0f, 0xff, 0xfb};
+    struct op write = store_op(OP_WRITE, "cold");
+    write.value = bytes_of(value, sizeof(value));
+    uint32_t count = 0;
+    while (store_has_room(f->store, op_len(&write)) && count < 200) {
+        store_fixture_submit(f, &write);
+        store_fixture_end_turn(f);
+        count++;
+    }
+    assert_true(count > 0 && count <= STORE_QUEUE_LEN_MAX / sizeof(value));
+    store_fixture_wait(f);
+    assert_true(store_has_room(f->store, STORE_QUEUE_LEN_MAX));
 }
 
 static void what_is_freed_unanswered_is_given_back(void **state)
 {
-    struct fixture *fixture = *state;
-    own(fixture, all);
-    struct op write = op_of(OP_WRITE, "key");
-    submit(fixture, &write);
-    store_turn_end(fixture->store);
-    submit(fixture, &write);
-    store_free(fixture->store);
-    assert_int_equal(fixture->waiting, 0);
-    assert_int_equal(fixture->statuses[0], STATUS_SHUTTING_DOWN);
-    assert_int_equal(fixture->statuses[1], STATUS_SHUTTING_DOWN);
-    fixture->store = NULL;
+    struct store_fixture *f = *state;
+    run(f, OP_INCR, "cold");
+    store_fixture_make_cold(f);
+    uint32_t fetched = submit(f, OP_INCR, "cold");
+    struct op scan = store_op(OP_SCAN, "");
+    scan.point = 0;
+    store_fixture_submit(f, &scan);
+    store_fixture_submit(f, &scan);
+    store_fixture_end_turn(f);
+    submit(f, OP_INCR, "cold"); /* of a turn that does not end */
+    store_free(f->store);
+    f->store = NULL;
+    for (uint32_t i = fetched; i < f->answer_count; i++) {
+        assert_int_equal(store_fixture_answer(f, i)->status, STATUS_SHUTTING_DOWN);
+    }
+}
+
+/* --- damage --- */
+
+static void flip(struct store_fixture *f, const char *key, size_t offset)
+{
+    uint8_t tree_key[TREE_KEY_LEN_MAX];
+    static uint8_t copy[1024];
+    struct bytes stored;
+    char error[256];
+    struct op op = store_op(OP_READ, key);
+    struct tree *tree = tree_open(f->scratch.path, error, sizeof(error));
+    assert_non_null(tree);
+    struct tree_txn *txn = tree_begin_write(tree);
+    struct bytes at = bytes_of(tree_key, record_key_encode(op.point, 0, op.key, tree_key));
+    assert_true(tree_get(txn, TREE_RECORDS, at, &stored));
+    memcpy(copy, stored.data, stored.len);
+    copy[offset] ^= 0x80;
+    tree_put(txn, TREE_RECORDS, at, bytes_of(copy, stored.len), bytes_of(NULL, 0));
+    assert_int_equal(tree_commit(txn), TREE_FINE);
+    tree_close(tree);
+}
+
+static void a_damaged_record_is_never_given_but_can_be_replaced_and_deleted(void **state)
+{
+    struct store_fixture *f = *state;
+    run(f, OP_INCR, "replaced");
+    run(f, OP_INCR, "deleted");
+    run(f, OP_INCR, "sound");
+    uint64_t used = store_account(f->store, 0)->used;
+    store_fixture_make_cold(f);
+    store_fixture_kill(f);
+    flip(f, "replaced", 15); /* its version seems to be far ahead */
+    flip(f, "deleted", RECORD_HEADER_LEN);
+    store_fixture_start(f);
+    static const enum op_kind kinds[] = {OP_READ, OP_EXISTS, OP_POP, OP_INCR};
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(run(f, kinds[i], "replaced")->status, STATUS_DAMAGED);
+    }
+    struct op scan = store_op(OP_SCAN, "");
+    scan.point = 0;
+    assert_int_equal(store_fixture_do(f, &scan)->status, STATUS_DAMAGED);
+    assert_int_equal(run(f, OP_INCR, "sound")->integer, 2);
+    uint32_t first = submit(f, OP_READ, "replaced");
+    submit(f, OP_WRITE, "replaced");
+    submit(f, OP_INCR, "replaced");
+    submit(f, OP_DELETE, "deleted");
+    submit(f, OP_READ, "deleted");
+    store_fixture_wait(f);
+    assert_int_equal(store_fixture_answer(f, first)->status, STATUS_DAMAGED);
+    assert_int_equal(store_fixture_answer(f, first + 1)->status, STATUS_OK);
+    assert_int_equal(store_fixture_answer(f, first + 2)->integer, 2);
+    assert_true(store_fixture_answer(f, first + 3)->was_there);
+    assert_false(store_fixture_answer(f, first + 4)->was_there);
+    assert_int_equal(store_account(f->store, 0)->used, used - (7 + 1 + 64));
+    store_fixture_make_cold(f);
+    assert_int_equal(run(f, OP_INCR, "replaced")->integer, 3);
+    assert_int_equal(store_fixture_do(f, &scan)->status, STATUS_OK);
+}
+
+/* --- memory (RULES F3) --- */
+
+enum { MEMORY = 8 << 20, VALUE_LEN = 4000 };
+
+static struct op large_write(uint32_t number)
+{
+    static uint8_t value[VALUE_LEN] = {0xc5, (VALUE_LEN - 3) >> 8, (VALUE_LEN - 3) & 0xff};
+    struct op op = store_op(OP_WRITE, numbered(number));
+    op.value = bytes_of(value, sizeof(value));
+    return op;
+}
+
+static bool has_swept(struct store_fixture *f)
+{
+    struct store_stat stat;
+    store_stat(f->store, &stat);
+    return store_is_idle(f->store) && stat.dirty_bytes < MEMORY / 4;
+}
+
+static void data_many_times_larger_than_the_memory_is_kept_within_it(void **state)
+{
+    struct store_fixture *f = *state;
+    enum { COUNT = 16000 };
+    f->config.memory_limit = MEMORY;
+    store_fixture_restart(f);
+    uint64_t highest = 0;
+    uint64_t dirtiest = 0;
+    for (uint32_t i = 0; i < COUNT; i += 64) {
+        uint32_t first = f->answer_count;
+        struct store_stat stat;
+        for (uint32_t j = i; j < i + 64; j++) {
+            struct op op = large_write(j);
+            store_fixture_submit(f, &op);
+        }
+        store_fixture_wait(f);
+        store_stat(f->store, &stat);
+        uint64_t held = stat.hot_bytes + stat.table_bytes;
+        highest = held > highest ? held : highest;
+        dirtiest = stat.dirty_bytes > dirtiest ? stat.dirty_bytes : dirtiest;
+        if (store_fixture_answer(f, first)->status != STATUS_OK) {
+            assert_int_equal(store_fixture_answer(f, first)->status, STATUS_TRY_LATER);
+            store_fixture_run(f, has_swept);
+            i -= 64;
+        }
+    }
+    assert_true(dirtiest <= MEMORY / 2 + 2 * 64 * (VALUE_LEN + 500));
+    assert_true(highest <= MEMORY + MEMORY / 2);
+    assert_int_equal(store_account(f->store, 0)->records, COUNT);
+    for (uint32_t i = 0; i < COUNT; i += 7) {
+        uint32_t number = submit(f, OP_READ, numbered(i));
+        if (i % 50 == 0) {
+            store_fixture_wait(f);
+            assert_int_equal(store_fixture_answer(f, number)->value.len, VALUE_LEN);
+        }
+    }
+    store_fixture_wait(f);
+    struct store_stat stat;
+    store_stat(f->store, &stat);
+    assert_true(stat.hot_bytes + stat.table_bytes <= MEMORY + MEMORY / 2);
+}
+
+static void a_log_many_times_larger_than_the_memory_is_replayed_within_it(void **state)
+{
+    struct store_fixture *f = *state;
+    enum { COUNT = 12000 };
+    for (uint32_t i = 0; i < COUNT; i++) {
+        struct op op = large_write(i);
+        store_fixture_submit(f, &op);
+        if (i % 64 == 63) {
+            store_fixture_end_turn(f);
+        }
+    }
+    store_fixture_wait(f);
+    struct store_fixture *copy = store_fixture_crash(f);
+    copy->config.memory_limit = MEMORY;
+    store_fixture_start(copy);
+    struct store_stat stat;
+    store_stat(copy->store, &stat);
+    assert_true(stat.hot_bytes + stat.table_bytes <= MEMORY + MEMORY / 2);
+    assert_true(stat.dirty_bytes <= MEMORY / 2);
+    for (uint32_t i = 0; i < COUNT; i += 100) {
+        assert_true(run(copy, OP_EXISTS, numbered(i))->was_there);
+    }
+    store_fixture_free(copy);
+}
+
+/* --- retries through a restart --- */
+
+static void a_retry_after_a_restart_is_answered_from_the_tree_and_the_log(void **state)
+{
+    struct store_fixture *f = *state;
+    struct op pop = store_op(OP_POP, "key");
+    pop.identity = (struct op_identity){.client = {9}, .seq = 1, .done = 1};
+    run(f, OP_INCR, "key");
+    assert_true(store_fixture_do(f, &pop)->was_there);
+    uint64_t used = store_account(f->store, 0)->used;
+    struct store_fixture *copy = store_fixture_crash(f);
+    store_fixture_start(copy);
+    assert_true(store_fixture_do(copy, &pop)->was_there);
+    assert_int_equal(store_account(copy->store, 0)->used, used);
+    store_fixture_free(copy);
+    store_fixture_make_cold(f);
+    const struct outcome *outcome = store_fixture_do(f, &pop);
+    assert_true(outcome->was_there);
+    assert_int_equal(outcome->value.len, 1);
+    assert_int_equal(store_account(f->store, 0)->used, used);
+    pop.identity.seq = 2;
+    pop.identity.done = 2;
+    assert_false(store_fixture_do(f, &pop)->was_there);
+    assert_int_equal(store_account(f->store, 0)->used, 0);
 }
 
 int main(void)
@@ -297,13 +452,18 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(effects_and_answers_keep_the_order_of_submission),
-        TEST(more_than_a_group_is_done_in_several),
-        TEST(reads_that_do_not_fit_into_one_group_are_answered_in_order),
-        TEST(what_waits_is_bounded),
-        TEST(an_operation_that_waited_too_long_is_put_off),
-        TEST(what_nobody_waits_for_any_more_is_not_read),
-        TEST(what_is_no_longer_owned_when_its_turn_comes_is_not_done),
+        TEST(more_than_a_batch_is_done_in_several),
+        TEST(what_was_acknowledged_is_there_after_a_stop_and_after_a_kill),
+        TEST(killed_at_any_time_it_has_all_that_was_acknowledged),
+        TEST(operations_on_a_cold_key_wait_in_order_and_others_overtake_them),
+        TEST(what_the_tree_does_not_have_is_asked_for_once),
+        TEST(who_waited_too_long_or_left_is_put_off_without_an_effect),
+        TEST(what_waits_is_bounded_and_counted),
         TEST(what_is_freed_unanswered_is_given_back),
+        TEST(a_damaged_record_is_never_given_but_can_be_replaced_and_deleted),
+        TEST(data_many_times_larger_than_the_memory_is_kept_within_it),
+        TEST(a_log_many_times_larger_than_the_memory_is_replayed_within_it),
+        TEST(a_retry_after_a_restart_is_answered_from_the_tree_and_the_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -70,8 +70,9 @@ static void nothing_near_suggests_nothing(void **state)
 
 static void every_synonym_names_a_command(void **state)
 {
-    static const char *const words[] = {"get",  "set",  "del",    "getdel", "has",   "scan",
-                                        "load", "dump", "incrby", "info",   "reset", "init"};
+    static const char *const words[] = {"get",   "set",  "del",  "getdel",  "has",
+                                        "scan",  "load", "dump", "incrby",  "info",
+                                        "reset", "init", "ttl",  "persist", "touch"};
     (void)state;
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         const char *name = suggest_synonym(words[i]);

@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -34,7 +36,7 @@ static int make_worker(void **state)
     (void)state;
     counts = (struct counts){.loop_thread = pthread_self()};
     counts.loop = loop_new();
-    counts.worker = worker_new(counts.loop, "test");
+    counts.worker = worker_new(counts.loop, "test", WORKER_NORMAL);
     return 0;
 }
 
@@ -113,6 +115,35 @@ static void freeing_waits_for_what_was_submitted_and_completes_nothing(void **st
     assert_int_equal(counts.done_count, 0);
 }
 
+static int niceness;
+
+static void note_niceness(struct job *job)
+{
+    (void)job;
+    niceness = getpriority(PRIO_PROCESS, (id_t)gettid());
+}
+
+static void stop_loop(struct job *job)
+{
+    (void)job;
+    loop_stop(counts.loop);
+}
+
+static void a_low_worker_is_nicer_than_the_process(void **state)
+{
+    (void)state;
+    int own = getpriority(PRIO_PROCESS, 0);
+    struct worker *low = worker_new(counts.loop, "low", WORKER_LOW);
+    struct job job = {note_niceness, stop_loop, NULL};
+    worker_submit(low, &job);
+    loop_run(counts.loop);
+    assert_int_equal(niceness, 19);
+    worker_submit(counts.worker, &job);
+    loop_run(counts.loop);
+    assert_int_equal(niceness, own);
+    worker_free(low);
+}
+
 int main(void)
 {
     cmocka_set_message_output(CM_OUTPUT_TAP);
@@ -123,6 +154,8 @@ int main(void)
                                         free_worker),
         cmocka_unit_test_setup_teardown(freeing_waits_for_what_was_submitted_and_completes_nothing,
                                         make_worker, free_worker),
+        cmocka_unit_test_setup_teardown(a_low_worker_is_nicer_than_the_process, make_worker,
+                                        free_worker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLI_BENCH_DRIVER_H
+#define CLI_BENCH_DRIVER_H
+
+/*
+ * How the load generator speaks to a server: one body for each protocol. A request is copied from a
+ * frame that was encoded once, and patched, so that the client costs the same whatever it speaks:
+ *
+ *     frame   | 94 00 SLOT a5 "write" 92 b0 | KEY | c4 64 | VALUE |
+ *                     slot_at                 key_at        value_at
+ *
+ * Which request a reply belongs to: the slot says it that went with the request, or, when a protocol
+ * has no such thing, the order.
+ */
+
+#include "proto/buffer.h"
+
+#define BENCH_KEY_LEN 16
+
+/* Requests in flight on one connection. */
+#define BENCH_SLOTS_MAX 4096
+
+enum bench_method { BENCH_METHOD_READ, BENCH_METHOD_WRITE, BENCH_METHOD_SCAN };
+
+struct bench_request {
+    enum bench_method method;
+    uint32_t slot; /* below the driver's slot_count */
+    uint8_t key[BENCH_KEY_LEN];
+    const uint8_t *value; /* of a write: value_len bytes */
+    uint32_t limit;       /* of a scan, which begins at the key's point */
+};
+
+struct bench_frame {
+    struct buffer bytes;
+    size_t slot_at; /* 0: the protocol has no slots */
+    size_t key_at;
+    size_t value_at;
+    size_t value_len;
+};
+
+struct bench_driver {
+    const char *name;
+    bool can_scan;
+    bool is_in_order;             /* a reply tells no slot: it is the oldest request's */
+    uint32_t slot_first;          /* what stands for slot 0: so that all take equally many bytes */
+    struct bench_frame frames[2]; /* by method: read, write */
+    const struct bench_driver_body *body;
+};
+
+enum bench_decoded {
+    BENCH_DECODED_WHOLE,
+    BENCH_DECODED_PARTIAL, /* more bytes are needed */
+    BENCH_DECODED_BROKEN,  /* no reply of this protocol; error is set */
+};
+
+struct bench_reply {
+    size_t len;         /* bytes of it */
+    uint32_t slot;      /* unless is_in_order */
+    bool is_error;      /* the server refused */
+    bool is_later;      /* and asks to be asked again */
+    bool is_missing;    /* a read of what is not there */
+    struct bytes error; /* text, of the server or our own; into the input, or static */
+};
+
+struct bench_driver_body {
+    /* *reply is zero. */
+    enum bench_decoded (*decode)(const struct bench_driver *driver, struct bytes input,
+                                 struct bench_reply *reply);
+    /* NULL without can_scan. */
+    void (*encode_scan)(const struct bench_driver *driver, const struct bench_request *request,
+                        struct buffer *out);
+};
+
+/* False when out of memory; bench_driver_fini ends it all the same. slot_count <= BENCH_SLOTS_MAX. */
+bool bench_shardkv_init(struct bench_driver *driver, size_t value_len, uint32_t slot_count);
+bool bench_redis_init(struct bench_driver *driver, size_t value_len);
+bool bench_echo_init(struct bench_driver *driver, size_t value_len);
+
+void bench_driver_fini(struct bench_driver *driver);
+
+/* The record's key: 16 hexadecimal digits. */
+void bench_key_print(uint64_t record, uint8_t key[BENCH_KEY_LEN]);
+
+/* Errors stick in `out`. A scan only if can_scan. */
+void bench_driver_encode(const struct bench_driver *driver, const struct bench_request *request,
+                         struct buffer *out);
+
+static inline enum bench_decoded bench_driver_decode(const struct bench_driver *driver,
+                                                     struct bytes input, struct bench_reply *reply)
+{
+    *reply = (struct bench_reply){0};
+    return driver->body->decode(driver, input, reply);
+}
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLI_LOG_FILES_H
+#define CLI_LOG_FILES_H
+
+/*
+ * The log of a directory that no server has open, walked from its oldest segment on: what holds, and
+ * behind damage what is whole.
+ *
+ *     log-...07   | C r r r r |            on_record x 5                               on_segment
+ *     log-...08   | C r x . r r |          on_record x 2, on_gap, on_record x 2        on_segment: damaged
+ *     (missing)                            on_gap                                      on_segment: missing
+ *     log-...0a   | C r r ~ |              on_record x 3                               on_segment: torn
+ *
+ * Behind a sealed segment's end, which the next one's header tells, nothing is looked at (RULES L3).
+ */
+
+#include "cli/session.h"
+#include "io/file.h"
+#include "proto/log_scan.h"
+
+enum { LOG_FILE_NAME_LEN = 24 };
+
+struct log_files {
+    const char *command; /* for messages */
+    struct dir *dir;
+    uint64_t *numbers; /* ascending */
+    uint32_t count;
+    uint32_t capacity;
+    bool has_failed; /* out of memory */
+};
+
+/* Records that hold, or those that are whole behind damage. */
+struct log_tally {
+    uint64_t records;
+    uint64_t operations;
+    uint64_t first; /* stamps; 0: none was given */
+    uint64_t last;
+};
+
+enum log_state { LOG_STATE_FINE, LOG_STATE_TORN, LOG_STATE_DAMAGED, LOG_STATE_MISSING };
+
+struct log_segment_report {
+    char file[LOG_FILE_NAME_LEN];
+    uint64_t number;
+    enum log_state state;
+    char text[LOG_SCAN_TEXT_LEN]; /* of damage: "offset 8192: ..." */
+    uint64_t end;                 /* behind what holds */
+    uint64_t len;
+    uint64_t durable; /* the highest durable stamp told up to here */
+    uint64_t chain;   /* at `end` */
+    bool is_stopped;
+    struct log_tally holds;
+    struct log_tally behind;
+};
+
+/* One record: its segment, file and place, and whether it lies behind damage. Borrowed for the call. */
+struct log_seen {
+    const struct log_segment_header *segment;
+    const char *file;
+    uint64_t offset;
+    bool is_behind;
+    const struct log_record_header *header;
+    struct bytes payload;
+};
+
+/* All may be NULL. False ends the walk. `to` of a missing segment is 0. */
+struct log_walker {
+    void *context;
+    bool (*on_record)(void *context, const struct log_seen *seen);
+    bool (*on_gap)(void *context, const char *file, uint64_t from, uint64_t to);
+    bool (*on_segment)(void *context, const struct log_segment_report *report);
+};
+
+/* Says why it cannot: no directory, in use, no log in it. */
+enum exit_code log_files_open(struct log_files *files, const char *command, const char *path);
+void log_files_close(struct log_files *files);
+
+void log_files_name(uint64_t number, char name[LOG_FILE_NAME_LEN]);
+
+/* Fails when a file cannot be read at all; damage is no failure. */
+enum exit_code log_files_walk(struct log_files *files, const struct log_walker *walker);
+
+#endif

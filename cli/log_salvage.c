@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * log salvage: a directory on which a server can start, from one whose log is damaged.
+ *
+ *     DIR   log-07 | C r r |   log-08 | C r x r r |   (09 missing)   log-0a | C r ~ |    tree
+ *     NEW   log-07 | C r r |   log-08 | C r   r r |   log-09 | C r F |                   tree
+ *
+ * Rules:
+ *  - Records keep their stamps and contents; segments, salts and the chain are new.
+ *  - A segment begins where a checkpoint did. Without one its records go on in the segment before; what
+ *    comes before the first of all checkpoints goes behind it.
+ *  - Markers are left out, and one that is no stop's ends the log: the server goes on as after a crash,
+ *    above the stamp that it tells (N2).
+ *  - When something is missing, a tick F with a stamp above all that can have been given comes before
+ *    it: no lost stamp is given twice, and the tree's durable stamp is not above the log's.
+ *  - The first header says that nothing was before it, since nobody knows what the tree has (L2).
+ *  - Nothing has its name before all is written. The oldest segment gets it last: until then what lies
+ *    there is a log that lacks its beginning, and refused.
+ */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli/actions.h"
+#include "cli/json_writer.h"
+#include "cli/log_files.h"
+#include "cli/output.h"
+#include "io/clock.h"
+#include "io/random.h"
+#include "proto/endian.h"
+#include "proto/stamp.h"
+
+#define TREE_NAME   "tree"
+#define UNNAMED     "salvage-"
+#define COPY_LEN    (1u << 20)
+#define FENCE_ABOVE (UINT64_C(1) << 33) /* twice what a start after a crash raises */
+
+enum { UNNAMED_LEN = 40 };
+
+struct salvage {
+    const char *command;
+    struct dir *to;
+    struct json_writer gaps; /* or, without --json, lines of text */
+    bool is_json;
+
+    struct log_segment_header header; /* of the segment being gathered */
+    bool is_begun;                    /* with its checkpoint */
+    struct buffer records;            /* of it, encoded */
+    struct buffer waiting;            /* header and payload of those before the first checkpoint */
+    uint64_t chain;
+    uint64_t last;    /* stamp taken */
+    uint64_t highest; /* stamp told by anything */
+
+    uint32_t segment_count;
+    uint64_t record_count;
+    uint64_t operation_count;
+    uint64_t lost_len;
+    uint64_t gap_count;
+    uint64_t
+        gap_above; /* the last stamp before the gaps that are told when the next record comes */
+    bool is_in_gap;
+    bool has_tree;
+    enum exit_code code;
+};
+
+static bool fail(struct salvage *salvage, const char *name, int error_number)
+{
+    salvage->code =
+        failure_say(EXIT_CODE_UNAVAILABLE, "%s: cannot write %s/%s: %s", salvage->command,
+                    dir_path(salvage->to), name, strerror(error_number));
+    return false;
+}
+
+static void unnamed(const char *name, char out[UNNAMED_LEN])
+{
+    (void)snprintf(out, UNNAMED_LEN, UNNAMED "%s", name);
+}
+
+/* --- segments --- */
+
+static int write_new(struct dir *dir, const char *name, struct bytes header, struct bytes records,
+                     uint64_t len)
+{
+    int error_number = 0;
+    struct file *file = file_open(dir, name, FILE_NEW, &error_number);
+    if (!file) {
+        return error_number;
+    }
+    error_number = file_preallocate(file, len);
+    if (error_number == 0) {
+        error_number = file_write(file, 0, header.data, header.len);
+    }
+    if (error_number == 0) {
+        error_number = file_write(file, header.len, records.data, records.len);
+    }
+    if (error_number == 0) {
+        error_number = file_sync(file);
+    }
+    file_close(file);
+    return error_number;
+}
+
+static bool end_segment(struct salvage *salvage)
+{
+    char name[LOG_FILE_NAME_LEN], file[UNNAMED_LEN];
+    uint8_t header[LOG_SEGMENT_HEADER_LEN];
+    if (!salvage->is_begun) {
+        return true;
+    }
+    if (salvage->records.failed) {
+        salvage->code = failure_say_no_memory();
+        return false;
+    }
+    uint64_t used = LOG_SEGMENT_HEADER_LEN + salvage->records.len;
+    uint64_t page = LOG_SEGMENT_HEADER_LEN;
+    uint64_t needed = (used + page - 1) / page * page;
+    salvage->header.len = salvage->header.len > needed ? salvage->header.len : needed;
+    log_segment_header_encode(&salvage->header, header);
+    log_files_name(salvage->header.number, name);
+    unnamed(name, file);
+    int error_number = write_new(salvage->to, file, bytes_of(header, sizeof header),
+                                 buffer_bytes(&salvage->records), salvage->header.len);
+    if (error_number != 0) {
+        return fail(salvage, file, error_number);
+    }
+    salvage->segment_count++;
+    buffer_clear(&salvage->records);
+    return true;
+}
+
+/* `from`: the header of the segment in which the checkpoint was found. */
+static bool begin_segment(struct salvage *salvage, const struct log_segment_header *from)
+{
+    uint64_t number = salvage->is_begun ? salvage->header.number + 1 : from->number;
+    if (!end_segment(salvage)) {
+        return false;
+    }
+    salvage->header = *from;
+    salvage->header.number = number;
+    salvage->header.previous_last = salvage->is_begun ? salvage->last : 0;
+    salvage->header.previous_chain = salvage->chain;
+    salvage->header.first = salvage->is_begun ? salvage->last + 1 : 1;
+    random_fill(&salvage->header.salt, sizeof salvage->header.salt);
+    salvage->is_begun = true;
+    return true;
+}
+
+/* --- records --- */
+
+static void append_record(struct salvage *salvage, struct log_record_header header,
+                          struct bytes payload)
+{
+    uint64_t len = log_record_len(payload.len);
+    uint8_t *end = buffer_reserve(&salvage->records, len);
+    if (!end) {
+        return;
+    }
+    memset(end, 0, len);
+    log_record_header_encode(&header, payload, salvage->chain, salvage->header.salt, end);
+    if (payload.len > 0) {
+        memcpy(end + LOG_RECORD_HEADER_LEN, payload.data, payload.len);
+    }
+    salvage->records.len += len;
+    salvage->chain = header.chain;
+    salvage->record_count++;
+    salvage->operation_count += header.type == LOG_OPERATIONS ? header.count : 0;
+}
+
+static void append_waiting(struct salvage *salvage)
+{
+    struct bytes rest = buffer_bytes(&salvage->waiting);
+    while (rest.len > 0) {
+        struct log_record_header header;
+        memcpy(&header, rest.data, sizeof header);
+        const uint8_t *payload = (const uint8_t *)rest.data + sizeof header;
+        append_record(salvage, header, bytes_of(payload, header.payload_len));
+        rest =
+            bytes_of(payload + header.payload_len, rest.len - sizeof header - header.payload_len);
+    }
+    salvage->records.failed = salvage->records.failed || salvage->waiting.failed;
+    buffer_fini(&salvage->waiting);
+    salvage->waiting = (struct buffer){0};
+}
+
+static void keep_waiting(struct salvage *salvage, const struct log_record_header *header,
+                         struct bytes payload)
+{
+    buffer_append(&salvage->waiting, header, sizeof *header);
+    buffer_append_bytes(&salvage->waiting, payload);
+}
+
+static void raise(uint64_t *stamp, uint64_t to)
+{
+    *stamp = to > *stamp ? to : *stamp;
+}
+
+/* --- what is left behind --- */
+
+/* Stamps that are missing lie between those of the records around; the next one is known only later. */
+static void end_gap(struct salvage *salvage, uint64_t below)
+{
+    if (!salvage->is_in_gap) {
+        return;
+    }
+    salvage->is_in_gap = false;
+    if (salvage->is_json) {
+        json_writer_version(&salvage->gaps, "above", salvage->gap_above);
+        if (below) {
+            json_writer_version(&salvage->gaps, "below", below);
+        }
+        json_writer_close(&salvage->gaps, '}');
+        return;
+    }
+    char line[120];
+    int len =
+        below ? snprintf(line, sizeof(line), ", stamps above %" PRIu64 " and below %" PRIu64 "\n",
+                         salvage->gap_above, below)
+              : snprintf(line, sizeof(line), ", stamps above %" PRIu64 "\n", salvage->gap_above);
+    buffer_append(&salvage->gaps.text, line, (size_t)len);
+}
+
+static bool on_gap(void *context, const char *file, uint64_t from, uint64_t to)
+{
+    struct salvage *salvage = context;
+    end_gap(salvage, 0);
+    salvage->is_in_gap = true;
+    salvage->gap_above = salvage->last;
+    salvage->gap_count++;
+    salvage->lost_len += to - from;
+    if (salvage->is_json) {
+        json_writer_open(&salvage->gaps, NULL, '{');
+        json_writer_text(&salvage->gaps, "file", bytes_text(file));
+        json_writer_bool(&salvage->gaps, "missing", to == 0);
+        json_writer_number(&salvage->gaps, "from", from);
+        json_writer_number(&salvage->gaps, "to", to);
+        return true;
+    }
+    char line[160];
+    int len = to ? snprintf(line, sizeof(line),
+                            "left behind: %s:%" PRIu64 " to %" PRIu64 ", %" PRIu64 " bytes", file,
+                            from, to, to - from)
+                 : snprintf(line, sizeof(line), "left behind: %s, which is missing", file);
+    buffer_append(&salvage->gaps.text, line, (size_t)len);
+    return true;
+}
+
+static bool is_wanted(const struct salvage *salvage, const struct log_record_header *header)
+{
+    bool is_known = header->type == LOG_OPERATIONS || header->type == LOG_CONTROL ||
+                    header->type == LOG_CHECKPOINT;
+    return is_known && header->first > salvage->last && header->first < UINT64_MAX - header->count;
+}
+
+static bool on_record(void *context, const struct log_seen *seen)
+{
+    struct salvage *salvage = context;
+    const struct log_record_header *header = seen->header;
+    raise(&salvage->highest, header->durable);
+    raise(&salvage->highest, header->first + header->count);
+    if (!is_wanted(salvage, header)) {
+        return true;
+    }
+    if (header->count > 0) {
+        end_gap(salvage, header->first);
+    }
+    bool is_first = seen->offset == LOG_SEGMENT_HEADER_LEN || !salvage->is_begun;
+    if (header->type == LOG_CHECKPOINT && is_first) {
+        if (!begin_segment(salvage, seen->segment)) {
+            return false;
+        }
+        append_record(salvage, *header, seen->payload);
+        append_waiting(salvage);
+    } else if (salvage->is_begun) {
+        append_record(salvage, *header, seen->payload);
+    } else {
+        keep_waiting(salvage, header, seen->payload);
+    }
+    if (header->count > 0) {
+        salvage->last = log_record_last(header);
+    }
+    return true;
+}
+
+static void append_fence(struct salvage *salvage)
+{
+    uint8_t blob[] = {LOG_TICK};
+    raise(&salvage->highest, stamp_of_ms(clock_wall_ms()));
+    const struct log_record_header header = {
+        .first = salvage->highest + FENCE_ABOVE,
+        .durable = salvage->last,
+        .count = 1,
+        .type = LOG_CONTROL,
+    };
+    append_record(salvage, header, bytes_of(blob, sizeof blob));
+    salvage->last = header.first;
+    raise(&salvage->highest, header.first + 1);
+    salvage->record_count--;
+}
+
+/* All before it is synced before it has a name. */
+static void append_marker(struct salvage *salvage)
+{
+    const struct log_record_header header = {
+        .first = salvage->highest, .durable = salvage->last, .type = LOG_MARKER};
+    append_record(salvage, header, bytes_of(NULL, 0));
+    salvage->record_count--;
+}
+
+/* --- the tree, and the names --- */
+
+static int copy(struct file *from, struct file *to)
+{
+    uint8_t *piece = malloc(COPY_LEN);
+    int error_number = piece ? 0 : ENOMEM;
+    uint64_t len = file_len(from);
+    for (uint64_t done = 0; done < len && error_number == 0; done += COPY_LEN) {
+        size_t part = len - done < COPY_LEN ? (size_t)(len - done) : COPY_LEN;
+        error_number = file_read(from, done, piece, part);
+        if (error_number == 0) {
+            error_number = file_write(to, done, piece, part);
+        }
+    }
+    free(piece);
+    return error_number ? error_number : file_sync(to);
+}
+
+static bool copy_tree(struct salvage *salvage, struct dir *from)
+{
+    int error_number = 0;
+    struct file *source = file_open(from, TREE_NAME, FILE_READ, &error_number);
+    if (!source) {
+        if (error_number != ENOENT) {
+            salvage->code =
+                failure_say(EXIT_CODE_UNAVAILABLE, "%s: cannot read %s/" TREE_NAME ": %s",
+                            salvage->command, dir_path(from), strerror(error_number));
+        }
+        return error_number == ENOENT;
+    }
+    struct file *target = file_open(salvage->to, UNNAMED TREE_NAME, FILE_NEW, &error_number);
+    if (target) {
+        error_number = copy(source, target);
+    }
+    file_close(source);
+    file_close(target);
+    salvage->has_tree = error_number == 0;
+    return error_number == 0 || fail(salvage, TREE_NAME, error_number);
+}
+
+static bool give_name(struct salvage *salvage, const char *name)
+{
+    char file[UNNAMED_LEN];
+    unnamed(name, file);
+    int error_number = dir_rename(salvage->to, file, name);
+    if (error_number == 0) {
+        error_number = dir_sync(salvage->to);
+    }
+    return error_number == 0 || fail(salvage, name, error_number);
+}
+
+static bool give_names(struct salvage *salvage)
+{
+    char name[LOG_FILE_NAME_LEN];
+    for (uint32_t i = 0; i < salvage->segment_count; i++) {
+        bool is_oldest = i + 1 == salvage->segment_count;
+        if (is_oldest && salvage->has_tree && !give_name(salvage, TREE_NAME)) {
+            return false;
+        }
+        log_files_name(salvage->header.number - i, name);
+        if (!give_name(salvage, name)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* --- all of it --- */
+
+static bool finish(struct salvage *salvage, struct dir *from)
+{
+    end_gap(salvage, 0);
+    if (!salvage->is_begun) {
+        salvage->code = failure_say(EXIT_CODE_UNAVAILABLE,
+                                    "%s: no checkpoint can be read: nothing that a server could "
+                                    "start on was written",
+                                    salvage->command);
+        return false;
+    }
+    if (salvage->gap_count > 0) {
+        append_fence(salvage);
+    }
+    append_marker(salvage);
+    return end_segment(salvage) && copy_tree(salvage, from) && give_names(salvage);
+}
+
+static enum exit_code print(struct salvage *salvage)
+{
+    struct json_writer *gaps = &salvage->gaps;
+    const char *path = dir_path(salvage->to);
+    if (salvage->is_json) {
+        json_writer_close(gaps, ']');
+        json_writer_number(gaps, "left_behind_len", salvage->lost_len);
+        json_writer_number(gaps, "segments", salvage->segment_count);
+        json_writer_number(gaps, "records", salvage->record_count);
+        json_writer_number(gaps, "operations", salvage->operation_count);
+        json_writer_bool(gaps, "tree", salvage->has_tree);
+        json_writer_text(gaps, "to", bytes_text(path));
+        json_writer_close(gaps, '}');
+        return json_writer_print(gaps);
+    }
+    enum exit_code code = output_print(&gaps->text);
+    (void)printf("%" PRIu64 " records with %" PRIu64 " operations in %u segments%s are in %s\n",
+                 salvage->record_count, salvage->operation_count, salvage->segment_count,
+                 salvage->has_tree ? ", and the tree," : "; there was no tree; they", path);
+    return code;
+}
+
+static enum exit_code salvage_into(struct salvage *salvage, struct log_files *files)
+{
+    const struct log_walker walker = {.context = salvage, .on_record = on_record, .on_gap = on_gap};
+    if (salvage->is_json) {
+        json_writer_open(&salvage->gaps, NULL, '{');
+        json_writer_open(&salvage->gaps, "left_behind", '[');
+    }
+    enum exit_code code = log_files_walk(files, &walker);
+    if (code == EXIT_CODE_DONE && salvage->code == EXIT_CODE_DONE && finish(salvage, files->dir)) {
+        code = print(salvage);
+    }
+    buffer_fini(&salvage->records);
+    buffer_fini(&salvage->waiting);
+    buffer_fini(&salvage->gaps.text);
+    return code == EXIT_CODE_DONE ? salvage->code : code;
+}
+
+static enum exit_code open_target(struct session *session, struct salvage *salvage)
+{
+    char error[256];
+    const char *path = session->arguments->to;
+    salvage->to = dir_open(path, error, sizeof(error));
+    if (!salvage->to) {
+        return failure_say(EXIT_CODE_USAGE, "%s: %s", session->command, error);
+    }
+    return dir_is_empty(salvage->to) ? EXIT_CODE_DONE
+                                     : session_say_usage(session, "%s is not empty", path);
+}
+
+enum exit_code log_salvage(struct session *session)
+{
+    struct salvage salvage = {.command = session->command, .is_json = session->arguments->json};
+    struct log_files files;
+    if (!session->arguments->to) {
+        return session_say_usage(session, "where? name a directory with --to");
+    }
+    enum exit_code code = log_files_open(&files, session->command, session_word(session, 0));
+    if (code == EXIT_CODE_DONE) {
+        code = open_target(session, &salvage);
+    }
+    if (code == EXIT_CODE_DONE) {
+        code = salvage_into(&salvage, &files);
+    }
+    dir_close(salvage.to);
+    log_files_close(&files);
+    return code;
+}

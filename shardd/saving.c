@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+#include "shardd/saving.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "io/logline.h"
+#include "io/memory.h"
+#include "proto/endian.h"
+#include "proto/point.h"
+
+enum stage {
+    SAVING_NOTHING,
+    SAVING_BEGUN,    /* to be looked at */
+    SAVING_CLEAR,    /* a LOG_CLEAR is on its way to the disk */
+    SAVING_EMPTYING, /* the tree is being emptied */
+    SAVING_STATE,    /* the LOG_STATE is on its way to the disk */
+    SAVING_GIVEN_UP, /* no room */
+};
+
+struct interval {
+    uint64_t start, end; /* bounds */
+};
+
+struct saving {
+    struct saving_config config;
+    enum stage stage;
+    struct buffer control;
+    struct range *ranges;
+    uint32_t range_count;
+    struct interval *gained;
+    uint32_t gained_count;
+    uint32_t emptied_count;
+    uint64_t awaited; /* stamp that must be durable before the next step */
+    saving_done *on_done;
+    void *context;
+};
+
+struct saving *saving_new(const struct saving_config *config)
+{
+    struct saving *saving = memory_get(1, sizeof(*saving));
+    saving->config = *config;
+    return saving;
+}
+
+void saving_free(struct saving *saving)
+{
+    if (saving) {
+        buffer_fini(&saving->control);
+        free(saving->ranges);
+        free(saving->gained);
+        free(saving);
+    }
+}
+
+bool saving_is_busy(const struct saving *saving)
+{
+    return saving->stage != SAVING_NOTHING;
+}
+
+/* --- what is gained --- */
+
+static void add_gained(struct saving *saving, uint64_t start, uint64_t end)
+{
+    if (start < end) {
+        saving->gained =
+            memory_resize(saving->gained, saving->gained_count + 1, sizeof(*saving->gained));
+        saving->gained[saving->gained_count++] = (struct interval){start, end};
+    }
+}
+
+/* The parts of `range` that no account covers. */
+static void find_gained(struct saving *saving, const struct range *range)
+{
+    const struct accounts *accounts = saving->config.accounts;
+    uint64_t at = range->start;
+    for (uint32_t i = 0; i < accounts->count; i++) {
+        const struct range *held = &accounts->items[i].range;
+        if (held->end > at && held->start < range->end) {
+            add_gained(saving, at, held->start);
+            at = held->end;
+        }
+    }
+    add_gained(saving, at, range->end);
+}
+
+void saving_start(struct saving *saving, struct bytes control, const struct range *ranges,
+                  uint32_t range_count, saving_done *on_done, void *context)
+{
+    assert(saving->stage == SAVING_NOTHING);
+    buffer_clear(&saving->control);
+    buffer_append_bytes(&saving->control, control);
+    memory_must(!saving->control.failed);
+    saving->ranges = memory_resize(saving->ranges, range_count + 1, sizeof(*saving->ranges));
+    if (range_count > 0) {
+        memcpy(saving->ranges, ranges, range_count * sizeof(*ranges));
+    }
+    saving->range_count = range_count;
+    saving->gained_count = saving->emptied_count = 0;
+    for (uint32_t i = 0; i < range_count; i++) {
+        find_gained(saving, &ranges[i]);
+    }
+    saving->on_done = on_done;
+    saving->context = context;
+    saving->stage = SAVING_BEGUN;
+}
+
+/* --- emptying --- */
+
+static uint64_t first_point(const struct interval *interval)
+{
+    return point_of_bound(interval->start);
+}
+
+static uint64_t last_point(const struct interval *interval)
+{
+    return point_of_bound(interval->end) - 1; /* BOUND_END: 0 - 1 is the last point */
+}
+
+/* What an earlier ownership left; RULES V2: an older log cannot bring it back. */
+static void log_clears(struct saving *saving)
+{
+    const struct saving_config *config = &saving->config;
+    for (uint32_t i = 0; i < saving->gained_count; i++) {
+        const struct interval *gained = &saving->gained[i];
+        uint8_t blob[16];
+        endian_put_le64(blob, gained->start);
+        endian_put_le64(blob + 8, gained->end);
+        saving->awaited = log_add_control(config->log, LOG_CLEAR, bytes_of(blob, sizeof(blob)));
+        config->on_clear(config->context, first_point(gained), last_point(gained));
+        hot_clear(config->hot, first_point(gained), last_point(gained), false);
+        retries_clear(config->retries, first_point(gained), last_point(gained));
+    }
+    saving->stage = SAVING_CLEAR;
+}
+
+static void on_emptied(void *context, bool is_done)
+{
+    struct saving *saving = context;
+    const struct interval *gained = &saving->gained[saving->emptied_count++];
+    if (!is_done) {
+        saving->stage = SAVING_GIVEN_UP;
+        return;
+    }
+    hot_clear(saving->config.hot, first_point(gained), last_point(gained), true);
+    saving->stage = SAVING_CLEAR;
+}
+
+static void empty_next(struct saving *saving)
+{
+    const struct interval *gained = &saving->gained[saving->emptied_count];
+    saving->stage = SAVING_EMPTYING;
+    sweep_clear(saving->config.sweep, gained->start, gained->end, on_emptied, saving);
+}
+
+/* --- the new state --- */
+
+/* The records of a part of a range: of the hot table over the tree. */
+struct tally {
+    struct tree_txn *txn;
+    uint64_t used;
+    uint64_t records;
+};
+
+static bool tally_hot(void *context, const struct hot_view *view)
+{
+    struct tally *tally = context;
+    const struct record *record = &view->record;
+    uint8_t key[TREE_KEY_LEN_MAX];
+    struct bytes stored;
+    size_t key_len = record_key_encode(record->point, record->table, record->key, key);
+    if (tree_get(tally->txn, TREE_RECORDS, bytes_of(key, key_len), &stored)) {
+        tally->used -= record_stored_size(record->key.len, stored);
+        tally->records--;
+    }
+    if (view->state == HOT_RECORD) {
+        tally->used += record_size(record->key.len, record->value.len);
+        tally->records++;
+    }
+    return true;
+}
+
+static void tally_tree(struct tally *tally, const struct interval *interval)
+{
+    uint8_t first[8];
+    endian_put_be64(first, first_point(interval));
+    struct tree_cursor *cursor = tree_cursor_open(tally->txn, TREE_RECORDS);
+    bool more = tree_cursor_seek(cursor, bytes_of(first, sizeof(first)));
+    while (more) {
+        struct record record;
+        if (!record_key_decode(tree_cursor_key(cursor), &record) ||
+            record.point > last_point(interval)) {
+            break;
+        }
+        tally->used += record_stored_size(record.key.len, tree_cursor_value(cursor));
+        tally->records++;
+        more = tree_cursor_next(cursor);
+    }
+    tree_cursor_close(cursor);
+}
+
+/* A range was split. It is counted here and now, once. */
+static void count_part(void *context, uint64_t start, uint64_t end, uint64_t *used,
+                       uint64_t *records)
+{
+    struct saving *saving = context;
+    const struct interval part = {start, end};
+    struct tally tally = {.txn = tree_begin_read(saving->config.tree)};
+    tally_tree(&tally, &part);
+    hot_walk(saving->config.hot, first_point(&part), last_point(&part), false, tally_hot, &tally);
+    if (tree_txn_fault(tally.txn) != TREE_FINE) {
+        logline_die("tree: cannot read: %s", tree_fault_text(saving->config.tree));
+    }
+    tree_abort(tally.txn);
+    *used =
+        tally.used + retries_held(saving->config.retries, first_point(&part), last_point(&part));
+    *records = tally.records;
+}
+
+static void log_state(struct saving *saving)
+{
+    const struct saving_config *config = &saving->config;
+    /* What this turn has done goes with the accounts of before: a torn log may end behind it (RULES S8). */
+    log_turn_end(config->log);
+    accounts_replace(config->accounts, saving->ranges, saving->range_count, count_part, saving);
+    buffer_clear(config->control);
+    buffer_append_bytes(config->control, buffer_bytes(&saving->control));
+    memory_must(!config->control->failed);
+    saving->awaited = log_add_control(config->log, LOG_STATE, buffer_bytes(config->control));
+    saving->stage = SAVING_STATE;
+}
+
+static void tell(struct saving *saving, bool is_saved)
+{
+    saving->stage = SAVING_NOTHING;
+    saving->on_done(saving->context, is_saved);
+}
+
+void saving_turn(struct saving *saving)
+{
+    bool is_durable = log_durable(saving->config.log) >= saving->awaited;
+    switch (saving->stage) {
+    case SAVING_BEGUN:
+        if (saving->gained_count == 0) {
+            log_state(saving);
+        } else if (!sweep_is_busy(saving->config.sweep)) { /* RULES V2 */
+            log_clears(saving);
+        }
+        break;
+    case SAVING_CLEAR:
+        if (is_durable && saving->emptied_count < saving->gained_count) {
+            empty_next(saving);
+        } else if (is_durable) {
+            log_state(saving);
+        }
+        break;
+    case SAVING_STATE:
+        if (is_durable) {
+            tell(saving, true);
+        }
+        break;
+    case SAVING_GIVEN_UP:
+        tell(saving, false);
+        break;
+    case SAVING_EMPTYING:
+    case SAVING_NOTHING:
+        break;
+    }
+}

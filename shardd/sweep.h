@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SHARDD_SWEEP_H
+#define SHARDD_SWEEP_H
+
+/*
+ * The hand that goes round in hash order and writes dirty records to the tree (RULES S1, S2, S9).
+ *
+ *     loop      collect a batch ───────────────────> clean, or as before ── next
+ *     worker                     one transaction
+ *
+ *     unit i    A := durable   batches ...   all committed: E := last    durable >= E: applied[i] := A
+ *
+ * One transaction at a time; the same workers empty the intervals that are to be empty.
+ */
+
+#include "io/loop.h"
+#include "shardd/hot.h"
+#include "shardd/log.h"
+#include "shardd/pressure.h"
+#include "shardd/retry.h"
+#include "shardd/swept.h"
+
+struct sweep;
+
+struct sweep_config {
+    struct loop *loop;
+    struct tree *tree;
+    struct hot *hot;
+    struct retries *retries;
+    struct log *log;
+};
+
+/* `swept`: what the tree says. */
+struct sweep *sweep_new(const struct sweep_config *config, const struct swept *swept);
+
+/* Waits for a transaction that runs. NULL is allowed. */
+void sweep_free(struct sweep *sweep);
+
+/* For the end of a turn: begins the next batch, if it is time and none is under way. */
+void sweep_turn(struct sweep *sweep, const struct pressure *pressure);
+
+/*
+ * Empties [start, end), bounds, in the tree, behind the batch that is under way; then on_cleared. One at a
+ * time. False there: the disk is full, and a part is left.
+ */
+typedef void sweep_cleared(void *context, bool is_done);
+void sweep_clear(struct sweep *sweep, uint64_t start, uint64_t end, sweep_cleared *on_cleared,
+                 void *context);
+
+/*
+ * Writes everything that is dirty, here and now: at recovery, when all that is logged is durable. False with `error`
+ * filled. What a full disk has no space for stays dirty.
+ */
+bool sweep_drain(struct sweep *sweep, char *error, size_t error_len);
+
+/* A transaction is under way. */
+bool sweep_is_busy(const struct sweep *sweep);
+
+/* The tree found no space, and since then not all that is dirty has got into it. */
+bool sweep_is_disk_full(const struct sweep *sweep);
+
+/* There is more room: what waits because the disk was full is tried at once. */
+void sweep_retry(struct sweep *sweep);
+
+/* Whether a record that expires was written since this was asked last. */
+bool sweep_wrote_expiring(struct sweep *sweep);
+
+uint64_t sweep_applied(const struct sweep *sweep);
+
+struct sweep_stat {
+    uint64_t rounds;       /* times the hand has gone round since the start */
+    uint64_t record_count; /* written or deleted in the tree since the start */
+    uint64_t batch_count;  /* transactions */
+};
+
+void sweep_stat(const struct sweep *sweep, struct sweep_stat *out);
+
+#endif

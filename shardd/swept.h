@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SHARDD_SWEPT_H
+#define SHARDD_SWEPT_H
+
+/*
+ * How far the tree is, kept in the tree itself:
+ *
+ *     TREE_META   "swept"  ->  sealed [durable, applied of unit 0, ..., of unit 64]
+ *
+ * Units are the 64 arcs of the circle, and the retry results with their lines (S9). All up to a unit's
+ * `applied` that belongs to it is in the tree, or has a newer durable version in the log (RULES S2). `durable`: the
+ * log's durable stamp when the last transaction was made, which its log must still show (L3).
+ */
+
+#include "shardd/hot.h"
+#include "shardd/tree.h"
+
+#define SWEPT_UNIT_RETRIES HOT_ARC_COUNT
+#define SWEPT_UNIT_COUNT   (HOT_ARC_COUNT + 1)
+
+struct swept {
+    uint64_t durable;
+    uint64_t applied[SWEPT_UNIT_COUNT];
+};
+
+/* The least of all units. */
+uint64_t swept_applied(const struct swept *swept);
+
+/* All zero when nothing was ever stored. False: damaged, or of a newer format. */
+bool swept_load(struct tree_txn *txn, struct swept *swept);
+void swept_store(struct tree_txn *txn, const struct swept *swept);
+
+#endif

@@ -1,0 +1,43 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# RULES F3 from outside: what a server holds in memory stays within --memory and a little more.
+
+setup() {
+  load lib
+}
+
+teardown() {
+  end_cluster
+}
+
+# Sanitizers have memory of their own.
+is_sanitized() {
+  grep -q __sanitizer "$bin/shardd"
+}
+
+push() { # VALUE-SIZE; 200 MB into 16 MiB
+  local peak keys
+  start_one --memory 16MiB
+  read -r peak keys < <(/usr/bin/python3 tests/cluster/push_writes.py "$(address a)" "$(pid a)" 200 "$1")
+  echo "at most $peak MiB with $keys keys of $1 bytes"
+  [ "$keys" -gt 0 ]
+  is_sanitized || [ "$peak" -lt 80 ]
+  [ "$(shardkv keys | wc -l)" -eq "$keys" ]
+}
+
+@test "200 MB of small writes do not fill the memory of a server that has 16 MiB, and all are kept" {
+  push 1000
+}
+
+@test "200 MB of large writes do not fill it either" {
+  push 100000
+}
+
+@test "large replies that nobody reads are bounded, and whoever reads is served" {
+  start_one --memory 64MiB
+  run /usr/bin/python3 tests/cluster/unread_replies.py "$(address a)" "$(pid a)"
+  echo "$output"
+  [ "$status" -eq 0 ]
+  says "served again"
+  is_sanitized || [ "$(sed -n 's/.*memory \([0-9]*\) MiB/\1/p' <<<"$output")" -lt 160 ]
+}

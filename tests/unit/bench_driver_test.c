@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/bench_driver.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "proto/endian.h"
+#include "proto/pack.h"
+#include "proto/point.h"
+#include "proto/rpc.h"
+
+#define VALUE_LEN 100
+
+static const uint8_t value[VALUE_LEN] = {0xc1, 'v', [VALUE_LEN - 1] = 'z'};
+
+static struct bench_request request_of(enum bench_method method, uint32_t slot)
+{
+    struct bench_request request = {.method = method, .slot = slot, .value = value, .limit = 7};
+    bench_key_print(0xabc, request.key);
+    return request;
+}
+
+static struct buffer encoded(const struct bench_driver *driver, enum bench_method method,
+                             uint32_t slot)
+{
+    struct buffer out = {0};
+    struct bench_request request = request_of(method, slot);
+    bench_driver_encode(driver, &request, &out);
+    assert_false(out.failed);
+    return out;
+}
+
+static void assert_text(const struct buffer *buffer, const char *text)
+{
+    assert_true(bytes_equal(buffer_bytes(buffer), bytes_text(text)));
+}
+
+/* At its exact length a reply is whole, and every shorter one is partial, wherever it is cut. */
+static void assert_no_prefix_is_whole(const struct bench_driver *driver, struct bytes reply_bytes)
+{
+    struct bench_reply reply;
+    for (size_t len = 0; len < reply_bytes.len; len++) {
+        /* Of its own, so that reading behind its end is noticed. */
+        uint8_t *copy = malloc(len + 1);
+        assert_non_null(copy);
+        memcpy(copy, reply_bytes.data, len);
+        assert_int_equal(bench_driver_decode(driver, bytes_of(copy, len), &reply),
+                         BENCH_DECODED_PARTIAL);
+        free(copy);
+    }
+    assert_int_equal(bench_driver_decode(driver, reply_bytes, &reply), BENCH_DECODED_WHOLE);
+    assert_int_equal(reply.len, reply_bytes.len);
+}
+
+static void keys_are_16_digits(void **state)
+{
+    uint8_t key[BENCH_KEY_LEN];
+    (void)state;
+    bench_key_print(UINT64_C(0x123456789abcdef0), key);
+    assert_memory_equal(key, "123456789abcdef0", sizeof(key));
+    bench_key_print(42, key);
+    assert_memory_equal(key, "000000000000002a", sizeof(key));
+}
+
+/* --- shardkv --- */
+
+static struct rpc_message message_of(const struct buffer *frame)
+{
+    struct rpc_message message;
+    assert_int_equal(rpc_decode(buffer_bytes(frame), &message), UNPACK_FINE);
+    assert_int_equal(message.type, RPC_REQUEST);
+    return message;
+}
+
+static void shardkv_requests_are_those_of_the_protocol(void **state)
+{
+    struct bench_driver driver;
+    (void)state;
+    assert_true(bench_shardkv_init(&driver, VALUE_LEN, 128));
+    struct buffer read = encoded(&driver, BENCH_METHOD_READ, 127);
+    struct rpc_message message = message_of(&read);
+    assert_int_equal(message.msgid, 127);
+    assert_true(bytes_equal(message.method, bytes_text("read")));
+    struct unpack in = unpack_of(message.params);
+    assert_int_equal(unpack_array(&in), 1);
+    assert_true(bytes_equal(unpack_text(&in), bytes_text("0000000000000abc")));
+    assert_true(unpack_is_done(&in));
+    struct buffer write = encoded(&driver, BENCH_METHOD_WRITE, 5);
+    message = message_of(&write);
+    assert_int_equal(message.msgid, 5);
+    assert_true(bytes_equal(message.method, bytes_text("write")));
+    in = unpack_of(message.params);
+    assert_int_equal(unpack_array(&in), 2);
+    assert_true(bytes_equal(unpack_text(&in), bytes_text("0000000000000abc")));
+    assert_int_equal(unpack_peek(&in), UNPACK_BIN);
+    assert_true(bytes_equal(unpack_text(&in), bytes_of(value, sizeof(value))));
+    assert_true(unpack_is_done(&in));
+    buffer_fini(&read);
+    buffer_fini(&write);
+    bench_driver_fini(&driver);
+}
+
+static void shardkv_scans_begin_at_the_keys_point(void **state)
+{
+    struct bench_driver driver;
+    (void)state;
+    assert_true(bench_shardkv_init(&driver, VALUE_LEN, 1));
+    struct buffer scan = encoded(&driver, BENCH_METHOD_SCAN, 0);
+    struct rpc_message message = message_of(&scan);
+    struct unpack in = unpack_of(message.params);
+    assert_true(bytes_equal(message.method, bytes_text("scan")));
+    assert_int_equal(unpack_array(&in), 3);
+    assert_true(unpack_uint(&in) == point_of_key(bytes_text("0000000000000abc")));
+    unpack_nil(&in);
+    assert_int_equal(unpack_map(&in), 1);
+    assert_true(bytes_equal(unpack_text(&in), bytes_text("limit")));
+    assert_int_equal(unpack_uint(&in), 7);
+    assert_true(unpack_is_done(&in));
+    buffer_fini(&scan);
+    bench_driver_fini(&driver);
+}
+
+static void shardkv_slots_beyond_a_fixint_take_more_bytes_and_come_back(void **state)
+{
+    struct bench_driver driver;
+    const uint32_t slots[] = {0, 1, 255, 256, BENCH_SLOTS_MAX - 1};
+    (void)state;
+    assert_true(bench_shardkv_init(&driver, VALUE_LEN, BENCH_SLOTS_MAX));
+    for (size_t i = 0; i < sizeof(slots) / sizeof(slots[0]); i++) {
+        struct buffer write = encoded(&driver, BENCH_METHOD_WRITE, slots[i]);
+        struct buffer answer = {0};
+        struct bench_reply reply;
+        rpc_response(&answer, message_of(&write).msgid);
+        pack_bool(&answer, true);
+        assert_no_prefix_is_whole(&driver, buffer_bytes(&answer));
+        (void)bench_driver_decode(&driver, buffer_bytes(&answer), &reply);
+        assert_int_equal(reply.slot, slots[i]);
+        buffer_fini(&write);
+        buffer_fini(&answer);
+    }
+    bench_driver_fini(&driver);
+}
+
+static void pack_record(struct buffer *out, uint32_t msgid)
+{
+    rpc_response(out, msgid);
+    pack_array(out, 5);
+    pack_bin(out, bytes_of(value, sizeof(value)));
+    pack_uint(out, UINT64_MAX);
+    pack_int(out, -1);
+    pack_uint(out, 180);
+    pack_uint(out, 0);
+}
+
+static void no_prefix_of_a_shardkv_reply_is_whole(void **state)
+{
+    struct bench_driver driver;
+    struct buffer answer = {0};
+    struct bench_reply reply;
+    (void)state;
+    assert_true(bench_shardkv_init(&driver, VALUE_LEN, 16));
+    pack_record(&answer, 9);
+    assert_no_prefix_is_whole(&driver, buffer_bytes(&answer));
+    (void)bench_driver_decode(&driver, buffer_bytes(&answer), &reply);
+    assert_int_equal(reply.slot, 9);
+    assert_false(reply.is_error || reply.is_missing);
+    buffer_fini(&answer);
+    bench_driver_fini(&driver);
+}
+
+static void a_shardkv_reply_without_record_is_missing(void **state)
+{
+    struct bench_driver driver;
+    struct buffer answer = {0};
+    struct bench_reply reply;
+    (void)state;
+    assert_true(bench_shardkv_init(&driver, VALUE_LEN, 16));
+    rpc_response(&answer, 3);
+    pack_nil(&answer);
+    assert_no_prefix_is_whole(&driver, buffer_bytes(&answer));
+    (void)bench_driver_decode(&driver, buffer_bytes(&answer), &reply);
+    assert_true(reply.is_missing);
+    assert_false(reply.is_error);
+    buffer_fini(&answer);
+    bench_driver_fini(&driver);
+}
+
+static void a_shardkv_error_is_an_error_with_its_text(void **state)
+{
+    struct bench_driver driver;
+    struct buffer answer = {0};
+    struct bench_reply reply;
+    (void)state;
+    assert_true(bench_shardkv_init(&driver, VALUE_LEN, 16));
+    rpc_error(&answer, 3, STATUS_FULL, "the shard is at its size");
+    pack_nil(&answer);
+    rpc_error_end(&answer);
+    assert_no_prefix_is_whole(&driver, buffer_bytes(&answer));
+    (void)bench_driver_decode(&driver, buffer_bytes(&answer), &reply);
+    assert_true(reply.is_error);
+    assert_false(reply.is_missing);
+    assert_int_equal(reply.slot, 3);
+    assert_true(bytes_equal(reply.error, bytes_text("the shard is at its size")));
+    buffer_fini(&answer);
+    bench_driver_fini(&driver);
+}
+
+static void a_shardkv_error_that_passes_is_told_from_one_that_stays(void **state)
+{
+    const struct {
+        enum status code;
+        bool is_later;
+    } cases[] = {{STATUS_TRY_LATER, true}, {STATUS_FULL, false}};
+    struct bench_driver driver;
+    struct bench_reply reply;
+    (void)state;
+    assert_true(bench_shardkv_init(&driver, VALUE_LEN, 16));
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct buffer answer = {0};
+        rpc_error(&answer, 3, cases[i].code, "why");
+        pack_nil(&answer);
+        rpc_error_end(&answer);
+        (void)bench_driver_decode(&driver, buffer_bytes(&answer), &reply);
+        assert_true(reply.is_error);
+        assert_true(reply.is_later == cases[i].is_later);
+        buffer_fini(&answer);
+    }
+    bench_driver_fini(&driver);
+}
+
+static void what_is_no_response_breaks_a_shardkv_connection(void **state)
+{
+    struct bench_driver driver;
+    struct buffer answer = {0};
+    struct bench_reply reply;
+    (void)state;
+    assert_true(bench_shardkv_init(&driver, VALUE_LEN, 256));
+    assert_int_equal(bench_driver_decode(&driver, bytes_text("\xc1"), &reply),
+                     BENCH_DECODED_BROKEN);
+    assert_true(reply.error.len > 0);
+    rpc_request(&answer, 1, "hello");
+    pack_array(&answer, 0);
+    assert_int_equal(bench_driver_decode(&driver, buffer_bytes(&answer), &reply),
+                     BENCH_DECODED_BROKEN);
+    buffer_clear(&answer);
+    rpc_error(&answer, 0, STATUS_INVALID, "no frame");
+    pack_nil(&answer);
+    rpc_error_end(&answer);
+    assert_int_equal(bench_driver_decode(&driver, buffer_bytes(&answer), &reply),
+                     BENCH_DECODED_BROKEN);
+    assert_true(bytes_equal(reply.error, bytes_text("no frame")));
+    buffer_fini(&answer);
+    bench_driver_fini(&driver);
+}
+
+/* --- redis --- */
+
+static void redis_requests_are_resp(void **state)
+{
+    struct bench_driver driver;
+    (void)state;
+    assert_true(bench_redis_init(&driver, VALUE_LEN));
+    struct buffer read = encoded(&driver, BENCH_METHOD_READ, 0);
+    assert_text(&read, "*2\r\n$3\r\nGET\r\n$16\r\n0000000000000abc\r\n");
+    struct buffer write = encoded(&driver, BENCH_METHOD_WRITE, 0);
+    struct buffer expected = {0};
+    const struct bytes head = bytes_text("*3\r\n$3\r\nSET\r\n$16\r\n0000000000000abc\r\n$100\r\n");
+    buffer_append_bytes(&expected, head);
+    buffer_append(&expected, value, sizeof(value));
+    buffer_append(&expected, "\r\n", 2);
+    assert_true(bytes_equal(buffer_bytes(&write), buffer_bytes(&expected)));
+    assert_false(driver.can_scan);
+    buffer_fini(&read);
+    buffer_fini(&write);
+    buffer_fini(&expected);
+    bench_driver_fini(&driver);
+}
+
+static void no_prefix_of_a_redis_reply_is_whole(void **state)
+{
+    static const char *const replies[] = {
+        "+OK\r\n", "-ERR no\r\n", ":17\r\n",
+        "$-1\r\n", "$0\r\n\r\n",  "$11\r\n\r\n$3\r\nabc\r\n\r\n",
+    };
+    struct bench_driver driver;
+    (void)state;
+    assert_true(bench_redis_init(&driver, VALUE_LEN));
+    for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
+        assert_no_prefix_is_whole(&driver, bytes_text(replies[i]));
+    }
+    bench_driver_fini(&driver);
+}
+
+static void redis_errors_and_absent_values_are_told_apart(void **state)
+{
+    struct bench_driver driver;
+    struct bench_reply reply;
+    (void)state;
+    assert_true(bench_redis_init(&driver, VALUE_LEN));
+    (void)bench_driver_decode(&driver, bytes_text("-OOM no memory\r\n+OK\r\n"), &reply);
+    assert_true(reply.is_error);
+    assert_int_equal(reply.len, 16);
+    assert_true(bytes_equal(reply.error, bytes_text("OOM no memory")));
+    (void)bench_driver_decode(&driver, bytes_text("$-1\r\n"), &reply);
+    assert_true(reply.is_missing);
+    assert_false(reply.is_error);
+    (void)bench_driver_decode(&driver, bytes_text("$2\r\nab\r\n"), &reply);
+    assert_false(reply.is_missing || reply.is_error);
+    bench_driver_fini(&driver);
+}
+
+static void what_is_no_resp_breaks_a_redis_connection(void **state)
+{
+    static const char *const replies[] = {
+        "HTTP/1.1 400\r\n", "$x\r\n", "$-2\r\n", "$99999999999\r\n", "$99999999\r\n", "\n", "+\n",
+    };
+    struct bench_driver driver;
+    struct bench_reply reply;
+    (void)state;
+    assert_true(bench_redis_init(&driver, VALUE_LEN));
+    for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
+        assert_int_equal(bench_driver_decode(&driver, bytes_text(replies[i]), &reply),
+                         BENCH_DECODED_BROKEN);
+        assert_true(reply.error.len > 0);
+    }
+    bench_driver_fini(&driver);
+}
+
+/* --- echo --- */
+
+static void echo_requests_and_replies_are_as_long_as_shardkvs(void **state)
+{
+    struct bench_driver echo, shardkv;
+    struct buffer answer = {0};
+    (void)state;
+    assert_true(bench_echo_init(&echo, VALUE_LEN));
+    assert_true(bench_shardkv_init(&shardkv, VALUE_LEN, 16));
+    struct buffer ours = encoded(&shardkv, BENCH_METHOD_READ, 1);
+    struct buffer floor = encoded(&echo, BENCH_METHOD_READ, 1);
+    pack_record(&answer, 1);
+    assert_int_equal(floor.len, ours.len);
+    assert_int_equal(endian_get_be32(floor.data), ours.len);
+    assert_int_equal(endian_get_be32(floor.data + 4), answer.len);
+    buffer_fini(&ours);
+    buffer_fini(&floor);
+    ours = encoded(&shardkv, BENCH_METHOD_WRITE, 1);
+    floor = encoded(&echo, BENCH_METHOD_WRITE, 1);
+    assert_int_equal(floor.len, ours.len);
+    buffer_fini(&ours);
+    buffer_fini(&floor);
+    buffer_fini(&answer);
+    bench_driver_fini(&echo);
+    bench_driver_fini(&shardkv);
+}
+
+static void no_prefix_of_an_echo_is_whole(void **state)
+{
+    struct bench_driver driver;
+    struct bench_reply reply;
+    const uint8_t answer[20] = {0, 0, 0, 20};
+    (void)state;
+    assert_true(bench_echo_init(&driver, VALUE_LEN));
+    assert_no_prefix_is_whole(&driver, bytes_of(answer, sizeof(answer)));
+    assert_int_equal(bench_driver_decode(&driver, bytes_text("\xff\xff\xff\xff"), &reply),
+                     BENCH_DECODED_BROKEN);
+    bench_driver_fini(&driver);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(keys_are_16_digits),
+        cmocka_unit_test(shardkv_requests_are_those_of_the_protocol),
+        cmocka_unit_test(shardkv_scans_begin_at_the_keys_point),
+        cmocka_unit_test(shardkv_slots_beyond_a_fixint_take_more_bytes_and_come_back),
+        cmocka_unit_test(no_prefix_of_a_shardkv_reply_is_whole),
+        cmocka_unit_test(a_shardkv_reply_without_record_is_missing),
+        cmocka_unit_test(a_shardkv_error_is_an_error_with_its_text),
+        cmocka_unit_test(a_shardkv_error_that_passes_is_told_from_one_that_stays),
+        cmocka_unit_test(what_is_no_response_breaks_a_shardkv_connection),
+        cmocka_unit_test(redis_requests_are_resp),
+        cmocka_unit_test(no_prefix_of_a_redis_reply_is_whole),
+        cmocka_unit_test(redis_errors_and_absent_values_are_told_apart),
+        cmocka_unit_test(what_is_no_resp_breaks_a_redis_connection),
+        cmocka_unit_test(echo_requests_and_replies_are_as_long_as_shardkvs),
+        cmocka_unit_test(no_prefix_of_an_echo_is_whole),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: MIT */
+
+/* log verify, dump and salvage on directories that were written here. */
+
+#include "cli/log_files.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <cmocka.h>
+#include <unistd.h>
+
+#include "cli/actions.h"
+#include "tests/unit/log_builder.h"
+#include "tests/unit/scratch.h"
+
+#define SEGMENT_LEN (8u << 10)
+
+static const char tree[] = "bytes of a tree";
+
+struct fixture {
+    struct scratch scratch;
+    char from[192], to[192];
+    char said[8192]; /* on standard output and standard error */
+};
+
+/* --- directories --- */
+
+static void write_file(const char *path, const char *name, const void *data, size_t len)
+{
+    char error[256];
+    int error_number = 0;
+    struct dir *dir = dir_open(path, error, sizeof error);
+    assert_non_null(dir);
+    struct file *file = file_open(dir, name, FILE_NEW, &error_number);
+    assert_non_null(file);
+    assert_int_equal(file_write(file, 0, data, len), 0);
+    file_close(file);
+    dir_close(dir);
+}
+
+/* Without the segment of that index; UINT32_MAX: all. */
+static void write_log(const char *path, const struct build *build, uint32_t missing)
+{
+    char name[LOG_FILE_NAME_LEN];
+    for (uint32_t i = 0; i < build->segment_count; i++) {
+        if (i != missing) {
+            log_files_name(build->segments[i].header.number, name);
+            write_file(path, name, build->segments[i].bytes, build->segments[i].header.len);
+        }
+    }
+    write_file(path, "tree", tree, sizeof tree);
+    write_file(path, "prepared-3", "shardlog", 8);
+}
+
+static struct fixture fixture_make(void)
+{
+    struct fixture fixture = {.scratch = scratch_make()};
+    (void)snprintf(fixture.from, sizeof fixture.from, "%s/from", fixture.scratch.path);
+    (void)snprintf(fixture.to, sizeof fixture.to, "%s/to", fixture.scratch.path);
+    return fixture;
+}
+
+/* Three segments of a log that was stopped, with stamps 1001 to 1009. */
+static struct build stopped(void)
+{
+    struct build build = {.last = 1000};
+    for (unsigned i = 0; i < 3; i++) {
+        build_segment(&build, SEGMENT_LEN, NULL, 0);
+        build_checkpoint(&build);
+        build_put(&build, 10);
+        build_put(&build, 20);
+        build_put(&build, 30);
+        build_sync(&build);
+        build_marker(&build, 0);
+        build_sync(&build);
+    }
+    build_marker(&build, LOG_IS_STOP);
+    return build;
+}
+
+static void break_record(struct build *build, uint32_t index)
+{
+    const struct build_record *record = &build->records[index];
+    build->segments[record->segment].bytes[record->offset + 9] ^= 1;
+}
+
+/* --- commands --- */
+
+static enum exit_code run(struct fixture *fixture, action *run_action, const char *command,
+                          const struct arguments *options)
+{
+    const char *words[] = {fixture->from};
+    struct arguments arguments = *options;
+    struct session session;
+    arguments.words = (struct argument_list){words, 1};
+    session_init(&session, command, &arguments);
+    FILE *captured = tmpfile();
+    assert_non_null(captured);
+    (void)fflush(stdout);
+    int out = dup(STDOUT_FILENO), err = dup(STDERR_FILENO);
+    dup2(fileno(captured), STDOUT_FILENO);
+    dup2(fileno(captured), STDERR_FILENO);
+    enum exit_code code = run_action(&session);
+    (void)fflush(stdout);
+    dup2(out, STDOUT_FILENO);
+    dup2(err, STDERR_FILENO);
+    close(out);
+    close(err);
+    rewind(captured);
+    size_t len = fread(fixture->said, 1, sizeof fixture->said - 1, captured);
+    fixture->said[len] = '\0';
+    (void)fclose(captured);
+    return code;
+}
+
+static enum exit_code verify(struct fixture *fixture)
+{
+    return run(fixture, log_verify, "log verify", &(struct arguments){0});
+}
+
+static enum exit_code salvage(struct fixture *fixture)
+{
+    return run(fixture, log_salvage, "log salvage", &(struct arguments){.to = fixture->to});
+}
+
+static void assert_said(const struct fixture *fixture, const char *text)
+{
+    if (!strstr(fixture->said, text)) {
+        print_error("not said: %s\n%s\n", text, fixture->said);
+        fail();
+    }
+}
+
+/* --- what a directory holds --- */
+
+struct held {
+    uint64_t stamps[64];
+    unsigned count;
+    unsigned controls;
+    unsigned not_fine;
+};
+
+static bool on_record(void *context, const struct log_seen *seen)
+{
+    struct held *held = context;
+    held->controls += seen->header->type == LOG_CONTROL;
+    for (uint32_t i = 0; i < seen->header->count && seen->header->type == LOG_OPERATIONS; i++) {
+        assert_true(held->count < 64);
+        held->stamps[held->count++] = seen->header->first + i;
+    }
+    return true;
+}
+
+static bool on_segment(void *context, const struct log_segment_report *report)
+{
+    struct held *held = context;
+    held->not_fine += report->state != LOG_STATE_FINE;
+    return true;
+}
+
+static struct held read_back(const char *path)
+{
+    struct held held = {0};
+    const struct log_walker walker = {
+        .context = &held, .on_record = on_record, .on_segment = on_segment};
+    struct log_files files;
+    assert_int_equal(log_files_open(&files, "test", path), EXIT_CODE_DONE);
+    assert_int_equal(log_files_walk(&files, &walker), EXIT_CODE_DONE);
+    log_files_close(&files);
+    return held;
+}
+
+static void assert_tree_is_there(const struct fixture *fixture)
+{
+    char error[256], found[sizeof tree];
+    int error_number = 0;
+    struct dir *dir = dir_open(fixture->to, error, sizeof error);
+    assert_non_null(dir);
+    struct file *file = file_open(dir, "tree", FILE_EXISTING, &error_number);
+    assert_non_null(file);
+    assert_int_equal(file_len(file), sizeof tree);
+    assert_int_equal(file_read(file, 0, found, sizeof tree), 0);
+    assert_memory_equal(found, tree, sizeof tree);
+    file_close(file);
+    dir_close(dir);
+}
+
+/* NEW holds all stamps of `build` but those of the segment `lost`, or of the record `broken`. */
+static void assert_salvaged(const struct fixture *fixture, const struct build *build, uint32_t lost,
+                            uint32_t broken)
+{
+    struct held held = read_back(fixture->to);
+    unsigned at = 0;
+    assert_int_equal(held.not_fine, 0);
+    for (uint32_t i = 0; i < build->record_count; i++) {
+        const struct build_record *record = &build->records[i];
+        if (record->header.count == 0 || record->segment == lost || i == broken) {
+            continue;
+        }
+        assert_true(at < held.count);
+        assert_int_equal(held.stamps[at++], record->header.first);
+    }
+    assert_int_equal(at, held.count);
+    assert_tree_is_there(fixture);
+}
+
+/* --- verify --- */
+
+static void a_stopped_log_is_said_to_be_fine(void **state)
+{
+    (void)state;
+    struct fixture fixture = fixture_make();
+    struct build build = stopped();
+    write_log(fixture.from, &build, UINT32_MAX);
+    assert_int_equal(verify(&fixture), 0);
+    assert_said(&fixture, "log-0000000000000007");
+    assert_said(&fixture, "16 records, 9 operations; the server was stopped\n");
+    const struct arguments json = {.json = true};
+    assert_int_equal(run(&fixture, log_verify, "log verify", &json), 0);
+    assert_said(&fixture, "{\"segments\":[{\"number\":7,\"file\":\"log-0000000000000007\","
+                          "\"state\":\"fine\",\"records\":5,\"operations\":3,\"first\":\"1001\","
+                          "\"last\":\"1003\",\"durable\":\"1003\"");
+    assert_said(&fixture, "\"damaged\":false,\"stopped\":true}\n");
+    build_fini(&build);
+    scratch_remove(&fixture.scratch);
+}
+
+static void a_torn_log_is_told_from_a_damaged_one(void **state)
+{
+    (void)state;
+    struct fixture fixture = fixture_make();
+    struct build build = stopped();
+    build.record_count--;
+    memset(build.segments[2].bytes + build.records[build.record_count].offset, 0xa5, 20);
+    write_log(fixture.from, &build, UINT32_MAX);
+    assert_int_equal(verify(&fixture), 0);
+    assert_said(&fixture,
+                "torn at log-0000000000000009:4624 (a crash; the server cuts it at start)");
+    assert_said(&fixture, "the server was not stopped");
+    build_fini(&build);
+    scratch_remove(&fixture.scratch);
+}
+
+static void damage_is_named_with_file_and_offset_and_what_lies_behind(void **state)
+{
+    (void)state;
+    struct fixture fixture = fixture_make();
+    struct build build = stopped();
+    break_record(&build, 6);
+    write_log(fixture.from, &build, UINT32_MAX);
+    assert_int_equal(verify(&fixture), 1);
+    assert_said(&fixture, "damaged: log-0000000000000008: offset 4184: ");
+    assert_said(&fixture, "behind it: 3 whole records with 2 operations, stamps 1005 to 1006\n");
+    assert_said(&fixture, "12 records, 6 operations");
+    build_fini(&build);
+    scratch_remove(&fixture.scratch);
+}
+
+static void a_missing_segment_is_named(void **state)
+{
+    (void)state;
+    struct fixture fixture = fixture_make();
+    struct build build = stopped();
+    write_log(fixture.from, &build, 1);
+    assert_int_equal(verify(&fixture), 1);
+    assert_said(&fixture, "damaged: log-0000000000000008 is missing\n");
+    build_fini(&build);
+    scratch_remove(&fixture.scratch);
+}
+
+static void a_file_under_another_segments_name_is_damage(void **state)
+{
+    (void)state;
+    struct fixture fixture = fixture_make();
+    struct build build = stopped();
+    write_file(fixture.from, "log-0000000000000003", build.segments[2].bytes, SEGMENT_LEN);
+    assert_int_equal(verify(&fixture), 1);
+    assert_said(&fixture, "a segment of another number");
+    build_fini(&build);
+    scratch_remove(&fixture.scratch);
+}
+
+static void a_directory_without_a_log_is_the_persons_mistake(void **state)
+{
+    (void)state;
+    struct fixture fixture = fixture_make();
+    assert_int_equal(verify(&fixture), EXIT_CODE_USAGE);
+    write_file(fixture.from, "log-7", "no", 2);
+    assert_int_equal(verify(&fixture), EXIT_CODE_USAGE);
+    assert_said(&fixture, "no log is in it");
+    scratch_remove(&fixture.scratch);
+}
+
+static void a_directory_in_use_is_refused(void **state)
+{
+    (void)state;
+    struct fixture fixture = fixture_make();
+    struct build build = stopped();
+    char error[256];
+    write_log(fixture.from, &build, UINT32_MAX);
+    struct dir *dir = dir_open(fixture.from, error, sizeof error);
+    assert_non_null(dir);
+    assert_int_equal(verify(&fixture), EXIT_CODE_USAGE);
+    assert_said(&fixture, "in use");
+    assert_int_equal(salvage(&fixture), EXIT_CODE_USAGE);
+    assert_int_equal(access(fixture.to, F_OK), -1);
+    dir_close(dir);
+    build_fini(&build);
+    scratch_remove(&fixture.scratch);
+}
+
+/* --- dump --- */
+
+static unsigned line_count(const struct fixture *fixture)
+{
+    unsigned count = 0;
+    for (const char *at = fixture->said; *at; at++) {
+        count += *at == '\n';
+    }
+    return count;
+}
+
+static void a_dump_has_a_line_for_each_record_and_operation(void **state)
+{
+    (void)state;
+    struct fixture fixture = fixture_make();
+    struct build build = stopped();
+    write_log(fixture.from, &build, UINT32_MAX);
+    assert_int_equal(run(&fixture, log_dump, "log dump", &(struct arguments){0}), 0);
+    assert_int_equal(line_count(&fixture), 16 + 9);
+    assert_said(&fixture, "log-0000000000000007:4096 checkpoint below 1001 durable 0");
+    assert_said(&fixture, "\n  1005 put table 0 key some key size 92\n");
+    assert_said(&fixture, "marker of a stop below 1010 durable 1009");
+    struct arguments options = {.json = true, .from_stamp = 1005, .limit = 3};
+    assert_int_equal(run(&fixture, log_dump, "log dump", &options), 0);
+    assert_int_equal(line_count(&fixture), 3);
+    assert_said(&fixture, "{\"stamp\":\"1005\",\"kind\":\"put\",\"table\":0,\"key\":\"some key\","
+                          "\"size\":92,\"version\":\"1005\"}\n");
+    build_fini(&build);
+    scratch_remove(&fixture.scratch);
+}
+
+static void a_dump_goes_on_behind_damage_and_says_so(void **state)
+{
+    (void)state;
+    struct fixture fixture = fixture_make();
+    struct build build = stopped();
+    break_record(&build, 6);
+    write_log(fixture.from, &build, UINT32_MAX);
+    assert_int_equal(run(&fixture, log_dump, "log dump", &(struct arguments){0}), 1);
+    assert_said(&fixture, "  1006 put");
+    assert_said(&fixture, "behind damage");
+    assert_said(&fixture, "log dump: log-0000000000000008: offset 4184");
+    assert_null(strstr(fixture.said, "  1004 put"));
+    build_fini(&build);
+    scratch_remove(&fixture.scratch);
+}
+
+/* --- salvage --- */
+
+static void salvage_of_a_fine_log_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    struct fixture fixture = fixture_make();
+    struct build build = stopped();
+    write_log(fixture.from, &build, UINT32_MAX);
+    assert_int_equal(salvage(&fixture), 0);
+    assert_null(strstr(fixture.said, "left behind"));
+    assert_said(&fixture, "12 records with 9 operations in 3 segments, and the tree, are in ");
+    assert_salvaged(&fixture, &build, UINT32_MAX, UINT32_MAX);
+    assert_int_equal(read_back(fixture.to).controls, 0);
+    build_fini(&build);
+    scratch_remove(&fixture.scratch);
+}
+
+static void whatever_record_is_lost_all_others_are_salvaged(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 15; i++) {
+        struct fixture fixture = fixture_make();
+        struct build build = stopped();
+        break_record(&build, i);
+        write_log(fixture.from, &build, UINT32_MAX);
+        assert_int_equal(salvage(&fixture), 0);
+        assert_said(&fixture, "left behind: log-");
+        assert_salvaged(&fixture, &build, UINT32_MAX, i);
+        assert_int_equal(read_back(fixture.to).controls, 1);
+        build_fini(&build);
+        scratch_remove(&fixture.scratch);
+    }
+}
+
+static void salvage_tells_bytes_and_stamps_of_what_it_left_behind(void **state)
+{
+    (void)state;
+    struct fixture fixture = fixture_make();
+    struct build build = stopped();
+    break_record(&build, 7);
+    write_log(fixture.from, &build, UINT32_MAX);
+    assert_int_equal(salvage(&fixture), 0);
+    assert_said(&fixture, "left behind: log-0000000000000008:4304 to 4432, 128 bytes, stamps above "
+                          "1004 and below 1006\n");
+    build_fini(&build);
+    scratch_remove(&fixture.scratch);
+}
+
+static void a_lost_segment_is_left_behind_and_the_others_follow_each_other(void **state)
+{
+    (void)state;
+    for (uint32_t lost = 1; lost < 3; lost++) {
+        struct fixture fixture = fixture_make();
+        struct build build = stopped();
+        uint32_t missing = lost == 1 ? 1 : UINT32_MAX;
+        if (lost == 2) {
+            build.segments[2].bytes[90] ^= 1;
+        }
+        write_log(fixture.from, &build, missing);
+        assert_int_equal(salvage(&fixture), 0);
+        assert_said(&fixture, lost == 1
+                                  ? "log-0000000000000008, which is missing, stamps above 1003 "
+                                    "and below 1007\n"
+                                  : "log-0000000000000009:0 to 8192, 8192 bytes, stamps above "
+                                    "1006\n");
+        assert_salvaged(&fixture, &build, lost, UINT32_MAX);
+        build_fini(&build);
+        scratch_remove(&fixture.scratch);
+    }
+}
+
+/* What a recovery cut was never acknowledged, and what it copied is there twice. */
+static void what_lies_behind_a_sealed_end_is_not_salvaged(void **state)
+{
+    (void)state;
+    struct fixture fixture = fixture_make();
+    struct build build = {.last = 1000};
+    build_segment(&build, SEGMENT_LEN, NULL, 0);
+    build_checkpoint(&build);
+    build_put(&build, 10);
+    build_put(&build, 10);
+    uint64_t last = build.last, chain = build.chain;
+    build_put(&build, 10);
+    build.record_count--;
+    build.last = last;
+    build.chain = chain;
+    build_segment(&build, SEGMENT_LEN, NULL, 0);
+    build_checkpoint(&build);
+    build_put(&build, 33);
+    break_record(&build, 1);
+    write_log(fixture.from, &build, UINT32_MAX);
+    assert_int_equal(salvage(&fixture), 0);
+    assert_salvaged(&fixture, &build, UINT32_MAX, 1);
+    build_fini(&build);
+    scratch_remove(&fixture.scratch);
+}
+
+static void salvage_writes_over_nothing(void **state)
+{
+    (void)state;
+    struct fixture fixture = fixture_make();
+    struct build build = stopped();
+    write_log(fixture.from, &build, UINT32_MAX);
+    write_file(fixture.to, "something", "x", 1);
+    assert_int_equal(salvage(&fixture), EXIT_CODE_USAGE);
+    assert_said(&fixture, "is not empty");
+    const struct arguments none = {0};
+    assert_int_equal(run(&fixture, log_salvage, "log salvage", &none), EXIT_CODE_USAGE);
+    build_fini(&build);
+    scratch_remove(&fixture.scratch);
+}
+
+static void without_any_checkpoint_nothing_is_named(void **state)
+{
+    (void)state;
+    struct fixture fixture = fixture_make();
+    struct build build = {.last = 1000};
+    build_segment(&build, SEGMENT_LEN, NULL, 0);
+    build_checkpoint(&build);
+    build_put(&build, 10);
+    break_record(&build, 0);
+    write_log(fixture.from, &build, UINT32_MAX);
+    assert_int_equal(salvage(&fixture), EXIT_CODE_UNAVAILABLE);
+    assert_said(&fixture, "no checkpoint can be read");
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/tree", fixture.to);
+    assert_int_equal(access(path, F_OK), -1);
+    build_fini(&build);
+    scratch_remove(&fixture.scratch);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_stopped_log_is_said_to_be_fine),
+        cmocka_unit_test(a_torn_log_is_told_from_a_damaged_one),
+        cmocka_unit_test(damage_is_named_with_file_and_offset_and_what_lies_behind),
+        cmocka_unit_test(a_missing_segment_is_named),
+        cmocka_unit_test(a_file_under_another_segments_name_is_damage),
+        cmocka_unit_test(a_directory_without_a_log_is_the_persons_mistake),
+        cmocka_unit_test(a_directory_in_use_is_refused),
+        cmocka_unit_test(a_dump_has_a_line_for_each_record_and_operation),
+        cmocka_unit_test(a_dump_goes_on_behind_damage_and_says_so),
+        cmocka_unit_test(salvage_of_a_fine_log_leaves_nothing_behind),
+        cmocka_unit_test(whatever_record_is_lost_all_others_are_salvaged),
+        cmocka_unit_test(salvage_tells_bytes_and_stamps_of_what_it_left_behind),
+        cmocka_unit_test(a_lost_segment_is_left_behind_and_the_others_follow_each_other),
+        cmocka_unit_test(what_lies_behind_a_sealed_end_is_not_salvaged),
+        cmocka_unit_test(salvage_writes_over_nothing),
+        cmocka_unit_test(without_any_checkpoint_nothing_is_named),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
