@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/torture/tortures.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "io/clock.h"
+#include "tests/torture/load.h"
+#include "tests/torture/scene.h"
+
+/*
+ * kill -9 at random under a mixed load, again and again on one data directory. Neither level loses
+ * anything: what write() has taken outlives the process.
+ */
+
+enum { KEY_COUNT = 2400, SHARD_SIZE = 1 << 30, LOAD_US_MAX = 400000, START_US_MAX = 30000 };
+
+struct kills {
+    struct scene scene;
+    struct load load;
+    struct dice dice;
+    bool is_founded;
+    uint32_t round;
+    uint32_t early_count;  /* killed before they were ready */
+    uint32_t second_count; /* recovered twice */
+    bool is_wrong;
+};
+
+static void fail(struct kills *kills, const char *what)
+{
+    printf("# VIOLATION: SEED=%llu, round %u: %s\n", (unsigned long long)kills->scene.seed,
+           kills->round, what);
+    kills->is_wrong = true;
+}
+
+static bool start(struct kills *kills)
+{
+    scene_draw_settings(&kills->scene, &kills->dice, dice_below(&kills->dice, 2) == 0);
+    if (!scene_start(&kills->scene)) {
+        fail(kills, "no start");
+        return false;
+    }
+    return true;
+}
+
+/* A kill at any moment of the start. */
+static void start_and_kill_early(struct kills *kills)
+{
+    scene_draw_settings(&kills->scene, &kills->dice, dice_below(&kills->dice, 2) == 0);
+    server_spawn(&kills->scene.server, &kills->scene.config);
+    usleep(dice_below(&kills->dice, START_US_MAX));
+    server_kill(&kills->scene.server);
+    kills->early_count++;
+}
+
+static bool found(struct kills *kills)
+{
+    char error[256] = "";
+    if (!kills->is_founded &&
+        !server_found(&kills->scene.server, true, SHARD_SIZE, error, sizeof(error))) {
+        fail(kills, error);
+        return false;
+    }
+    kills->is_founded = true;
+    return true;
+}
+
+static bool recover_again(struct kills *kills, const struct picture *first)
+{
+    struct picture second = {0};
+    uint32_t key = 0;
+    server_kill(&kills->scene.server);
+    bool is_same = start(kills) && scene_picture(&kills->scene, KEY_COUNT, &second) &&
+                   picture_is_same(first, &second, &key);
+    if (!is_same) {
+        printf("# key %u\n", key);
+        fail(kills, "a second recovery gives something else");
+    }
+    picture_fini(&second);
+    kills->second_count++;
+    return is_same;
+}
+
+/* Up again, and all that was known is there. */
+static bool recover(struct kills *kills)
+{
+    struct picture picture = {0};
+    while (dice_below(&kills->dice, 4) == 0) {
+        start_and_kill_early(kills);
+    }
+    bool is_fine = start(kills) && found(kills);
+    if (is_fine && !scene_picture(&kills->scene, KEY_COUNT, &picture)) {
+        fail(kills, "no scan");
+        is_fine = false;
+    }
+    if (is_fine && dice_below(&kills->dice, 3) == 0) {
+        is_fine = recover_again(kills, &picture);
+    }
+    if (is_fine) {
+        load_open(&kills->load, kills->scene.server.port);
+        is_fine = load_settle(&kills->load, &picture);
+    }
+    if (!is_fine) {
+        fail(kills, kills->load.violation);
+    }
+    picture_fini(&picture);
+    return is_fine;
+}
+
+static bool run_round(struct kills *kills)
+{
+    if (!recover(kills)) {
+        return false;
+    }
+    kills->load.window_max = 1 + dice_below(&kills->dice, LOAD_WINDOW_MAX);
+    bool is_alive = load_run(&kills->load, UINT64_MAX / 2,
+                             clock_mono_us() + dice_below(&kills->dice, LOAD_US_MAX));
+    server_signal(&kills->scene.server, SIGKILL);
+    (void)load_drain(&kills->load);
+    load_close(&kills->load);
+    (void)server_reap(&kills->scene.server);
+    if (!is_alive) {
+        printf("# its last words: %s\n", kills->scene.server.said);
+        fail(kills, "the server ended by itself");
+    } else if (kills->load.violation[0]) {
+        fail(kills, kills->load.violation);
+    }
+    return !kills->is_wrong;
+}
+
+static bool stop_cleanly(struct kills *kills)
+{
+    load_close(&kills->load);
+    server_signal(&kills->scene.server, SIGTERM);
+    int status = server_reap(&kills->scene.server);
+    if (status != 0) {
+        fail(kills, "a clean stop that is none");
+    }
+    return status == 0;
+}
+
+/* --- the test of the test: a picture with a fault must be found --- */
+
+enum fault { FAULT_LOST, FAULT_OLD, FAULT_BACK, FAULT_DOUBLED };
+
+/* False: no record is fit for it. */
+static bool spoil(const struct load *load, struct picture *picture, enum fault fault)
+{
+    for (uint32_t i = 0; i < picture->key_count; i++) {
+        struct seen *seen = &picture->keys[i];
+        bool is_known = load->history.courses[i].count > 0;
+        if (fault == FAULT_BACK && is_known && !seen->is_there) {
+            *seen = (struct seen){.is_there = true, .number = 1, .version = 1, .ttl_ms = -1};
+            return true;
+        }
+        if (fault == FAULT_LOST && seen->is_there) {
+            seen->is_there = false;
+            return true;
+        }
+        if (fault == FAULT_OLD && seen->is_there) {
+            seen->version--;
+            return true;
+        }
+        if (fault == FAULT_DOUBLED && seen->is_there && operation_is_counter(i)) {
+            seen->number++;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool finds(struct scene *scene, enum fault fault)
+{
+    struct load load;
+    struct picture picture = {0};
+    char error[256] = "";
+    load_init(&load, scene->seed + 1 + (uint64_t)fault, 80);
+    load.is_quiet = true;
+    scene_clear(scene);
+    bool is_ready =
+        scene_start(scene) && server_found(&scene->server, true, SHARD_SIZE, error, sizeof(error));
+    if (is_ready) {
+        load_open(&load, scene->server.port);
+        is_ready = load_run(&load, 2000, UINT64_MAX) && load_drain(&load) &&
+                   scene_picture(scene, 80, &picture);
+    }
+    bool is_found = is_ready && load.violation[0] == '\0' && spoil(&load, &picture, fault) &&
+                    !load_settle(&load, &picture) && load.violation[0];
+    picture_fini(&picture);
+    load_fini(&load);
+    return is_found;
+}
+
+static void test_the_test(struct scene *scene)
+{
+    tap_result(&scene->tap, finds(scene, FAULT_LOST), "the checker finds a lost write");
+    tap_result(&scene->tap, finds(scene, FAULT_OLD), "the checker finds an older version");
+    tap_result(&scene->tap, finds(scene, FAULT_BACK), "the checker finds a deletion undone");
+    tap_result(&scene->tap, finds(scene, FAULT_DOUBLED),
+               "the checker finds an increment done twice");
+}
+
+int torture_kill(uint64_t seed, uint32_t round_count)
+{
+    struct kills kills = {.dice = {seed}};
+    scene_init(&kills.scene, seed, false);
+    load_init(&kills.load, seed, KEY_COUNT);
+    for (kills.round = 0; kills.round < round_count && run_round(&kills); kills.round++) {
+    }
+    bool is_stopped = !kills.is_wrong && recover(&kills) && stop_cleanly(&kills) &&
+                      recover(&kills) && stop_cleanly(&kills);
+    load_close(&kills.load);
+    if (kills.load.refusal[0]) {
+        printf("# the last refusal: %s\n", kills.load.refusal);
+    }
+    printf("# kill -9: %u rounds, %u killed as they started, %u recovered twice; %llu operations, "
+           "%llu acknowledged, %llu refused (%llu as full); %u violations\n",
+           kills.round, kills.early_count, kills.second_count,
+           (unsigned long long)kills.load.operation_count,
+           (unsigned long long)kills.load.answered_count,
+           (unsigned long long)kills.load.refused_count, (unsigned long long)kills.load.full_count,
+           kills.is_wrong ? 1U : 0U);
+    tap_result(&kills.scene.tap, !kills.is_wrong && kills.round == round_count,
+               "kill -9 at random loses nothing, doubles nothing, and brings nothing back");
+    tap_result(&kills.scene.tap, is_stopped, "a clean stop and a start give the same");
+    test_the_test(&kills.scene);
+    load_fini(&kills.load);
+    return scene_end(&kills.scene);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TORTURE_TORTURES_H
+#define TORTURE_TORTURES_H
+
+/* Fault tests with real processes. Each prints TAP and gives the process's exit status. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* kill -9 under load. */
+int torture_kill(uint64_t seed, uint32_t round_count);
+
+/* Power cuts, out of recorded runs. `only`: that state alone; UINT32_MAX: all. */
+int torture_power(uint64_t seed, uint32_t state_count, uint32_t only);
+
+/* A full disk. `is_real`: a small file system, too, where one may be mounted. */
+int torture_full(uint64_t seed, uint32_t round_count, bool is_real);
+
+/* Each write and each sync fails once, up to `step` apart. */
+int torture_eio(uint64_t seed, uint32_t step);
+
+#endif
