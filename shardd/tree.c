@@ -439,6 +439,7 @@ static MDB_cursor *writer_of(struct tree_txn *txn, enum tree_database database)
     return txn->fault == TREE_FINE ? *writer : NULL;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): where, what, and unless what is there */
 void tree_put_newer(struct tree_txn *txn, enum tree_database database, struct bytes key,
                     struct bytes head, struct bytes tail, tree_is_newer *is_newer,
                     const void *context)
