@@ -43,11 +43,6 @@ static bool is_disk(const struct log *log)
     return log->config.durability == DURABILITY_DISK;
 }
 
-static uint64_t max(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
 /* --- stamps --- */
 
 static uint64_t highest_lift(const struct log *log)
@@ -737,7 +732,7 @@ void log_stat(const struct log *log, struct log_stat *out)
 }
 
 /* Of the newest segment, if it has a file or is to get one of those that are prepared, and of the others. */
-static uint64_t room_but(const struct log *log, uint32_t spare_count)
+uint64_t log_room(const struct log *log)
 {
     uint32_t count = segments_prepared_count(log->segments);
     uint64_t taken = LOG_SEGMENT_HEADER_LEN + log->checkpoint_len + LOG_RECORD_HEADER_LEN;
@@ -749,19 +744,7 @@ static uint64_t room_but(const struct log *log, uint32_t spare_count)
         }
         count--;
     }
-    uint32_t free_count = count > spare_count ? count - spare_count : 0;
-    return room(log->newest) + free_count * each;
-}
-
-/* The last one prepared is the spare (RULES F1). */
-uint64_t log_room(const struct log *log)
-{
-    return room_but(log, 1);
-}
-
-uint64_t log_room_with_spare(const struct log *log)
-{
-    return room_but(log, 0);
+    return room(log->newest) + count * each;
 }
 
 bool log_is_disk_full(const struct log *log)

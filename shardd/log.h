@@ -166,11 +166,11 @@ struct log_stat {
 
 void log_stat(const struct log *log, struct log_stat *out);
 
-/* Bytes of records that can still be written without a further segment: none can be prepared when the disk is full. */
+/*
+ * Bytes of records that can still be written where no further segment can be prepared; with the spare, which
+ * only what shrinks may enter (RULES F1).
+ */
 uint64_t log_room(const struct log *log);
-
-/* The same with the spare, which only what shrinks may enter (RULES F1). */
-uint64_t log_room_with_spare(const struct log *log);
 bool log_is_disk_full(const struct log *log);
 
 #endif

@@ -105,6 +105,11 @@ struct log {
     uint64_t proven_chain;
 };
 
+static inline uint64_t max(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 /* Makes `segment` the newest. */
 void log_append_segment(struct log *log, struct segment *segment);
 

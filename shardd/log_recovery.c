@@ -34,11 +34,6 @@ static void name_fault(const struct fault_text *fault, uint64_t number, const ch
                    reason);
 }
 
-static uint64_t max(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
 /* --- files --- */
 
 static struct file *open_file(const struct log *log, uint64_t number,

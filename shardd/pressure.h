@@ -25,7 +25,6 @@
 struct pressure_input {
     uint64_t log_used, log_limit;     /* bytes */
     uint64_t dirty_len, memory_limit; /* bytes */
-    uint64_t held_len;                /* bytes of memory in all */
     uint64_t quiet_ms;                /* since something changed */
     bool is_disk_full;
 };

@@ -57,7 +57,6 @@ void store_weigh(struct store *store)
         .log_limit = store->config.log_limit,
         .dirty_len = dirty_len(store),
         .memory_limit = store->config.memory_limit,
-        .held_len = held_len(store),
         .quiet_ms = now_ms - store->changed_ms,
         .is_disk_full = store->execution.is_disk_full,
     };
@@ -90,7 +89,7 @@ void store_look_at_disk(struct store *store)
     execution->is_disk_full = room_is_full(store->room);
     execution->is_log_full =
         execution->is_disk_full &&
-        log_room_with_spare(store->log) < store->config.segment_len / LOG_LEFT_PART;
+        log_room(store->log) < store->config.segment_len / LOG_LEFT_PART;
 }
 
 /* Clean records leave when the memory is full (DESIGN §5). */

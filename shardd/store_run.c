@@ -246,6 +246,11 @@ void store_on_slice_done(void *context, struct op *op, const struct outcome *out
                          const struct slice_hidden *hidden, uint32_t hidden_count)
 {
     struct store *store = context;
+    if (hidden_count == 0) {
+        count_reply(store, outcome);
+        finish(store, op, outcome);
+        return;
+    }
     struct hiding *hiding = memory_get(1, sizeof(*hiding));
     *hiding = (struct hiding){store, op, *outcome, {0}, hidden_count + 1};
     buffer_append_bytes(&hiding->value, outcome->value);
