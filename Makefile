@@ -161,6 +161,11 @@ ALL_ARCHIVES := $(foreach folder,cli libclient bootstrapd shardd io proto,$(call
 $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(ALL_ARCHIVES)
 	$(LINK) $(TREE_LIBS) $(IO_LIBS) $(PROTO_LIBS) -lcmocka -lm
 
+# What the tortures judge by is tested, too.
+JUDGE := $(patsubst %,$(BUILD)/obj/tests/torture/%.o,judge history operation)
+$(BUILD)/tests/unit/judge_test: $(BUILD)/obj/tests/unit/judge_test.o $(JUDGE) $(call archive,io) $(call archive,proto)
+	$(LINK) $(IO_LIBS) $(PROTO_LIBS) -lcmocka
+
 # Both daemons and the library in one program: of each only its own names are to be seen, and of
 # shardd all but the tree, whose body is the simulator's. malloc is wrapped so that a crashed
 # process's memory goes with it, assert() so that a broken one names the seed.
@@ -199,10 +204,10 @@ RUNS ?= 1
 sim: $(SIMULATOR)
 	$(SIMULATOR) $(if $(SEED),--seed $(SEED)) --runs $(RUNS)
 
-# At length; each run prints its totals. One of them: $(TORTURE) power --seed 1 --only 17
-TORTURES := 'kill --rounds 500' 'power --states 20000' 'full --rounds 20 --real' 'eio --step 1'
-torture: $(PROGRAMS) $(TORTURE) $(PRELOADS)
-	@status=0; for run in $(TORTURES); do $(TORTURE) $$run || status=1; done; exit $$status
+# At length, with totals at the end; or make torture KIND="kill sim" SEED=7. One power cut again:
+# $(TORTURE) power --seed 7 --only 17
+torture: $(PROGRAMS) $(TORTURE) $(PRELOADS) $(SIMULATOR)
+	@BUILD=$(BUILD) tests/torture/run $(KIND)
 
 # Bugs, one for each patch, that a test must catch: all of them, or make planted PLANTED="S2 L4"
 .PHONY: planted

@@ -46,6 +46,7 @@ struct arguments {
     bool dry_run;
     bool accept_loss;
     const char *prefix;
+    bool skip_damaged;
     const char *format;
     const char *acks;
     const char *size;
@@ -57,6 +58,7 @@ struct arguments {
     uint64_t from_stamp;
     uint64_t limit;
     const char *to;
+    bool without_tree;
     struct bench_options bench;
     struct argument_list servers;
     struct argument_list words;

@@ -47,6 +47,13 @@ static const struct argument_spec fetch_options[] = {
 
 static const struct argument_spec keys_options[] = {
     {"prefix", 0, ARGUMENT_TEXT, FIELD(prefix), "P", "only keys that begin so"},
+    {"skip-damaged", 0, ARGUMENT_FLAG, FIELD(skip_damaged), NULL,
+     "tell of records that cannot be read, and go on behind them"},
+};
+
+static const struct argument_spec export_options[] = {
+    {"skip-damaged", 0, ARGUMENT_FLAG, FIELD(skip_damaged), NULL,
+     "tell of records that cannot be read, and go on behind them"},
 };
 
 static const struct argument_spec import_options[] = {
@@ -95,6 +102,8 @@ static const struct argument_spec log_dump_options[] = {
 
 static const struct argument_spec log_salvage_options[] = {
     {"to", 0, ARGUMENT_TEXT, FIELD(to), "NEW", "a directory that is empty or not there yet"},
+    {"without-tree", 0, ARGUMENT_FLAG, FIELD(without_tree), NULL,
+     "the tree cannot be read: give up what is in the log no longer"},
 };
 
 const struct command commands[] = {
@@ -132,8 +141,10 @@ const struct command commands[] = {
      "stayed unanswered the rest is unsent.\n",
      OPTIONS(import_options), 1, 1, import_run},
     {"export", "[FILE]", "print all records as jsonl, in hash order",
-     "What expires has its ttl_ms, the time left; if it slides, full_ttl_ms and sliding, too.\n",
-     NO_OPTIONS, 0, 1, export_run},
+     "What expires has its ttl_ms, the time left; if it slides, full_ttl_ms and sliding, too.\n"
+     "A damaged record ends it, with exit status 3; with --skip-damaged that is the status at the "
+     "end.\n",
+     OPTIONS(export_options), 0, 1, export_run},
     {"status", "", "show the servers and their shards",
      "Exit status 3 unless all are serving and nothing is wrong; warnings do not count. What a\n"
      "server does not tell is -. With --watch and --json: one object per line.\n",
@@ -155,7 +166,8 @@ const struct command commands[] = {
      OPTIONS(bench_options), 1, 1, bench_run},
     {"log verify", "DIR", "look whether the log of a server that is stopped is whole",
      "Exit status 0 also when it is torn, which a crash may leave and the server mends; 1 when it\n"
-     "is damaged. What the tree knows is not looked at: a log that lacks its end may pass.\n",
+     "is damaged, its newest segment, log.newest or the tree missing. What the tree has is not\n"
+     "looked at: the server does.\n",
      NO_OPTIONS, 1, 1, log_verify},
     {"log dump", "DIR", "print a line for each record and operation of a log",
      "What is whole behind damage is printed, too. Exit status 1 when there is damage.\n",
@@ -163,7 +175,11 @@ const struct command commands[] = {
     {"log salvage", "DIR", "write anew what can be read of a damaged log, and the tree",
      "The only way past damage, and it loses data: it says what it left behind. A server starts "
      "on\n"
-     "NEW in place of DIR, which stays as it is.\n",
+     "NEW in place of DIR, which stays as it is, and counts the records first. The tree is copied "
+     "as\n"
+     "it is: if it is damaged, start shardd --data NEW --salvage-tree once, which keeps what of "
+     "it\n"
+     "can be read; if it cannot be read at all, --without-tree keeps what the log has.\n",
      OPTIONS(log_salvage_options), 1, 1, log_salvage},
     {"version", "", "print the version of this program, and of the daemons in reach", NULL,
      NO_OPTIONS, 0, 0, version_show},

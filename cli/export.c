@@ -11,6 +11,7 @@
 #include "cli/progress.h"
 #include "cli/record_line.h"
 #include "cli/server_stat.h"
+#include "cli/skipped.h"
 
 /* Lines are gathered up to this before they are written. */
 #define WRITE_LEN (256u << 10)
@@ -74,7 +75,11 @@ static enum exit_code export_records(struct exporter *export, struct skv_scan *s
 
 static enum exit_code scan_all(struct exporter *export)
 {
-    const struct skv_scan_options options = {0};
+    struct skipped skipped = {.progress = &export->progress};
+    const struct skv_scan_options options = {
+        .on_damaged = export->session->arguments->skip_damaged ? skipped_say : NULL,
+        .on_damaged_context = &skipped,
+    };
     struct skv_scan *scan = NULL;
     if (skv_scan_open(export->session->kv, &options, &scan) != SKV_OK) {
         return failure_say_call();
@@ -82,9 +87,9 @@ static enum exit_code scan_all(struct exporter *export)
     enum exit_code code = export_records(export, scan);
     if (skv_scan_close(scan) != SKV_OK) {
         progress_clear(&export->progress);
-        code = failure_worst(code, failure_say_call());
+        code = failure_worst(code, skipped_say_call());
     }
-    return code;
+    return skipped_end(&skipped, code);
 }
 
 /* How many records there are is asked only when somebody watches. */

@@ -8,6 +8,7 @@
 #include "cli/json_writer.h"
 #include "cli/key_text.h"
 #include "cli/output.h"
+#include "cli/skipped.h"
 
 static enum exit_code print_json(struct bytes key)
 {
@@ -29,7 +30,13 @@ static enum exit_code print_text(struct bytes key)
 enum exit_code keys_list(struct session *session)
 {
     const char *prefix = session->arguments->prefix;
-    struct skv_scan_options options = {.prefix = skv_key(prefix ? prefix : ""), .keys_only = true};
+    struct skipped skipped = {.progress = NULL};
+    struct skv_scan_options options = {
+        .prefix = skv_key(prefix ? prefix : ""),
+        .keys_only = true,
+        .on_damaged = session->arguments->skip_damaged ? skipped_say : NULL,
+        .on_damaged_context = &skipped,
+    };
     struct skv_scan *scan = NULL;
     enum exit_code code = session_open(session);
     if (code == EXIT_CODE_DONE && skv_scan_open(session->kv, &options, &scan) != SKV_OK) {
@@ -44,7 +51,7 @@ enum exit_code keys_list(struct session *session)
         code = session->arguments->json ? print_json(key) : print_text(key);
     }
     if (scan && skv_scan_close(scan) != SKV_OK) {
-        code = failure_say_call();
+        code = skipped_say_call();
     }
-    return code;
+    return skipped_end(&skipped, code);
 }

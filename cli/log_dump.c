@@ -223,17 +223,44 @@ static bool on_record(void *context, const struct log_seen *seen)
            (header->type != LOG_OPERATIONS || print_ops(dump, header, rest));
 }
 
+/* --- damage --- */
+
+/* On standard error, and with --json as a line of its own, too. */
+static void say_damage(struct dump *dump, const char *text)
+{
+    dump->is_damaged = true;
+    (void)failure_say(EXIT_CODE_NOT_FOUND, "log dump: %s", text);
+    if (dump->is_json) {
+        struct json_writer writer = {0};
+        json_writer_open(&writer, NULL, '{');
+        json_writer_text(&writer, "damage", bytes_text(text));
+        json_writer_close(&writer, '}');
+        dump->code = failure_worst(dump->code, json_writer_print(&writer));
+    }
+}
+
 static bool on_segment(void *context, const struct log_segment_report *report)
 {
     struct dump *dump = context;
+    char missing[LOG_FAULT_TEXT_LEN];
+    char text[LOG_FILE_NAME_LEN + 2 + LOG_SCAN_TEXT_LEN];
     if (report->state == LOG_STATE_MISSING) {
-        (void)failure_say(EXIT_CODE_NOT_FOUND, "log dump: %s is missing", report->file);
+        log_missing_print(report->file, report->number, report->missing_count, missing);
+        (void)snprintf(text, sizeof(text), "%s is missing", missing);
+        say_damage(dump, text);
     } else if (report->state == LOG_STATE_DAMAGED) {
-        (void)failure_say(EXIT_CODE_NOT_FOUND, "log dump: %s: %s", report->file, report->text);
+        (void)snprintf(text, sizeof(text), "%s: %s", report->file, report->text);
+        say_damage(dump, text);
     }
-    dump->is_damaged = dump->is_damaged || report->state == LOG_STATE_DAMAGED ||
-                       report->state == LOG_STATE_MISSING;
     return true;
+}
+
+static void say_faults(struct dump *dump, const struct log_files *files)
+{
+    char text[LOG_FAULT_TEXT_LEN];
+    for (unsigned i = 0; log_files_fault(files, i, text); i++) {
+        say_damage(dump, text);
+    }
 }
 
 enum exit_code log_dump(struct session *session)
@@ -249,6 +276,7 @@ enum exit_code log_dump(struct session *session)
     enum exit_code code = log_files_open(&files, session->command, session_word(session, 0));
     if (code == EXIT_CODE_DONE) {
         code = log_files_walk(&files, &walker);
+        say_faults(&dump, &files);
     }
     log_files_close(&files);
     buffer_fini(&dump.text);

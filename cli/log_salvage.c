@@ -12,28 +12,27 @@
  *    comes before the first of all checkpoints goes behind it.
  *  - Markers are left out, and one that is no stop's ends the log: the server goes on as after a crash,
  *    above the stamp that it tells (N2).
- *  - When something is missing, a tick F with a stamp above all that can have been given comes before
+ *  - When something may be missing, a tick F with a stamp above all that can have been given comes before
  *    it: no lost stamp is given twice, and the tree's durable stamp is not above the log's.
  *  - The first header says that nothing was before it, since nobody knows what the tree has (L2).
+ *  - Accounts are those of before what is left behind: `recount` tells the server to count (S8). Without a
+ *    tree, which only a person can want, `no-tree` tells it that an empty one is meant.
  *  - Nothing has its name before all is written. The oldest segment gets it last: until then what lies
  *    there is a log that lacks its beginning, and refused.
  */
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "cli/actions.h"
-#include "cli/json_writer.h"
 #include "cli/log_files.h"
-#include "cli/output.h"
+#include "cli/log_left.h"
 #include "io/clock.h"
 #include "io/random.h"
 #include "proto/endian.h"
 #include "proto/stamp.h"
 
-#define TREE_NAME   "tree"
 #define UNNAMED     "salvage-"
 #define COPY_LEN    (1u << 20)
 #define FENCE_ABOVE (UINT64_C(1) << 33) /* twice what a start after a crash raises */
@@ -43,8 +42,7 @@ enum { UNNAMED_LEN = 40 };
 struct salvage {
     const char *command;
     struct dir *to;
-    struct json_writer gaps; /* or, without --json, lines of text */
-    bool is_json;
+    struct log_left left;
 
     struct log_segment_header header; /* of the segment being gathered */
     bool is_begun;                    /* with its checkpoint */
@@ -57,12 +55,8 @@ struct salvage {
     uint32_t segment_count;
     uint64_t record_count;
     uint64_t operation_count;
-    uint64_t lost_len;
-    uint64_t gap_count;
-    uint64_t
-        gap_above; /* the last stamp before the gaps that are told when the next record comes */
-    bool is_in_gap;
-    bool has_tree;
+    bool is_damaged; /* something may be missing */
+    bool is_without_tree;
     enum exit_code code;
 };
 
@@ -197,53 +191,20 @@ static void raise(uint64_t *stamp, uint64_t to)
     *stamp = to > *stamp ? to : *stamp;
 }
 
-/* --- what is left behind --- */
+/* --- what the walk tells --- */
 
-/* Stamps that are missing lie between those of the records around; the next one is known only later. */
-static void end_gap(struct salvage *salvage, uint64_t below)
-{
-    if (!salvage->is_in_gap) {
-        return;
-    }
-    salvage->is_in_gap = false;
-    if (salvage->is_json) {
-        json_writer_version(&salvage->gaps, "above", salvage->gap_above);
-        if (below) {
-            json_writer_version(&salvage->gaps, "below", below);
-        }
-        json_writer_close(&salvage->gaps, '}');
-        return;
-    }
-    char line[120];
-    int len =
-        below ? snprintf(line, sizeof(line), ", stamps above %" PRIu64 " and below %" PRIu64 "\n",
-                         salvage->gap_above, below)
-              : snprintf(line, sizeof(line), ", stamps above %" PRIu64 "\n", salvage->gap_above);
-    buffer_append(&salvage->gaps.text, line, (size_t)len);
-}
-
-static bool on_gap(void *context, const char *file, uint64_t from, uint64_t to)
+static bool on_gap(void *context, const struct log_gap *gap)
 {
     struct salvage *salvage = context;
-    end_gap(salvage, 0);
-    salvage->is_in_gap = true;
-    salvage->gap_above = salvage->last;
-    salvage->gap_count++;
-    salvage->lost_len += to - from;
-    if (salvage->is_json) {
-        json_writer_open(&salvage->gaps, NULL, '{');
-        json_writer_text(&salvage->gaps, "file", bytes_text(file));
-        json_writer_bool(&salvage->gaps, "missing", to == 0);
-        json_writer_number(&salvage->gaps, "from", from);
-        json_writer_number(&salvage->gaps, "to", to);
-        return true;
-    }
-    char line[160];
-    int len = to ? snprintf(line, sizeof(line),
-                            "left behind: %s:%" PRIu64 " to %" PRIu64 ", %" PRIu64 " bytes", file,
-                            from, to, to - from)
-                 : snprintf(line, sizeof(line), "left behind: %s, which is missing", file);
-    buffer_append(&salvage->gaps.text, line, (size_t)len);
+    log_left_gap(&salvage->left, gap, salvage->last);
+    return true;
+}
+
+static bool on_segment(void *context, const struct log_segment_report *report)
+{
+    struct salvage *salvage = context;
+    salvage->is_damaged = salvage->is_damaged || report->state == LOG_STATE_DAMAGED ||
+                          report->state == LOG_STATE_MISSING;
     return true;
 }
 
@@ -261,10 +222,11 @@ static bool on_record(void *context, const struct log_seen *seen)
     raise(&salvage->highest, header->durable);
     raise(&salvage->highest, header->first + header->count);
     if (!is_wanted(salvage, header)) {
+        log_left_out(&salvage->left, header);
         return true;
     }
     if (header->count > 0) {
-        end_gap(salvage, header->first);
+        log_left_end_gap(&salvage->left, header->first);
     }
     bool is_first = seen->offset == LOG_SEGMENT_HEADER_LEN || !salvage->is_begun;
     if (header->type == LOG_CHECKPOINT && is_first) {
@@ -327,26 +289,60 @@ static int copy(struct file *from, struct file *to)
     return error_number ? error_number : file_sync(to);
 }
 
-static bool copy_tree(struct salvage *salvage, struct dir *from)
+static bool say_tree(struct salvage *salvage, struct dir *from, int error_number)
+{
+    salvage->code = failure_say(EXIT_CODE_UNAVAILABLE,
+                                "%s: cannot read %s/" LOG_TREE_NAME
+                                ": %s; to give up what only the tree had: --without-tree",
+                                salvage->command, dir_path(from), strerror(error_number));
+    return false;
+}
+
+static bool copy_tree(struct salvage *salvage, const struct log_files *files)
 {
     int error_number = 0;
-    struct file *source = file_open(from, TREE_NAME, FILE_READ, &error_number);
-    if (!source) {
-        if (error_number != ENOENT) {
-            salvage->code =
-                failure_say(EXIT_CODE_UNAVAILABLE, "%s: cannot read %s/" TREE_NAME ": %s",
-                            salvage->command, dir_path(from), strerror(error_number));
-        }
-        return error_number == ENOENT;
+    struct dir *from = files->dir;
+    if (salvage->is_without_tree) {
+        return true;
     }
-    struct file *target = file_open(salvage->to, UNNAMED TREE_NAME, FILE_NEW, &error_number);
+    if (files->is_tree_empty) {
+        return say_tree(salvage, from, ENODATA);
+    }
+    struct file *source = file_open(from, LOG_TREE_NAME, FILE_READ, &error_number);
+    if (!source) {
+        return say_tree(salvage, from, error_number);
+    }
+    struct file *target = file_open(salvage->to, UNNAMED LOG_TREE_NAME, FILE_NEW, &error_number);
     if (target) {
         error_number = copy(source, target);
     }
     file_close(source);
     file_close(target);
-    salvage->has_tree = error_number == 0;
-    return error_number == 0 || fail(salvage, TREE_NAME, error_number);
+    return error_number == 0 || fail(salvage, LOG_TREE_NAME, error_number);
+}
+
+static bool write_file(struct salvage *salvage, const char *name, struct bytes data)
+{
+    char file[UNNAMED_LEN];
+    unnamed(name, file);
+    int error_number = write_new(salvage->to, file, data, bytes_of(NULL, 0), data.len);
+    return error_number == 0 || fail(salvage, file, error_number);
+}
+
+/* The number before stands in the other slot, as a server leaves it. */
+static bool write_note(struct salvage *salvage)
+{
+    uint8_t note[LOG_NEWEST_LEN];
+    uint64_t newest = salvage->header.number;
+    log_newest_encode(newest, note + newest % 2 * LOG_NEWEST_SLOT_LEN);
+    log_newest_encode(newest - 1, note + (newest - 1) % 2 * LOG_NEWEST_SLOT_LEN);
+    return write_file(salvage, LOG_NEWEST_NAME, bytes_of(note, sizeof note));
+}
+
+static bool write_marks(struct salvage *salvage)
+{
+    return write_file(salvage, LOG_RECOUNT_NAME, bytes_of(NULL, 0)) &&
+           (!salvage->is_without_tree || write_file(salvage, LOG_NO_TREE_NAME, bytes_of(NULL, 0)));
 }
 
 static bool give_name(struct salvage *salvage, const char *name)
@@ -360,12 +356,20 @@ static bool give_name(struct salvage *salvage, const char *name)
     return error_number == 0 || fail(salvage, name, error_number);
 }
 
+/* All that a log must have beside it. */
+static bool give_other_names(struct salvage *salvage)
+{
+    return give_name(salvage, LOG_RECOUNT_NAME) &&
+           give_name(salvage, salvage->is_without_tree ? LOG_NO_TREE_NAME : LOG_TREE_NAME) &&
+           give_name(salvage, LOG_NEWEST_NAME);
+}
+
 static bool give_names(struct salvage *salvage)
 {
     char name[LOG_FILE_NAME_LEN];
     for (uint32_t i = 0; i < salvage->segment_count; i++) {
         bool is_oldest = i + 1 == salvage->segment_count;
-        if (is_oldest && salvage->has_tree && !give_name(salvage, TREE_NAME)) {
+        if (is_oldest && !give_other_names(salvage)) {
             return false;
         }
         log_files_name(salvage->header.number - i, name);
@@ -378,9 +382,9 @@ static bool give_names(struct salvage *salvage)
 
 /* --- all of it --- */
 
-static bool finish(struct salvage *salvage, struct dir *from)
+static bool finish(struct salvage *salvage, const struct log_files *files)
 {
-    end_gap(salvage, 0);
+    log_left_end_gap(&salvage->left, 0);
     if (!salvage->is_begun) {
         salvage->code = failure_say(EXIT_CODE_UNAVAILABLE,
                                     "%s: no checkpoint can be read: nothing that a server could "
@@ -388,49 +392,38 @@ static bool finish(struct salvage *salvage, struct dir *from)
                                     salvage->command);
         return false;
     }
-    if (salvage->gap_count > 0) {
+    /* Without its note nobody knows whether the newest segment is there. */
+    if (salvage->is_damaged || files->note != LOG_NOTE_FINE) {
         append_fence(salvage);
     }
     append_marker(salvage);
-    return end_segment(salvage) && copy_tree(salvage, from) && give_names(salvage);
+    return end_segment(salvage) && copy_tree(salvage, files) && write_note(salvage) &&
+           write_marks(salvage) && give_names(salvage);
 }
 
-static enum exit_code print(struct salvage *salvage)
+static enum exit_code print(struct salvage *salvage, const struct log_files *files)
 {
-    struct json_writer *gaps = &salvage->gaps;
-    const char *path = dir_path(salvage->to);
-    if (salvage->is_json) {
-        json_writer_close(gaps, ']');
-        json_writer_number(gaps, "left_behind_len", salvage->lost_len);
-        json_writer_number(gaps, "segments", salvage->segment_count);
-        json_writer_number(gaps, "records", salvage->record_count);
-        json_writer_number(gaps, "operations", salvage->operation_count);
-        json_writer_bool(gaps, "tree", salvage->has_tree);
-        json_writer_text(gaps, "to", bytes_text(path));
-        json_writer_close(gaps, '}');
-        return json_writer_print(gaps);
-    }
-    enum exit_code code = output_print(&gaps->text);
-    (void)printf("%" PRIu64 " records with %" PRIu64 " operations in %u segments%s are in %s\n",
-                 salvage->record_count, salvage->operation_count, salvage->segment_count,
-                 salvage->has_tree ? ", and the tree," : "; there was no tree; they", path);
-    return code;
+    const struct log_saved saved = {
+        .path = dir_path(salvage->to),
+        .segments = salvage->segment_count,
+        .records = salvage->record_count,
+        .operations = salvage->operation_count,
+        .has_tree = !salvage->is_without_tree,
+    };
+    return log_left_print(&salvage->left, files, &saved);
 }
 
 static enum exit_code salvage_into(struct salvage *salvage, struct log_files *files)
 {
-    const struct log_walker walker = {.context = salvage, .on_record = on_record, .on_gap = on_gap};
-    if (salvage->is_json) {
-        json_writer_open(&salvage->gaps, NULL, '{');
-        json_writer_open(&salvage->gaps, "left_behind", '[');
-    }
+    const struct log_walker walker = {
+        .context = salvage, .on_record = on_record, .on_gap = on_gap, .on_segment = on_segment};
     enum exit_code code = log_files_walk(files, &walker);
-    if (code == EXIT_CODE_DONE && salvage->code == EXIT_CODE_DONE && finish(salvage, files->dir)) {
-        code = print(salvage);
+    if (code == EXIT_CODE_DONE && salvage->code == EXIT_CODE_DONE && finish(salvage, files)) {
+        code = print(salvage, files);
     }
     buffer_fini(&salvage->records);
     buffer_fini(&salvage->waiting);
-    buffer_fini(&salvage->gaps.text);
+    log_left_fini(&salvage->left);
     return code == EXIT_CODE_DONE ? salvage->code : code;
 }
 
@@ -448,16 +441,19 @@ static enum exit_code open_target(struct session *session, struct salvage *salva
 
 enum exit_code log_salvage(struct session *session)
 {
-    struct salvage salvage = {.command = session->command, .is_json = session->arguments->json};
+    struct salvage salvage = {.command = session->command,
+                              .is_without_tree = session->arguments->without_tree};
     struct log_files files;
     if (!session->arguments->to) {
         return session_say_usage(session, "where? name a directory with --to");
     }
     enum exit_code code = log_files_open(&files, session->command, session_word(session, 0));
     if (code == EXIT_CODE_DONE) {
+        salvage.is_without_tree = salvage.is_without_tree || dir_has(files.dir, LOG_NO_TREE_NAME);
         code = open_target(session, &salvage);
     }
     if (code == EXIT_CODE_DONE) {
+        log_left_begin(&salvage.left, session->arguments->json);
         code = salvage_into(&salvage, &files);
     }
     dir_close(salvage.to);

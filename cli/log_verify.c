@@ -20,6 +20,9 @@ struct verify {
     struct json_writer writer;
     struct buffer findings; /* lines of what is not fine */
     struct log_tally holds; /* of all segments */
+    const struct log_files *files;
+    uint64_t follows; /* stamp: all up to it must be in the tree (RULES L2) */
+    bool has_oldest;  /* it was told */
     bool is_json;
     bool is_damaged;
     bool is_stopped;
@@ -40,14 +43,6 @@ static const char *state_text(enum log_state state)
     return "missing";
 }
 
-static void write_tally(struct json_writer *writer, const struct log_tally *tally)
-{
-    json_writer_number(writer, "records", tally->records);
-    json_writer_number(writer, "operations", tally->operations);
-    json_writer_version(writer, "first", tally->first);
-    json_writer_version(writer, "last", tally->last);
-}
-
 static void write_segment(struct json_writer *writer, const struct log_segment_report *report)
 {
     char chain[17];
@@ -56,18 +51,21 @@ static void write_segment(struct json_writer *writer, const struct log_segment_r
     json_writer_number(writer, "number", report->number);
     json_writer_text(writer, "file", bytes_text(report->file));
     json_writer_text(writer, "state", bytes_text(state_text(report->state)));
-    write_tally(writer, &report->holds);
+    log_tally_write(writer, &report->holds);
     json_writer_version(writer, "durable", report->durable);
     json_writer_number(writer, "end", report->end);
     json_writer_number(writer, "len", report->len);
     json_writer_text(writer, "chain", bytes_text(chain));
     json_writer_bool(writer, "stopped", report->is_stopped);
+    if (report->state == LOG_STATE_MISSING) {
+        json_writer_number(writer, "missing", report->missing_count);
+    }
     if (report->text[0]) {
         json_writer_text(writer, "damage", bytes_text(report->text));
     }
     if (report->state == LOG_STATE_DAMAGED) {
         json_writer_open(writer, "behind", '{');
-        write_tally(writer, &report->behind);
+        log_tally_write(writer, &report->behind);
         json_writer_close(writer, '}');
     }
     json_writer_close(writer, '}');
@@ -101,6 +99,7 @@ __attribute__((format(printf, 2, 3))) static void add_finding(struct verify *ver
 static void add_findings(struct verify *verify, const struct log_segment_report *report)
 {
     const struct log_tally *behind = &report->behind;
+    char missing[LOG_FAULT_TEXT_LEN];
     switch (report->state) {
     case LOG_STATE_FINE:
         break;
@@ -116,26 +115,26 @@ static void add_findings(struct verify *verify, const struct log_segment_report 
                     behind->records, behind->operations, behind->first, behind->last);
         break;
     case LOG_STATE_MISSING:
-        add_finding(verify, "damaged: %s is missing\n", report->file);
+        log_missing_print(report->file, report->number, report->missing_count, missing);
+        add_finding(verify, "damaged: %s is missing%s\n", missing,
+                    report->number + report->missing_count - 1 == verify->files->newest
+                        ? ": " LOG_NEWEST_NAME " tells of it"
+                        : "");
         break;
     }
-}
-
-static void add_tally(struct log_tally *sum, const struct log_tally *part)
-{
-    sum->records += part->records;
-    sum->operations += part->operations;
-    sum->first = sum->first ? sum->first : part->first;
-    sum->last = part->last ? part->last : sum->last;
 }
 
 static bool on_segment(void *context, const struct log_segment_report *report)
 {
     struct verify *verify = context;
-    add_tally(&verify->holds, &report->holds);
+    log_tally_add(&verify->holds, &report->holds);
     verify->is_damaged = verify->is_damaged || report->state == LOG_STATE_DAMAGED ||
                          report->state == LOG_STATE_MISSING;
     verify->is_stopped = report->is_stopped;
+    if (!verify->has_oldest) {
+        verify->has_oldest = true;
+        verify->follows = report->follows;
+    }
     if (verify->is_json) {
         write_segment(&verify->writer, report);
     } else {
@@ -160,16 +159,66 @@ static void begin(struct verify *verify)
     }
 }
 
+/* --- what is beside the segments --- */
+
+static const char *note_text(enum log_note note)
+{
+    switch (note) {
+    case LOG_NOTE_FINE:
+        return "fine";
+    case LOG_NOTE_MISSING:
+        return "missing";
+    case LOG_NOTE_DAMAGED:
+        break;
+    }
+    return "damaged";
+}
+
+static void write_faults(struct verify *verify)
+{
+    struct json_writer *writer = &verify->writer;
+    char text[LOG_FAULT_TEXT_LEN];
+    json_writer_open(writer, "newest", '{');
+    json_writer_text(writer, "state", bytes_text(note_text(verify->files->note)));
+    json_writer_number(writer, "number", verify->files->newest);
+    json_writer_close(writer, '}');
+    json_writer_bool(writer, "tree", verify->files->has_tree);
+    json_writer_version(writer, "follows", verify->follows);
+    json_writer_open(writer, "faults", '[');
+    for (unsigned i = 0; log_files_fault(verify->files, i, text); i++) {
+        json_writer_text(writer, NULL, bytes_text(text));
+    }
+    json_writer_close(writer, ']');
+}
+
+static void add_faults(struct verify *verify)
+{
+    char text[LOG_FAULT_TEXT_LEN];
+    for (unsigned i = 0; log_files_fault(verify->files, i, text); i++) {
+        add_finding(verify, "damaged: %s\n", text);
+    }
+    if (verify->follows > 0) {
+        add_finding(verify,
+                    "the oldest segment follows stamp %" PRIu64
+                    ": whether the tree has all up to it, the server tells at start\n",
+                    verify->follows);
+    }
+}
+
 static enum exit_code print(struct verify *verify)
 {
+    char text[LOG_FAULT_TEXT_LEN];
+    verify->is_damaged = verify->is_damaged || log_files_fault(verify->files, 0, text);
     if (verify->is_json) {
         json_writer_close(&verify->writer, ']');
-        write_tally(&verify->writer, &verify->holds);
+        write_faults(verify);
+        log_tally_write(&verify->writer, &verify->holds);
         json_writer_bool(&verify->writer, "damaged", verify->is_damaged);
         json_writer_bool(&verify->writer, "stopped", verify->is_stopped);
         json_writer_close(&verify->writer, '}');
         return json_writer_print(&verify->writer);
     }
+    add_faults(verify);
     add_finding(verify, "%" PRIu64 " records, %" PRIu64 " operations; the server was %s\n",
                 verify->holds.records, verify->holds.operations,
                 verify->is_stopped ? "stopped" : "not stopped");
@@ -189,9 +238,9 @@ static void fini(struct verify *verify)
 
 enum exit_code log_verify(struct session *session)
 {
-    struct verify verify = {.is_json = session->arguments->json};
-    const struct log_walker walker = {.context = &verify, .on_segment = on_segment};
     struct log_files files;
+    struct verify verify = {.files = &files, .is_json = session->arguments->json};
+    const struct log_walker walker = {.context = &verify, .on_segment = on_segment};
     enum exit_code code = log_files_open(&files, session->command, session_word(session, 0));
     begin(&verify);
     if (code == EXIT_CODE_DONE) {

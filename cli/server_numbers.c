@@ -174,8 +174,12 @@ unsigned server_numbers_warn(const struct server_numbers *numbers,
     if (behind_ms != SERVER_NUMBER_UNKNOWN && behind_ms > CLOCK_BEHIND_MS_MAX) {
         char behind[DURATION_TEXT_LEN];
         duration_print(behind_ms, behind);
-        (void)snprintf(texts[count++], SERVER_WARNING_LEN, "its clock is %s behind its last stamp",
-                       behind);
+        /* Each unclean end lifts the stamps, too (RULES N2). */
+        (void)snprintf(
+            texts[count++], SERVER_WARNING_LEN,
+            "its stamps are %s ahead of its clock: the clock is behind, or the server was "
+            "killed often in a short time",
+            behind);
     }
     if (numbers->is_disk_full) {
         (void)snprintf(texts[count++], SERVER_WARNING_LEN,

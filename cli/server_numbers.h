@@ -21,6 +21,9 @@
     X(dirty_bytes,          "memory",  "dirty",       BYTES)   \
     X(log_queue_bytes,      "memory",  "log queue",   BYTES)   \
     X(output_bytes,         "memory",  "output",      BYTES)   \
+    X(input_bytes,          "memory",  "input",       BYTES)   \
+    X(scan_bytes,           "memory",  "scans",       BYTES)   \
+    X(waiting_bytes,        "memory",  "waiting",     BYTES)   \
     X(results_bytes,        "memory",  "results",     BYTES)   \
     X(memory_limit,         "memory",  "limit",       BYTES)   \
     X(hot_records,          "records", "hot",         COUNT)   \
@@ -72,7 +75,7 @@ void server_numbers_write(const struct server_numbers *numbers, struct json_writ
 /* Appends a line for each row. */
 void server_numbers_print(const struct server_numbers *numbers, struct buffer *text);
 
-enum { SERVER_WARNING_LEN = 120, SERVER_WARNINGS_MAX = 2 };
+enum { SERVER_WARNING_LEN = 160, SERVER_WARNINGS_MAX = 2 };
 
 /* What an operator should look at although the server serves; returns how many there are. */
 unsigned server_numbers_warn(const struct server_numbers *numbers,

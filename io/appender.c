@@ -201,20 +201,25 @@ static uint32_t as_uint32(uint64_t number)
     return number < UINT32_MAX ? (uint32_t)number : UINT32_MAX;
 }
 
-static void note_sync(struct appender *appender, const struct group *group, uint64_t duration_us)
+void appender_note_sync(struct appender *appender, size_t len, uint64_t duration_us)
 {
     uint32_t sync_us = as_uint32(duration_us);
+    pthread_mutex_lock(&appender->mutex);
+    size_t sample = appender->sync_count++ % SAMPLE_COUNT;
+    appender->sync_us[sample] = sync_us;
+    appender->group_len[sample] = as_uint32(len);
+    appender->sync_us_max = sync_us > appender->sync_us_max ? sync_us : appender->sync_us_max;
+    pthread_mutex_unlock(&appender->mutex);
+}
+
+static void note_group(struct appender *appender, const struct group *group, uint64_t duration_us)
+{
     uint32_t submits = group->submit_count < UINT16_MAX ? 8 * group->submit_count : 8 * UINT16_MAX;
     uint32_t remembered = appender->recent_submit_eighths - appender->recent_submit_eighths / 8;
     appender->recent_submit_eighths = submits > remembered ? submits : remembered;
     appender->recent_group_len = group->data.len;
     appender->recent_sync_us = (7 * appender->recent_sync_us + duration_us) / 8;
-    pthread_mutex_lock(&appender->mutex);
-    size_t sample = appender->sync_count++ % SAMPLE_COUNT;
-    appender->sync_us[sample] = sync_us;
-    appender->group_len[sample] = as_uint32(group->data.len);
-    appender->sync_us_max = sync_us > appender->sync_us_max ? sync_us : appender->sync_us_max;
-    pthread_mutex_unlock(&appender->mutex);
+    appender_note_sync(appender, group->data.len, duration_us);
 }
 
 /* --- the thread: taking a group --- */
@@ -306,7 +311,7 @@ static void *run_thread(void *context)
         uint64_t start_us = clock_mono_us();
         write_group(group);
         uint64_t duration_us = clock_mono_us() - start_us;
-        note_sync(appender, group, duration_us);
+        note_group(appender, group, duration_us);
         publish(appender, group);
         empty_group(group);
     }

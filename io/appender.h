@@ -53,6 +53,9 @@ uint64_t appender_done_ticket(const struct appender *appender);
 /* Bytes that were given and are not durable. */
 size_t appender_queue_len(const struct appender *appender);
 
+/* What the loop itself wrote and synced counts among the syncs. */
+void appender_note_sync(struct appender *appender, size_t len, uint64_t duration_us);
+
 /* Of the recent syncs; zero before the first. */
 struct appender_stat {
     uint64_t sync_count; /* since the start */

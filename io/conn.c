@@ -10,6 +10,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "io/budget.h"
 #include "io/clock.h"
 #include "io/conn_internal.h"
 #include "io/hold.h"
@@ -17,10 +18,14 @@
 #include "io/logline.h"
 #include "io/memory.h"
 #include "io/socket.h"
+#include "proto/limits.h"
 
 /* Emptied output buffers that are kept for whoever writes next, and how large one may be. */
 #define SPARE_MAX          64
 #define SPARE_CAPACITY_MAX (64u << 10)
+
+/* With what comes behind it in one read: more is not kept of a message that may still be one. */
+#define MESSAGE_ROOM_MAX (FRAME_LEN_MAX + INTAKE_READ_LEN)
 
 TAILQ_HEAD(conn_list, conn);
 STAILQ_HEAD(conn_queue, conn);
@@ -35,6 +40,7 @@ struct conn_group {
     struct conn_list watched; /* by watched_since_ms: each has CONN_PROGRESS_MS */
     struct conn_list holding; /* whose output waits for a ticket */
     struct conn_list resting; /* by resting_until_ms: whose input waits for its time */
+    struct conn_list paused;  /* whose input waits for its output to be read */
     struct conn_queue left;   /* to be told, and freed, at the end of the turn */
     struct timer *watch_timer;
     bool is_watch_timer_set;
@@ -43,7 +49,10 @@ struct conn_group {
     struct buffer spares[SPARE_MAX];
     struct intake intake;
     uint64_t released_ticket;
-    size_t output_len; /* what the connections had to send when each was last counted */
+    struct budget input_budget;
+    size_t output_limit;   /* 0: none */
+    size_t output_len;     /* what the connections' output took when each was last counted */
+    bool is_output_scarce; /* the limit had been passed when the last turn ended */
 };
 
 /*
@@ -80,12 +89,14 @@ struct conn {
     TAILQ_ENTRY(conn) watch_link;
     TAILQ_ENTRY(conn) hold_link;
     TAILQ_ENTRY(conn) rest_link;
+    TAILQ_ENTRY(conn) pause_link;
     STAILQ_ENTRY(conn) left_link;
 
     struct buffer input; /* left over by on_input, from input_start on; else empty */
     size_t input_start;
-    struct buffer output;  /* appended to */
-    struct buffer sending; /* what the socket did not take yet, from sending_start on */
+    struct budget_part input_part; /* waiting: nothing is read */
+    struct buffer output;          /* appended to */
+    struct buffer sending;         /* what the socket did not take yet, from sending_start on */
     size_t sending_start;
     uint64_t sent_len;  /* that the socket has taken, ever */
     size_t counted_len; /* its part of the group's output_len */
@@ -166,6 +177,16 @@ static void drop_hold(struct conn *conn)
     }
 }
 
+static void set_paused(struct conn *conn, bool is_paused)
+{
+    if (is_paused && !conn->is_paused) {
+        TAILQ_INSERT_TAIL(&conn->group->paused, conn, pause_link);
+    } else if (!is_paused && conn->is_paused) {
+        TAILQ_REMOVE(&conn->group->paused, conn, pause_link);
+    }
+    conn->is_paused = is_paused;
+}
+
 static void end_rest(struct conn *conn)
 {
     if (conn->is_resting) {
@@ -183,6 +204,8 @@ static void leave(struct conn *conn, enum conn_state state, const char *reason)
     set_writing(conn, false);
     unwatch(conn);
     end_rest(conn);
+    set_paused(conn, false);
+    budget_leave(&conn->group->input_budget, &conn->input_part);
     drop_hold(conn);
     conn->group->output_len -= conn->counted_len;
     conn->counted_len = 0;
@@ -259,11 +282,32 @@ static size_t free_len(const struct conn *conn)
                                       : (size_t)(conn->hold.free_end - conn->sent_len);
 }
 
+/* What was sent of a buffer stays until all of it was. */
+static size_t output_memory(const struct conn *conn)
+{
+    return conn->sending.len + conn->output.len;
+}
+
 static void count_output(struct conn *conn)
 {
-    size_t unsent = unsent_len(conn);
-    conn->group->output_len += unsent - conn->counted_len;
-    conn->counted_len = unsent;
+    size_t len = output_memory(conn);
+    conn->group->output_len += len - conn->counted_len;
+    conn->counted_len = len;
+}
+
+static bool is_output_scarce(const struct conn_group *group)
+{
+    return group->output_limit > 0 && group->output_len > group->output_limit;
+}
+
+/* What may be unsent before input stops. */
+static size_t output_pause(const struct conn_group *group)
+{
+    if (!is_output_scarce(group)) {
+        return CONN_OUTPUT_PAUSE;
+    }
+    size_t share = budget_share(group->output_limit, group->input_budget.count);
+    return share < CONN_OUTPUT_PAUSE ? share : CONN_OUTPUT_PAUSE;
 }
 
 static const char *expiry_reason(const struct conn *conn)
@@ -271,7 +315,8 @@ static const char *expiry_reason(const struct conn *conn)
     if (conn->state == CONNECTING) {
         return "connecting took too long";
     }
-    return conn->is_finishing ? "does not read its replies" : "stopped in the middle of a message";
+    return conn->is_finishing || conn->is_paused ? "does not read its replies"
+                                                 : "stopped in the middle of a message";
 }
 
 static void on_watch_timer(void *context)
@@ -377,10 +422,18 @@ static bool is_stopped(const struct conn *conn)
     return conn->is_paused || conn->is_resting;
 }
 
+static bool is_favoured(const struct conn *conn)
+{
+    return conn->group->input_budget.favoured == &conn->input_part;
+}
+
+/* The favoured one must go on, even if it was stopped: others wait for it. */
 static void stop_input(struct conn *conn)
 {
     set_reading(conn, false);
-    unwatch(conn);
+    if (!is_favoured(conn)) {
+        unwatch(conn);
+    }
 }
 
 static void resume_input(struct conn *conn)
@@ -388,11 +441,14 @@ static void resume_input(struct conn *conn)
     if (is_stopped(conn) || conn->is_finishing || conn->state != OPEN) {
         return;
     }
-    set_reading(conn, true);
+    bool is_waiting = conn->input_part.is_waiting;
+    set_reading(conn, !is_waiting);
     if (conn->input.len > 0) {
         /* on_input may have stopped for the same reason; it goes on in the next turn. */
         event_active(&conn->read_event, EV_TIMEOUT, 0);
-        watch(conn);
+        if (!is_waiting) {
+            watch(conn);
+        }
     }
 }
 
@@ -400,7 +456,8 @@ static void resume_input(struct conn *conn)
 static void weigh_output(struct conn *conn)
 {
     count_output(conn);
-    size_t unsent = conn->counted_len;
+    size_t unsent = unsent_len(conn);
+    size_t pause = output_pause(conn->group);
     if (conn->output.failed) {
         end(conn, "out of memory");
     } else if (unsent > CONN_OUTPUT_MAX) {
@@ -411,13 +468,27 @@ static void weigh_output(struct conn *conn)
             leave(conn, LINGERING, conn->reason);
         }
     } else if (conn->is_paused) {
-        if (unsent < CONN_OUTPUT_PAUSE / 2) {
-            conn->is_paused = false;
+        if (unsent < pause / 2) {
+            set_paused(conn, false);
             resume_input(conn);
         }
-    } else if (unsent > CONN_OUTPUT_PAUSE) {
-        conn->is_paused = true;
+    } else if (unsent > pause) {
+        set_paused(conn, true);
         stop_input(conn);
+    }
+}
+
+/* When output is no longer scarce, those go on that were stopped for it. */
+static void weigh_paused(struct conn_group *group)
+{
+    bool was_scarce = group->is_output_scarce;
+    group->is_output_scarce = is_output_scarce(group);
+    if (was_scarce && !group->is_output_scarce) {
+        struct conn *next;
+        for (struct conn *conn = TAILQ_FIRST(&group->paused); conn != NULL; conn = next) {
+            next = TAILQ_NEXT(conn, pause_link);
+            weigh_output(conn);
+        }
     }
 }
 
@@ -453,6 +524,37 @@ static void insert_resting(struct conn *conn)
     }
 }
 
+/* --- input that waits for room --- */
+
+static void read_on(struct conn *conn)
+{
+    if (!is_stopped(conn)) {
+        set_reading(conn, true);
+        watch(conn);
+    } else if (is_favoured(conn)) {
+        watch(conn);
+    }
+}
+
+static void let_read_on(struct conn_group *group)
+{
+    size_t promised = 0;
+    struct budget_part *part;
+    while ((part = budget_next(&group->input_budget, &promised)) != NULL) {
+        read_on(part->conn);
+    }
+}
+
+/* A message has ended: it asks anew for the next. */
+static void yield_input(struct conn *conn)
+{
+    bool was_waiting = conn->input_part.is_waiting;
+    budget_yield(&conn->group->input_budget, &conn->input_part);
+    if (was_waiting) {
+        read_on(conn);
+    }
+}
+
 static void flush(void *context)
 {
     struct conn_group *group = context;
@@ -468,6 +570,8 @@ static void flush(void *context)
             weigh_output(conn);
         }
     }
+    weigh_paused(group);
+    let_read_on(group);
     settle_left(group);
 }
 
@@ -482,6 +586,19 @@ static void request_flush(struct conn *conn)
 
 /* --- input --- */
 
+static size_t kept_len(const struct conn *conn)
+{
+    return conn->input.len - conn->input_start;
+}
+
+/* For a rest and `len` more bytes: twice as much, until that is more than a message can be. */
+static size_t grown_capacity(size_t rest, size_t len)
+{
+    size_t doubled = rest > 0 ? 2 * rest + len : len;
+    return doubled > MESSAGE_ROOM_MAX && rest + len <= MESSAGE_ROOM_MAX ? MESSAGE_ROOM_MAX
+                                                                        : doubled;
+}
+
 /*
  * The rest of `input` so far, and `len` more bytes, with which it is then twice as long: each byte is
  * copied once or twice, however many pieces a message has. What on_input has seen stays as it is.
@@ -490,9 +607,9 @@ static void append_input(struct conn *conn, const uint8_t *data, size_t len)
 {
     struct buffer *input = &conn->input;
     if (input->capacity - input->len < len) {
-        size_t rest = input->len - conn->input_start;
+        size_t rest = kept_len(conn);
         struct buffer grown = {0};
-        (void)buffer_reserve(&grown, rest > 0 ? 2 * rest + len : len);
+        (void)buffer_reserve(&grown, grown_capacity(rest, len));
         if (rest > 0) {
             buffer_append(&grown, input->data + conn->input_start, rest);
         }
@@ -507,7 +624,7 @@ static void append_input(struct conn *conn, const uint8_t *data, size_t len)
 static void consume_input(struct conn *conn, size_t consumed)
 {
     conn->input_start += consumed;
-    size_t rest = conn->input.len - conn->input_start;
+    size_t rest = kept_len(conn);
     if (conn->input_start < rest) {
         return;
     }
@@ -519,13 +636,35 @@ static void consume_input(struct conn *conn, size_t consumed)
     conn->input_start = 0;
 }
 
+static void count_input(struct conn *conn)
+{
+    budget_count(&conn->group->input_budget, &conn->input_part, conn->input.capacity);
+}
+
 static void note_progress(struct conn *conn, size_t received, size_t consumed)
 {
+    bool is_still = conn->input_part.is_waiting || (is_stopped(conn) && !is_favoured(conn));
     conn->progress += received;
-    if (conn->input.len == 0 || is_stopped(conn)) {
+    if (conn->input.len == 0 || is_still) {
         unwatch(conn);
     } else if (!conn->is_watched || consumed > 0 || conn->progress >= CONN_PROGRESS_BYTES) {
         watch(conn);
+    }
+}
+
+static void keep_rest(struct conn *conn, struct bytes received, size_t consumed,
+                      bool is_behind_rest)
+{
+    if (consumed > 0) {
+        yield_input(conn);
+    }
+    if (is_behind_rest) {
+        consume_input(conn, consumed);
+        count_input(conn);
+    } else if (consumed < received.len) {
+        const uint8_t *data = received.data;
+        append_input(conn, data + consumed, received.len - consumed);
+        count_input(conn);
     }
 }
 
@@ -549,12 +688,7 @@ static void give_input(struct conn *conn, struct bytes received)
     if (conn->state != OPEN || conn->is_finishing) {
         return;
     }
-    if (is_behind_rest) {
-        consume_input(conn, consumed);
-    } else if (consumed < received.len) {
-        const uint8_t *data = received.data;
-        append_input(conn, data + consumed, received.len - consumed);
-    }
+    keep_rest(conn, received, consumed, is_behind_rest);
     if (conn->input.failed) {
         end(conn, "out of memory");
         return;
@@ -563,11 +697,29 @@ static void give_input(struct conn *conn, struct bytes received)
     weigh_output(conn);
 }
 
-/* Empty if the connection has ended or there is nothing. */
+/* How much is to be read; 0: it waits for room. */
+static size_t ask_for_room(struct conn *conn)
+{
+    size_t kept = kept_len(conn);
+    size_t capacity = conn->input.capacity;
+    size_t growth = 0;
+    if (capacity - conn->input.len < INTAKE_READ_LEN) {
+        size_t grown = grown_capacity(kept, INTAKE_READ_LEN);
+        growth = grown > capacity ? grown - capacity : 0;
+    }
+    return budget_ask(&conn->group->input_budget, &conn->input_part, kept, growth, INTAKE_READ_LEN);
+}
+
+/* Empty if the connection has ended, must wait, or there is nothing. */
 static struct bytes receive(struct conn *conn)
 {
     uint8_t *room = intake_room(&conn->group->intake);
-    ssize_t received = recv(conn->fd, room, INTAKE_READ_LEN, 0);
+    size_t len = ask_for_room(conn);
+    if (len == 0) {
+        stop_input(conn);
+        return bytes_of(room, 0);
+    }
+    ssize_t received = recv(conn->fd, room, len, 0);
     if (received > 0) {
         return bytes_of(room, (size_t)received);
     }
@@ -586,7 +738,10 @@ static void empty_intake(struct conn_group *group)
     intake_reset(&group->intake);
 }
 
-/* EV_TIMEOUT stands for resume_input; these events have no time-outs. It may have been stopped again. */
+/*
+ * EV_TIMEOUT stands for resume_input; these events have no time-outs. It may have been stopped again. Nothing is
+ * read then: whole messages may be left, which must not become more and more.
+ */
 static void on_readable(evutil_socket_t fd, short what, void *context)
 {
     (void)fd;
@@ -595,8 +750,9 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
     if (is_stopped(conn)) {
         return;
     }
-    struct bytes received = (what & EV_READ) ? receive(conn) : bytes_of(NULL, 0);
-    if (conn->state == OPEN && (received.len > 0 || (what & EV_TIMEOUT))) {
+    bool is_resumed = what & EV_TIMEOUT;
+    struct bytes received = is_resumed ? bytes_of(NULL, 0) : receive(conn);
+    if (conn->state == OPEN && (received.len > 0 || is_resumed)) {
         give_input(conn, received);
     }
     if (intake_is_full(&group->intake)) {
@@ -696,6 +852,8 @@ static struct conn_group *get_group(struct loop *loop)
         TAILQ_INIT(&group->watched);
         TAILQ_INIT(&group->holding);
         TAILQ_INIT(&group->resting);
+        TAILQ_INIT(&group->paused);
+        budget_init(&group->input_budget);
         STAILQ_INIT(&group->left);
         group->watch_timer = timer_new(loop, on_watch_timer, group);
         group->rest_timer = timer_new(loop, on_rest_timer, group);
@@ -710,6 +868,7 @@ static struct conn *new_conn(struct loop *loop, const struct address *remote)
     address_print(remote, text);
     struct conn *conn = memory_get(1, sizeof(*conn));
     conn->group = get_group(loop);
+    budget_join(&conn->group->input_budget, &conn->input_part, conn);
     conn->fd = -1;
     conn->remote = memory_copy_text(text);
     return conn;
@@ -810,6 +969,12 @@ size_t conn_output_len(const struct conn *conn)
     return conn->state <= OPEN ? unsent_len(conn) : 0;
 }
 
+bool conn_is_output_full(const struct conn *conn)
+{
+    size_t unsent = conn_output_len(conn);
+    return unsent > BUDGET_SHARE_MIN && unsent > output_pause(conn->group);
+}
+
 size_t conn_output_total(struct loop *loop)
 {
     const struct conn_group *group = get_group(loop);
@@ -817,9 +982,21 @@ size_t conn_output_total(struct loop *loop)
     const struct conn *conn = NULL;
     TAILQ_FOREACH(conn, &group->to_flush, flush_link)
     {
-        total += conn_output_len(conn) - conn->counted_len;
+        total += (conn->state <= OPEN ? output_memory(conn) : 0) - conn->counted_len;
     }
     return total;
+}
+
+size_t conn_input_total(struct loop *loop)
+{
+    return get_group(loop)->input_budget.used;
+}
+
+void conn_set_limits(struct loop *loop, size_t input_len, size_t output_len)
+{
+    struct conn_group *group = get_group(loop);
+    group->input_budget.limit = input_len;
+    group->output_limit = output_len;
 }
 
 void conn_pause_input(struct conn *conn, uint32_t pause_ms)
@@ -859,8 +1036,11 @@ void conn_finish(struct conn *conn, const char *reason)
     }
     conn->is_finishing = true;
     conn->reason = reason;
-    conn->is_paused = false; /* or what still comes would not be thrown away */
+    set_paused(conn, false); /* or what still comes would not be thrown away */
     end_rest(conn);
+    intake_retire(&conn->group->intake, &conn->input);
+    conn->input_start = 0;
+    budget_leave(&conn->group->input_budget, &conn->input_part);
     set_reading(conn, false);
     watch(conn);
     request_flush(conn);

@@ -7,9 +7,12 @@
  *
  * Rules (DESIGN §4):
  *  - Output that the other side does not read stops its input at CONN_OUTPUT_PAUSE and ends the
- *    connection at CONN_OUTPUT_MAX.
+ *    connection at CONN_OUTPUT_MAX. Where all of a loop's have more than their limit (conn_set_limits),
+ *    a share of that stops it.
  *  - Input that `on_input` leaves unconsumed is a message that has begun: CONN_PROGRESS_BYTES more
  *    must come in each CONN_PROGRESS_MS, or the connection closes. (Not while input is stopped.)
+ *  - Where all of a loop's keep more of such input than their limit, all but one that have more than a
+ *    share wait (io/budget.h). That one must go on even if its input is stopped.
  *  - Freeing waits for the end of the turn, so closing is allowed anywhere.
  *  - Output may have to wait for something (a reply for its record to be durable): it leaves, and all
  *    behind it on this connection, when conn_release has reached its ticket.
@@ -64,9 +67,16 @@ void conn_output_until(struct conn *conn, uint64_t ticket);
 /* For all connections of the loop, those of later turns too. Below an earlier one: nothing happens. */
 void conn_release(struct loop *loop, uint64_t ticket);
 
-/* Bytes of output that no socket has taken yet: of this one, and over all connections of the loop. */
+/* Bytes of output that no socket has taken yet, and whether they stop its input. */
 size_t conn_output_len(const struct conn *conn);
+bool conn_is_output_full(const struct conn *conn);
+
+/* Memory that all connections of the loop take: for output, and for input that is kept over a turn. */
 size_t conn_output_total(struct loop *loop);
+size_t conn_input_total(struct loop *loop);
+
+/* What these may come to, about (RULES F3). 0, as at first: whatever it is. */
+void conn_set_limits(struct loop *loop, size_t input_len, size_t output_len);
 
 /*
  * Input rests for so many milliseconds: who sends too fast is slowed. A pause that is under way is not made

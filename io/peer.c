@@ -25,6 +25,9 @@ struct call {
     void *context;
 };
 
+/* A closed one may be held for long: no large reply stays with it. */
+#define SWALLOWED_KEEP 256
+
 #define NO_SLOT UINT32_MAX
 #define NEVER   UINT64_MAX
 
@@ -222,7 +225,7 @@ static size_t on_input(void *context, struct bytes input)
         done += len;
         /* Small requests with large replies: the rest waits until these have been read. */
         if (peer->is_open &&
-            (conn_output_len(peer->conn) > CONN_OUTPUT_PAUSE || conn_is_input_paused(peer->conn))) {
+            (conn_is_output_full(peer->conn) || conn_is_input_paused(peer->conn))) {
             break;
         }
     }
@@ -292,7 +295,7 @@ struct buffer *peer_output(struct peer *peer)
     if (peer->conn != NULL) {
         return conn_output(peer->conn);
     }
-    buffer_clear(&peer->swallowed);
+    buffer_shrink(&peer->swallowed, SWALLOWED_KEEP);
     return &peer->swallowed;
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "libclient/client.h"
@@ -14,7 +15,7 @@
  * so that it follows moves by itself.
  */
 
-enum { PAGE_FIELDS = 3, CURSOR_FIELDS = 2 };
+enum { PAGE_FIELDS = 3, CURSOR_FIELDS = 2, DAMAGED_FIELDS = 3, WHY_LEN = 160 };
 
 struct skv_scan {
     struct skv *kv;
@@ -23,6 +24,8 @@ struct skv_scan {
     size_t prefix_len;
     bool keys_only;
     uint32_t timeout_ms;
+    void (*on_damaged)(void *context, struct skv_bytes key, uint64_t point, const char *why);
+    void *on_damaged_context;
 
     struct cursor at; /* behind the last record given */
     struct skv_record page;
@@ -68,6 +71,8 @@ static void take_options(struct skv_scan *scan, const struct skv_scan_options *o
     scan->prefix_len = options->prefix.len;
     scan->keys_only = options->keys_only;
     scan->timeout_ms = options->timeout_ms;
+    scan->on_damaged = options->on_damaged;
+    scan->on_damaged_context = options->on_damaged_context;
     if (options->cursor) {
         (void)cursor_parse(options->cursor, &scan->at); /* checked before */
     }
@@ -117,6 +122,9 @@ static void prepare(const struct skv_scan *scan, struct task *task)
     if (scan->keys_only) {
         pack_bool(task_option(task, "keys_only"), true);
     }
+    if (scan->on_damaged) {
+        pack_bool(task_option(task, "skip_damaged"), true);
+    }
 }
 
 /* Where the page ends: its own cursor, or the end of the range that its server owns. */
@@ -157,16 +165,41 @@ static void skip_records(struct unpack *in, uint32_t record_count)
     }
 }
 
+static void tell_damaged(const struct skv_scan *scan, struct unpack *in)
+{
+    uint32_t count = unpack_array(in);
+    for (uint32_t i = 0; i < count && unpack_is_fine(in); i++) {
+        char why[WHY_LEN];
+        uint32_t field_count = unpack_array(in);
+        uint64_t point = unpack_uint(in);
+        struct bytes key = unpack_text(in);
+        struct bytes text = unpack_text(in);
+        for (uint32_t j = DAMAGED_FIELDS; j < field_count && unpack_is_fine(in); j++) {
+            (void)unpack_skip(in);
+        }
+        (void)snprintf(why, sizeof(why), "%.*s", (int)(text.len < WHY_LEN ? text.len : WHY_LEN),
+                       (const char *)text.data);
+        if (field_count >= DAMAGED_FIELDS && unpack_is_fine(in)) {
+            scan->on_damaged(scan->on_damaged_context, (struct skv_bytes){key.data, key.len}, point,
+                             why);
+        }
+    }
+}
+
 static bool open_page(struct skv_scan *scan)
 {
     struct unpack in = unpack_of(bytes_of(scan->page.encoded.data, scan->page.encoded.len));
-    if (unpack_array(&in) < PAGE_FIELDS) {
+    uint32_t field_count = unpack_array(&in);
+    if (field_count < PAGE_FIELDS + (scan->on_damaged != NULL)) {
         return false;
     }
     scan->record_count = unpack_array(&in);
     scan->records = in;
     skip_records(&in, scan->record_count);
     unpack_page_end(&in, &scan->page_end);
+    if (scan->on_damaged) {
+        tell_damaged(scan, &in);
+    }
     /* Going on where it has been before would never end. */
     scan->has_page = unpack_is_fine(&in) && cursor_is_before(&scan->at, &scan->page_end);
     return scan->has_page;

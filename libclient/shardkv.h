@@ -237,7 +237,14 @@ struct skv_scan_options {
     struct skv_bytes prefix; /* only keys that begin so; empty: all */
     bool keys_only;
     uint32_t timeout_ms; /* for each fetch */
-    uint64_t reserved[8];
+    /*
+     * NULL: a record that cannot be read ends the scan. Else it is passed over and told, with why, a line for a
+     * person; by skv_scan_next, before the records that its page brought. Of a key that cannot be read either only the
+     * point is told.
+     */
+    void (*on_damaged)(void *context, struct skv_bytes key, uint64_t point, const char *why);
+    void *on_damaged_context;
+    uint64_t reserved[6];
 };
 
 /*

@@ -23,6 +23,12 @@ enum {
     SEGMENT_AT_CREATED = 104,
     SEGMENT_COVERED_END = 120,
 
+    NEWEST_AT_MAGIC = 0,
+    NEWEST_AT_FORMAT = 8,
+    NEWEST_AT_CHECKSUM = 12,
+    NEWEST_AT_NUMBER = 16,
+    NEWEST_COVERED_END = 24,
+
     RECORD_AT_CHECKSUM = 0,
     RECORD_AT_PAYLOAD_LEN = 4,
     RECORD_AT_FIRST = 8,
@@ -52,6 +58,7 @@ enum {
 };
 
 static const uint8_t magic[8] = {'s', 'h', 'a', 'r', 'd', 'l', 'o', 'g'};
+static const uint8_t newest_magic[8] = {'s', 'h', 'a', 'r', 'd', 'n', 'e', 'w'};
 
 /* NULL, of length 0, takes no arithmetic. */
 static void skip(struct bytes *rest, size_t len)
@@ -97,10 +104,10 @@ void log_segment_header_encode(const struct log_segment_header *header,
 }
 
 /* What no checksum covers is zero in what was written whole. */
-static bool is_zero_behind_fields(const uint8_t bytes[LOG_SEGMENT_HEADER_LEN])
+static bool is_zero(const uint8_t *bytes, size_t len)
 {
     uint8_t seen = 0;
-    for (size_t i = SEGMENT_COVERED_END; i < LOG_SEGMENT_HEADER_LEN; i++) {
+    for (size_t i = 0; i < len; i++) {
         seen |= bytes[i];
     }
     return seen == 0;
@@ -117,7 +124,8 @@ enum log_fault log_segment_header_decode(const uint8_t bytes[LOG_SEGMENT_HEADER_
     if (endian_get_le32(bytes + SEGMENT_AT_FORMAT) != LOG_FORMAT) {
         return is_whole ? LOG_NEWER_FORMAT : LOG_DAMAGED;
     }
-    if (!is_whole || !is_zero_behind_fields(bytes)) {
+    if (!is_whole ||
+        !is_zero(bytes + SEGMENT_COVERED_END, LOG_SEGMENT_HEADER_LEN - SEGMENT_COVERED_END)) {
         return LOG_DAMAGED;
     }
     memcpy(header->cluster, bytes + SEGMENT_AT_CLUSTER, ID_LEN);
@@ -131,6 +139,54 @@ enum log_fault log_segment_header_decode(const uint8_t bytes[LOG_SEGMENT_HEADER_
     header->len = endian_get_le64(bytes + SEGMENT_AT_LEN);
     header->created_ms = endian_get_le64(bytes + SEGMENT_AT_CREATED);
     return LOG_FINE;
+}
+
+/* --- which segment is the newest --- */
+
+static uint32_t newest_checksum(const uint8_t slot[LOG_NEWEST_SLOT_LEN])
+{
+    return (uint32_t)hash_bytes(
+        bytes_of(slot + NEWEST_AT_NUMBER, NEWEST_COVERED_END - NEWEST_AT_NUMBER));
+}
+
+void log_newest_encode(uint64_t number, uint8_t slot[LOG_NEWEST_SLOT_LEN])
+{
+    memset(slot, 0, LOG_NEWEST_SLOT_LEN);
+    memcpy(slot + NEWEST_AT_MAGIC, newest_magic, sizeof newest_magic);
+    endian_put_le32(slot + NEWEST_AT_FORMAT, LOG_NEWEST_FORMAT);
+    endian_put_le64(slot + NEWEST_AT_NUMBER, number);
+    endian_put_le32(slot + NEWEST_AT_CHECKSUM, newest_checksum(slot));
+}
+
+/* Its number stands in the slot where it belongs: it was never anywhere else. */
+static bool is_newest_slot(const uint8_t slot[LOG_NEWEST_SLOT_LEN], uint64_t index)
+{
+    return memcmp(slot + NEWEST_AT_MAGIC, newest_magic, sizeof newest_magic) == 0 &&
+           endian_get_le32(slot + NEWEST_AT_FORMAT) == LOG_NEWEST_FORMAT &&
+           endian_get_le32(slot + NEWEST_AT_CHECKSUM) == newest_checksum(slot) &&
+           endian_get_le64(slot + NEWEST_AT_NUMBER) % 2 == index &&
+           is_zero(slot + NEWEST_COVERED_END, LOG_NEWEST_SLOT_LEN - NEWEST_COVERED_END);
+}
+
+bool log_newest_decode(struct bytes file, uint64_t *number)
+{
+    uint64_t highest = 0;
+    bool is_any = false;
+    if (file.len != LOG_NEWEST_LEN) {
+        return false;
+    }
+    for (uint64_t index = 0; index < 2; index++) {
+        const uint8_t *slot = (const uint8_t *)file.data + index * LOG_NEWEST_SLOT_LEN;
+        uint64_t found = endian_get_le64(slot + NEWEST_AT_NUMBER);
+        if (is_newest_slot(slot, index) && found >= highest) {
+            highest = found;
+            is_any = true;
+        }
+    }
+    if (is_any) {
+        *number = highest;
+    }
+    return is_any;
 }
 
 /* --- records --- */

@@ -39,7 +39,14 @@
  * markers) have as `first` the lowest that a recovery may give: above all before them, but no bound for
  * what stands behind them (copies of L4; stamps that are lower until a marker is durable, N2). A
  * durable stamp is one that was given, or what a first segment tells as `last`: never one to which a
- * checkpoint only raised, or a torn record behind that would look like damage.
+ * checkpoint only raised, or a torn record behind that would look like damage. Recovery's checkpoint
+ * tells the stamp of the last copy behind it: none of them is missing in a segment that has its name.
+ *
+ * Which segment is the newest stands in a file beside them (RULES L2): two slots, written in turn, number N
+ * in slot N % 2, so that the one before stands until the next is durable.
+ *
+ *     slot      0   "shardnew"            8   u32 format, 1     12  u32 checksum of bytes 16..23, seed 0
+ *               16  u64 number, 0: there was none yet             then zeros to 4096
  */
 
 #include "proto/buffer.h"
@@ -49,6 +56,15 @@
 #define LOG_SEGMENT_HEADER_LEN 4096
 #define LOG_RECORD_HEADER_LEN  48
 #define LOG_ACCOUNT_LEN        32
+
+#define LOG_NEWEST_NAME     "log.newest"
+#define LOG_NEWEST_FORMAT   1
+#define LOG_NEWEST_SLOT_LEN 4096
+#define LOG_NEWEST_LEN      8192
+
+/* Empty files in what log salvage wrote: its accounts must be counted anew; it was given no tree. */
+#define LOG_RECOUNT_NAME "recount"
+#define LOG_NO_TREE_NAME "no-tree"
 
 /* Operations of one record, unless it is a single one (RULES L1). */
 #define LOG_RECORD_LEN_TARGET (4u << 20)
@@ -86,7 +102,7 @@ enum { LOG_IS_STOP = 1 /* a marker that ends a clean stop */ };
 enum log_control {
     LOG_STATE = 1, /* the owner's control state; all accounts stand before it */
     LOG_CLEAR = 2, /* u64 start, u64 end: what stood in this interval before is gone (RULES V2) */
-    LOG_TICK = 3,  /* nothing but its stamp: the time that it tells is durable (RULES R3) */
+    LOG_TICK = 3, /* nothing but its stamp: only log salvage writes it, above what it left behind */
 };
 
 struct log_record_header {
@@ -153,6 +169,12 @@ enum log_fault { LOG_FINE, LOG_NOT_A_SEGMENT, LOG_NEWER_FORMAT, LOG_DAMAGED };
 
 enum log_fault log_segment_header_decode(const uint8_t bytes[LOG_SEGMENT_HEADER_LEN],
                                          struct log_segment_header *header);
+
+/* What belongs into slot `number` % 2. */
+void log_newest_encode(uint64_t number, uint8_t slot[LOG_NEWEST_SLOT_LEN]);
+
+/* Of a whole file: the higher number of its valid slots. False: none is valid. */
+bool log_newest_decode(struct bytes file, uint64_t *number);
 
 /* Appends; out->failed sticks. At most UINT16_MAX accounts a record. */
 void log_account_encode(const struct log_account *account, struct buffer *out);

@@ -315,9 +315,15 @@ static enum log_verdict finish_last(const struct walk *walk)
                        ", but the tree was written when %" PRIu64 " was durable",
                        scan->last, walk->tree_durable);
     }
-    /* Segments before it went only when its checkpoint was durable (RULES L2). */
-    if (scan->segment_count == 1 && scan->end == LOG_SEGMENT_HEADER_LEN) {
-        return damaged(walk, scan->end, "no whole checkpoint in the only segment");
+    /* It was synced before the segment had its name (RULES L2); and so were copies up to its durable stamp (L4). */
+    if (scan->end == LOG_SEGMENT_HEADER_LEN) {
+        return damaged(walk, scan->end, "no whole checkpoint");
+    }
+    if (scan->durable > scan->last) {
+        return damaged(walk, scan->end,
+                       "no whole record, but all up to stamp %" PRIu64
+                       " was durable when the segment got its name",
+                       scan->durable);
     }
     enum log_verdict verdict = look_behind(walk, &is_any);
     if (verdict != LOG_SCAN_FINE) {

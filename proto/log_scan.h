@@ -14,7 +14,8 @@
  *
  * x's stamp is the lowest that it could have: one above the last given before it. A checkpoint or marker
  * takes none, so no stamp tells that it was durable; what does is any marker behind it, since all before
- * a marker was durable. The oldest segment's checkpoint must be there: nothing else holds what it holds.
+ * a marker was durable. A segment's first checkpoint must be there, and all up to its durable stamp: they
+ * were synced before the segment had its name.
  */
 
 #include "proto/log.h"

@@ -11,13 +11,24 @@
 #include "proto/log.h"
 #include "shardd/range.h"
 
+/* Whether a shard that evicts has anything that is not hot, as far as the patrol knows. */
+enum account_cold {
+    ACCOUNT_COLD_UNKNOWN = 0,
+    ACCOUNT_COLD_SOME,
+    ACCOUNT_COLD_NONE,
+};
+
 struct account {
     struct range range;
     uint64_t used; /* bytes: records, and popped values that are kept as results (RULES Q2) */
     uint64_t records;
-    uint64_t evicted;             /* since the start */
-    uint64_t evicted_cold;        /* of these, not hot: ahead of need */
-    uint64_t expired;             /* since the start */
+    uint64_t evicted;      /* since the start */
+    uint64_t evicted_cold; /* of these, not hot: ahead of need */
+    uint64_t expired;      /* since the start */
+    uint64_t wanted;       /* bytes by which operations that wait would grow */
+    uint64_t patrol_point; /* where the patrol goes on */
+    uint64_t barren_turn;  /* of struct execution: nothing that may go was found in it */
+    enum account_cold cold;
     bool is_changed;              /* used or records, since accounts_put_changed */
     struct account *next_changed; /* if so */
 };

@@ -166,6 +166,8 @@ static const struct option_form {
     {NAMED("limit"), OPTION_LIMIT, TYPE_POSITIVE, offsetof(struct option_values, limit)},
     {NAMED("prefix"), OPTION_PREFIX, TYPE_TEXT, offsetof(struct option_values, prefix)},
     {NAMED("keys_only"), OPTION_KEYS_ONLY, TYPE_BOOL, offsetof(struct option_values, keys_only)},
+    {NAMED("skip_damaged"), OPTION_SKIP_DAMAGED, TYPE_BOOL,
+     offsetof(struct option_values, skip_damaged)},
     {NAMED("cluster"), OPTION_CLUSTER, TYPE_ID, offsetof(struct option_values, cluster)},
     {NAMED("role"), OPTION_ROLE, TYPE_TEXT, offsetof(struct option_values, role)},
     {NAMED("instance"), OPTION_INSTANCE, TYPE_ID, offsetof(struct option_values, instance)},

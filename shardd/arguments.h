@@ -70,6 +70,7 @@ enum option {
     OPTION_TTL_MS = 1 << 19,
     OPTION_LEFT_MS = 1 << 20,
     OPTION_SLIDING = 1 << 21,
+    OPTION_SKIP_DAMAGED = 1 << 22,
 };
 
 #define OPTIONS_RETRY (OPTION_CLIENT | OPTION_SEQ | OPTION_DONE)
@@ -87,6 +88,7 @@ struct option_values {
     uint64_t limit;
     struct bytes prefix;
     bool keys_only;
+    bool skip_damaged;
     uint8_t cluster[ID_LEN];
     struct bytes role;
     uint8_t instance[ID_LEN];

@@ -10,6 +10,13 @@
 #define VICTIM_PIECES      2
 #define VICTIM_BUCKETS_MAX 4096
 
+/*
+ * Records that one operation evicts in any case, so that small ones never wait for large ones; and up to how many in
+ * a turn larger ones do: half a millisecond.
+ */
+#define VICTIMS_OF_ONE  4
+#define VICTIMS_OF_TURN 1024
+
 /* RULES R4: a slide is made when it gains this part of the time to live. */
 #define SLIDE_PART 16
 
@@ -173,11 +180,14 @@ static bool fits(const struct account *account, uint64_t growth)
 
 /*
  * From the hand on, and round; each piece twice, since where all were used lately the first look takes the marks
- * of that away. Where nothing is found the hand stays behind it, so the next who needs room gets further.
+ * of that away. Where nothing is found the hand stays behind it, so who needs room in the next turn gets further.
  */
-static bool find_victim(struct execution *execution, const struct account *account,
+static bool find_victim(struct execution *execution, struct account *account,
                         struct hot_view *victim)
 {
+    if (account->barren_turn == execution->turn) {
+        return false;
+    }
     uint64_t first = point_of_bound(account->range.start);
     uint64_t last = point_of_bound(account->range.end) - 1;
     uint64_t *hand = &execution->victim_point;
@@ -190,6 +200,7 @@ static bool find_victim(struct execution *execution, const struct account *accou
             }
         }
     }
+    account->barren_turn = execution->turn;
     return false;
 }
 
@@ -205,22 +216,75 @@ static bool evict_one(struct execution *execution, struct account *account)
     take_away(execution, account, entry, record, record_size(record->key.len, record->value.len),
               LOG_EVICT);
     account->evicted++;
+    execution->victim_count++;
     return true;
 }
 
-static bool make_room(struct execution *execution, struct account *account, uint64_t growth)
+/* An account as it was when an operation began to make room in it. */
+struct room_begun {
+    uint64_t used;
+    uint64_t evicted;
+};
+
+/* What others wait for is not taken from them: whoever comes later makes room of its own. */
+static bool has_place(const struct account *account, const struct room_begun *begun,
+                      uint64_t growth)
 {
-    while (!fits(account, growth)) {
-        if (account->range.when_full != WHEN_FULL_EVICT || !evict_one(execution, account)) {
+    return fits(account, account->wanted + growth) ||
+           (fits(account, growth) && account->used + growth <= begun->used);
+}
+
+/*
+ * What is not hot goes first. So beyond the few of a small one nothing hot goes before the patrol has found all to
+ * be so: least of all for those who wait, whom it would cost what those before them have just written.
+ */
+static bool may_evict(const struct execution *execution, const struct account *account,
+                      const struct room_begun *begun)
+{
+    bool is_small = !execution->has_waited && account->evicted - begun->evicted < VICTIMS_OF_ONE;
+    return is_small ||
+           (execution->victim_count < VICTIMS_OF_TURN && account->cold == ACCOUNT_COLD_NONE);
+}
+
+static bool make_room(struct execution *execution, struct account *account,
+                      const struct room_begun *begun, uint64_t growth)
+{
+    while (!has_place(account, begun, growth)) {
+        if (!may_evict(execution, account, begun) || !evict_one(execution, account)) {
             return false;
         }
     }
     return true;
 }
 
+/* What is evicted may be the key itself. */
+static bool evict_for(struct execution *execution, const struct op *op, struct place *place,
+                      uint64_t size)
+{
+    struct account *account = place->account;
+    const struct room_begun begun = {account->used, account->evicted};
+    bool is_fine = make_room(execution, account, &begun, size - place->size);
+    if (account->evicted != begun.evicted && !place->is_damaged) {
+        struct place anew = {.account = account};
+        (void)find(execution, op, NULL, &anew);
+        *place = anew;
+        is_fine = is_fine && make_room(execution, account, &begun, size - place->size);
+    }
+    return is_fine;
+}
+
+static void refuse_full(const struct execution *execution, const struct account *account,
+                        enum op_reason reason, struct outcome *outcome)
+{
+    outcome_refuse(outcome, STATUS_FULL, reason);
+    outcome->used = account->used;
+    outcome->limit = account->range.limit;
+    outcome->need = log_last(execution->log);
+}
+
 /*
- * RULES F1: what does not grow always has room. What is evicted for it may be the key itself; nothing is
- * for what would be refused all the same.
+ * RULES F1: what does not grow always has room. Nothing is evicted for what would be refused all the same; for all
+ * else there will be room.
  */
 static bool has_room(struct execution *execution, const struct op *op, struct place *place,
                      struct outcome *outcome, uint64_t size)
@@ -229,23 +293,19 @@ static bool has_room(struct execution *execution, const struct op *op, struct pl
     if (size <= place->size) {
         return true;
     }
-    uint64_t evicted = account->evicted;
-    bool is_hopeless = size > account->range.limit || execution->is_disk_full;
-    bool is_fine = is_hopeless ? fits(account, size - place->size)
-                               : make_room(execution, account, size - place->size);
-    if (is_fine && account->evicted != evicted && !place->is_damaged) {
-        struct place anew = {.account = account};
-        (void)find(execution, op, NULL, &anew);
-        *place = anew;
-        is_fine = make_room(execution, account, size - place->size);
+    bool does_evict = account->range.when_full == WHEN_FULL_EVICT;
+    bool can_fit = does_evict ? size <= account->range.limit : fits(account, size - place->size);
+    if (!can_fit || execution->is_disk_full) {
+        refuse_full(execution, account, can_fit ? OP_REASON_DISK_FULL : OP_REASON_NONE, outcome);
+        return false;
     }
-    if (is_fine && !execution->is_disk_full) {
+    if (!does_evict || evict_for(execution, op, place, size)) {
         return true;
     }
-    outcome_refuse(outcome, STATUS_FULL, is_fine ? OP_REASON_DISK_FULL : OP_REASON_NONE);
-    outcome->used = account->used;
-    outcome->limit = account->range.limit;
-    outcome->need = log_last(execution->log);
+    outcome_refuse(outcome, STATUS_TRY_LATER, OP_REASON_MAKING_ROOM);
+    if (execution->can_wait) {
+        account->wanted += size - place->size;
+    }
     return false;
 }
 
@@ -263,6 +323,30 @@ static void describe(const struct execution *execution, const struct place *plac
     outcome->is_sliding = record->flags & RECORD_SLIDING;
     outcome->left_ms = record->expiry_ms ? (int64_t)(record->expiry_ms - execution->now_ms) : -1;
     outcome->value = record->value;
+}
+
+static void note_touch(struct execution *execution, uint64_t stamp)
+{
+    bool is_settled = execution->touch_stamp <= log_durable(execution->log);
+    if (is_settled || execution->now_ms < execution->touched_since_ms) {
+        execution->touched_since_ms = execution->now_ms;
+    }
+    execution->touch_stamp = stamp;
+}
+
+/*
+ * RULES R1: a reply tells the time left, so it depends on the touch that gave it: R4 allows a crash to cost a
+ * sixteenth of the time to live, and one that took the touch might cost nearly all of it, of a record that
+ * somebody was told would live. The touch's stamp is not kept with the record, so any that is as late counts: where
+ * all are durable, nothing is waited for.
+ */
+static void depend_on_touch(const struct execution *execution, const struct record *record,
+                            struct outcome *outcome)
+{
+    if ((record->flags & RECORD_SLIDING) && execution->touch_stamp > outcome->need &&
+        record->expiry_ms >= execution->touched_since_ms + record->ttl_ms) {
+        outcome->need = execution->touch_stamp;
+    }
 }
 
 /* RULES R4. A full disk has no room for touches, and a full memory none for what they make dirty (F3). */
@@ -284,7 +368,7 @@ static void slide(struct execution *execution, struct place *place, struct outco
         .ttl_ms = record->ttl_ms,
         .key = record->key,
     };
-    (void)log_add(execution->log, &touch);
+    note_touch(execution, log_add(execution->log, &touch));
     place->entry = hot_touch(execution->hot, record->point, place->entry, expiry_ms);
     hot_view(execution->hot, record->point, place->entry, &place->view);
     describe(execution, place, outcome);
@@ -297,6 +381,7 @@ static uint64_t run_read(struct execution *execution, struct place *place, const
     if (place->is_there && !is_unreadable(place, outcome)) {
         describe(execution, place, outcome);
         slide(execution, place, outcome);
+        depend_on_touch(execution, &place->view.record, outcome);
     }
     return 0;
 }
@@ -525,6 +610,10 @@ enum execute_result execute(struct execution *execution, const struct op *op,
         return EXECUTE_DONE;
     }
     uint64_t held = functions[op->kind](execution, &place, op, outcome);
+    if (outcome->status == STATUS_TRY_LATER) {
+        return execution->can_wait ? EXECUTE_ROOM
+                                   : EXECUTE_DONE; /* with no result: it is not done */
+    }
     if (has_identity(op)) {
         outcome->need = retry_keep(execution->retries, op, outcome, held, execution->now_ms);
     }

@@ -9,9 +9,8 @@
 #include "io/worker.h"
 #include "proto/buffer.h"
 
-/* Bytes that one job brings, and the memory that is kept for the next. */
-#define FETCH_LEN_MAX (8u << 20)
-#define FETCH_KEEP    (1u << 20)
+/* Memory that is kept for the next job. */
+#define FETCH_KEEP (256u << 10)
 
 /* A key of a job. Its bytes, and then those of what is stored, stand in the job's buffer. */
 struct item {
@@ -36,6 +35,7 @@ struct fetch {
     struct job job; /* first */
     struct tree *tree;
     struct worker *worker;
+    size_t len_max;
     fetch_done *on_done;
     void *context;
     bool is_busy;
@@ -49,11 +49,13 @@ struct fetch {
 static void run(struct job *job);
 static void done(struct job *job);
 
-struct fetch *fetch_new(struct loop *loop, struct tree *tree, fetch_done *on_done, void *context)
+struct fetch *fetch_new(struct loop *loop, struct tree *tree, size_t len_max, fetch_done *on_done,
+                        void *context)
 {
     struct fetch *fetch = memory_get(1, sizeof(*fetch));
     fetch->job = (struct job){.run = run, .done = done};
     fetch->tree = tree;
+    fetch->len_max = len_max;
     fetch->worker = worker_new(loop, "fetch", WORKER_NORMAL);
     fetch->on_done = on_done;
     fetch->context = context;
@@ -80,6 +82,13 @@ void fetch_free(struct fetch *fetch)
 uint64_t fetch_count(const struct fetch *fetch)
 {
     return fetch->count;
+}
+
+size_t fetch_len(const struct fetch *fetch)
+{
+    size_t item_count = (size_t)fetch->next.capacity + fetch->running.capacity;
+    return item_count * sizeof(struct item) + fetch->next.bytes.capacity +
+           (fetch->is_busy ? fetch->len_max : 0);
 }
 
 static struct bytes key_of(const struct wanted *wanted, const struct item *item)
@@ -157,9 +166,9 @@ static void read_one(struct tree_txn *txn, struct wanted *wanted, struct item *i
     }
 }
 
-static bool is_job_over(size_t len, uint64_t until_ms)
+static bool is_job_over(const struct fetch *fetch, size_t len, uint64_t until_ms)
 {
-    return len >= FETCH_LEN_MAX || clock_mono_ms() > until_ms;
+    return len >= fetch->len_max || clock_mono_ms() > until_ms;
 }
 
 /* Reads one at least. */
@@ -172,7 +181,7 @@ static void run(struct job *job)
     uint32_t i = 0;
     struct tree_txn *txn = tree_begin_read(fetch->tree);
     while (i < running->count &&
-           (i == 0 || !is_job_over(running->bytes.len - len_before, until_ms))) {
+           (i == 0 || !is_job_over(fetch, running->bytes.len - len_before, until_ms))) {
         read_one(txn, running, &running->items[i++]);
     }
     fetch->run_count = i;

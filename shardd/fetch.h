@@ -25,7 +25,9 @@ struct fetched {
 /* On the loop, once for each key. */
 typedef void fetch_done(void *context, const struct fetched *fetched);
 
-struct fetch *fetch_new(struct loop *loop, struct tree *tree, fetch_done *on_done, void *context);
+/* `len_max`: bytes that a job brings, but always one record. */
+struct fetch *fetch_new(struct loop *loop, struct tree *tree, size_t len_max, fetch_done *on_done,
+                        void *context);
 
 /* Waits for a job that runs; on_done is not called any more. NULL is allowed. */
 void fetch_free(struct fetch *fetch);
@@ -40,5 +42,8 @@ void fetch_cancel(struct fetch *fetch, uint64_t first, uint64_t last);
 void fetch_turn(struct fetch *fetch);
 
 uint64_t fetch_count(const struct fetch *fetch); /* since the start */
+
+/* Bytes of memory that what is wanted takes, and what a job may bring that runs. */
+size_t fetch_len(const struct fetch *fetch);
 
 #endif

@@ -42,8 +42,15 @@ void hot_free(struct hot *hot)
 
 /* --- finding --- */
 
+/*
+ * A function that only prefetches has no effect that the compiler sees: with link-time optimization it drops the
+ * calls of those that it has not inlined. An empty statement that it must keep.
+ */
+#define KEEP_CALLS() __asm__ volatile("")
+
 void hot_prefetch(const struct hot *hot, uint64_t point)
 {
+    KEEP_CALLS();
     uint64_t slot = *hot_slot(hot, point);
     if (slot_block(slot)) {
         __builtin_prefetch(&slot_block(slot)->buckets[slot_bucket(slot, point)]);
@@ -52,6 +59,7 @@ void hot_prefetch(const struct hot *hot, uint64_t point)
 
 void hot_prefetch_records(const struct hot *hot, uint64_t point)
 {
+    KEEP_CALLS();
     uint64_t slot = *hot_slot(hot, point);
     if (!slot_block(slot)) {
         return;

@@ -13,8 +13,8 @@
 /* Two buckets for each line that goes: so there are never many more than twice as many. */
 #define SHRINK_STEPS 2
 
-/* Results of a line that has none yet, and room for gone ones likewise. */
-enum { FIRST_CAPACITY = 2, KEEP_CAPACITY = 64 };
+/* Room for results that a line without any keeps. */
+enum { KEEP_CAPACITY = 64 };
 
 void lines_init(struct lines *lines)
 {
@@ -26,10 +26,12 @@ void lines_init(struct lines *lines)
     random_fill(lines->secret, sizeof(lines->secret));
 }
 
-static void free_kept(struct lines *lines, struct kept *kept)
+static void free_kept(struct lines *lines, struct line *line, struct kept *kept)
 {
     if (kept->len > KEPT_INLINE_LEN) {
         lines->len -= kept->len;
+        lines->results_len -= kept->len;
+        line->bytes_len -= kept->len;
         free(kept->encoded.bytes);
     }
 }
@@ -37,8 +39,9 @@ static void free_kept(struct lines *lines, struct kept *kept)
 static void free_line(struct lines *lines, struct line *line)
 {
     for (uint32_t i = 0; i < line->kept_count; i++) {
-        free_kept(lines, line_at(line, i));
+        free_kept(lines, line, line_at(line, i));
     }
+    lines->results_len -= line_results_len(line);
     lines->len -= sizeof(*line) + line->kept_capacity * sizeof(*line->kept) +
                   line->gone_capacity * sizeof(*line->gone);
     free(line->kept);
@@ -198,6 +201,22 @@ void lines_remove(struct lines *lines, struct line *line)
     }
 }
 
+/* --- lists --- */
+
+void line_list_add(struct line_list *list, enum line_place place, struct line *line)
+{
+    line->links[place] = (struct line_link){.previous = list->last};
+    *(list->last ? &list->last->links[place].next : &list->first) = line;
+    list->last = line;
+}
+
+void line_list_remove(struct line_list *list, enum line_place place, struct line *line)
+{
+    const struct line_link *link = &line->links[place];
+    *(link->previous ? &link->previous->links[place].next : &list->first) = link->next;
+    *(link->next ? &link->next->links[place].previous : &list->last) = link->previous;
+}
+
 /* --- results --- */
 
 /* How many have a lower seq. Nearly always all: a client counts up. */
@@ -233,10 +252,25 @@ struct bytes kept_encoded(const struct kept *kept)
 
 static void resize_kept(struct lines *lines, struct line *line, uint32_t capacity)
 {
+    lines->results_len -= line_results_len(line);
     lines->len -= line->kept_capacity * sizeof(*line->kept);
     lines->len += capacity * sizeof(*line->kept);
-    line->kept = memory_resize(line->kept, capacity, sizeof(*line->kept));
+    if (capacity == 0) {
+        free(line->kept);
+        line->kept = NULL;
+    } else {
+        line->kept = memory_resize(line->kept, capacity, sizeof(*line->kept));
+    }
     line->kept_capacity = capacity;
+    lines->results_len += line_results_len(line);
+}
+
+static void move_to_front(struct line *line)
+{
+    if (line->kept_count > 0) {
+        memmove(line->kept, line_at(line, 0), line->kept_count * sizeof(*line->kept));
+    }
+    line->kept_first = 0;
 }
 
 /* Behind the last one: by moving all to the front when half of the room is there, else by more room. */
@@ -246,11 +280,10 @@ static void make_room(struct lines *lines, struct line *line)
         return;
     }
     if (line->kept_first > 0 && line->kept_first >= line->kept_count) {
-        memcpy(line->kept, line_at(line, 0), line->kept_count * sizeof(*line->kept));
-        line->kept_first = 0;
+        move_to_front(line);
         return;
     }
-    resize_kept(lines, line, line->kept_capacity ? 2 * line->kept_capacity : FIRST_CAPACITY);
+    resize_kept(lines, line, line->kept_capacity ? 2 * line->kept_capacity : LINE_FIRST_CAPACITY);
 }
 
 static struct kept *insert(struct lines *lines, struct line *line, uint64_t seq)
@@ -270,7 +303,7 @@ struct kept *line_keep(struct lines *lines, struct line *line, uint64_t seq, str
 {
     struct kept *kept = line_find(line, seq);
     if (kept) {
-        free_kept(lines, kept);
+        free_kept(lines, line, kept);
     } else {
         kept = insert(lines, line, seq);
     }
@@ -278,6 +311,8 @@ struct kept *line_keep(struct lines *lines, struct line *line, uint64_t seq, str
     if (encoded.len > KEPT_INLINE_LEN) {
         kept->encoded.bytes = memory_resize(NULL, 1, encoded.len);
         lines->len += encoded.len;
+        lines->results_len += encoded.len;
+        line->bytes_len += encoded.len;
         memcpy(kept->encoded.bytes, encoded.data, encoded.len);
     } else if (encoded.len > 0) {
         memcpy(kept->encoded.inlined, encoded.data, encoded.len);
@@ -288,7 +323,7 @@ struct kept *line_keep(struct lines *lines, struct line *line, uint64_t seq, str
 static void drop(struct lines *lines, struct line *line, struct kept *kept)
 {
     line->kept_dirty_count -= kept->is_dirty ? 1 : 0;
-    free_kept(lines, kept);
+    free_kept(lines, line, kept);
 }
 
 /* A line that once had many results and has none keeps little room. */
@@ -299,7 +334,15 @@ static void trim(struct lines *lines, struct line *line)
     }
     line->kept_first = 0;
     if (line->kept_capacity > KEEP_CAPACITY) {
-        resize_kept(lines, line, FIRST_CAPACITY);
+        resize_kept(lines, line, LINE_FIRST_CAPACITY);
+    }
+}
+
+void line_fit(struct lines *lines, struct line *line)
+{
+    if (line->kept_count < line->kept_capacity) {
+        move_to_front(line);
+        resize_kept(lines, line, line->kept_count);
     }
 }
 
@@ -324,14 +367,6 @@ void line_drop_points(struct lines *lines, struct line *line, uint64_t start, ui
     }
     line->kept_count = left;
     trim(lines, line);
-    left = 0;
-    for (uint32_t i = 0; i < line->gone_count; i++) {
-        const struct gone *gone = &line->gone[i];
-        if (gone->point < start || gone->point > last) {
-            line->gone[left++] = *gone;
-        }
-    }
-    line->gone_count = left;
 }
 
 /* --- what is gone --- */
@@ -339,7 +374,7 @@ void line_drop_points(struct lines *lines, struct line *line, uint64_t start, ui
 void line_add_gone(struct lines *lines, struct line *line, const struct gone *gone)
 {
     if (line->gone_count == line->gone_capacity) {
-        uint32_t capacity = line->gone_capacity ? 2 * line->gone_capacity : FIRST_CAPACITY;
+        uint32_t capacity = line->gone_capacity ? 2 * line->gone_capacity : LINE_FIRST_CAPACITY;
         lines->len += (capacity - line->gone_capacity) * sizeof(*line->gone);
         line->gone = memory_resize(line->gone, capacity, sizeof(*line->gone));
         line->gone_capacity = capacity;

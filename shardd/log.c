@@ -164,7 +164,9 @@ static void write_synced(struct log *log, struct bytes data, uint64_t offset, ui
         logline_die("log: %s/%s: cannot sync: %s", dir_path(log->config.dir), file_name(log->file),
                     strerror(error_number));
     }
-    log->own_sync_us = (3 * log->own_sync_us + clock_mono_us() - begun_us) / 4;
+    uint64_t duration_us = clock_mono_us() - begun_us;
+    log->own_sync_us = (3 * log->own_sync_us + duration_us) / 4;
+    appender_note_sync(log->appender, data.len, duration_us);
     log->given_ticket = ticket;
     complete(log, ticket);
 }
@@ -433,6 +435,37 @@ static void time_quiet(struct log *log)
     timer_set(log->quiet_timer, QUIET_MS);
 }
 
+static bool has_stop(const struct log *log)
+{
+    return log->stop_ticket != 0 && log->done_ticket >= log->stop_ticket;
+}
+
+/* Without its marker when the disk has no room for it: the end is unclean then, as a crash would be. */
+static void tell_stopped(struct log *log)
+{
+    if (!log->on_stopped || !(has_stop(log) || log_is_stuck(log))) {
+        return;
+    }
+    if (!has_stop(log)) {
+        logline(LOGLINE_WARNING,
+                "log: %s: the disk is full: it ends without what has no room, which nobody was "
+                "told is done",
+                dir_path(log->config.dir));
+    }
+    void (*on_stopped)(void *) = log->on_stopped;
+    log->on_stopped = NULL;
+    on_stopped(log->stop_context);
+}
+
+/* A disk that is found to be full completes nothing. */
+static void look_at_stop(struct log *log)
+{
+    tell_stopped(log);
+    if (log->on_stopped && !log->is_quiet_timed) {
+        time_quiet(log);
+    }
+}
+
 static bool is_all_durable(const struct log *log)
 {
     return log->pending.count == 0 && log->op_count == 0;
@@ -446,7 +479,11 @@ static void on_quiet(void *context)
 {
     struct log *log = context;
     log->is_quiet_timed = false;
-    if (!is_all_durable(log) || log->on_stopped || log->stop_ticket != 0) {
+    if (log->on_stopped) {
+        look_at_stop(log);
+        return;
+    }
+    if (!is_all_durable(log) || log->stop_ticket != 0) {
         return;
     }
     if (log->ticket != log->quiet_ticket) {
@@ -461,15 +498,6 @@ static void on_sync(void *context)
     struct log *log = context;
     sync_open(log);
     submit(log);
-}
-
-static void tell_stopped(struct log *log)
-{
-    if (log->on_stopped && log->stop_ticket != 0 && log->done_ticket >= log->stop_ticket) {
-        void (*on_stopped)(void *) = log->on_stopped;
-        log->on_stopped = NULL;
-        on_stopped(log->stop_context);
-    }
 }
 
 /* After anything became durable, or might be begun. */
@@ -679,6 +707,7 @@ void log_stop(struct log *log, void (*on_stopped)(void *context), void *context)
     log->stop_context = context;
     sync_open(log);
     settle(log, false);
+    look_at_stop(log);
 }
 
 void log_close(struct log *log)
@@ -697,6 +726,7 @@ void log_close(struct log *log)
         buffer_fini(&oldest->gathered);
         free(oldest);
     }
+    buffer_fini(&log->read);
     buffer_fini(&log->record);
     buffer_fini(&log->accounts);
     buffer_fini(&log->scratch);
@@ -745,6 +775,12 @@ uint64_t log_room(const struct log *log)
         count--;
     }
     return room(log->newest) + count * each;
+}
+
+bool log_is_stuck(const struct log *log)
+{
+    return log->is_making && !segments_is_making(log->segments) &&
+           segments_is_disk_full(log->segments);
 }
 
 bool log_is_disk_full(const struct log *log)

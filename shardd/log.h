@@ -56,7 +56,10 @@ struct log_owner {
 
 /* --- recovery: blocking, before anything is served --- */
 
-/* What a replay tells, in this order: all control records first, then the operations (RULES V2). */
+/* Told together, so that the cache misses of taking them overlap. */
+#define OPS_TOLD_MAX 32
+
+/* What is told, in this order: all control records first, then the operations (RULES V2). */
 struct log_visitor {
     void *context;
     /* A checkpoint or control record; `accounts` as it holds them. A control record's blob begins with
@@ -64,35 +67,30 @@ struct log_visitor {
     bool (*on_control)(void *context, const struct log_record_header *header, struct bytes accounts,
                        struct bytes blob);
     /*
-     * The accounts of a record of operations, as they are after it: in both passes, so that in the first one the
-     * last told is the newest. Stamps do not tell: a checkpoint's may be above those behind it (N2).
+     * The accounts of a record of operations, as they are after it: the last told is the newest. Stamps do
+     * not tell: a checkpoint's may be above those behind it (N2).
      */
-    bool (*on_accounts)(void *context, uint64_t stamp, struct bytes accounts);
-    /* An operation above `applied`. */
-    bool (*on_op)(void *context, uint64_t stamp, const struct log_op *op);
+    bool (*on_accounts)(void *context, struct bytes accounts);
+    /* Operations above `applied`, the first with that stamp: up to OPS_TOLD_MAX of one record. */
+    bool (*on_ops)(void *context, uint64_t first, const struct log_op *ops, uint32_t count);
 };
 
 /*
  * Looks at what is in the directory, and changes nothing. `applied`: the tree's; `tree_durable`: the durable stamp
  * that its last transaction stored. NULL with `error` filled, naming file and offset: damage, a missing
- * segment, a newer format.
+ * segment, a newer format. Tells control records and accounts on the way: what was told counts when a log
+ * is returned. `visitor` may be NULL where nothing can be there.
  */
 struct log *log_open(const struct log_config *config, uint64_t applied, uint64_t tree_durable,
-                     char *error, size_t error_len);
+                     const struct log_visitor *visitor, char *error, size_t error_len);
 
 /* Nothing is there: a directory of a new server, or of an earlier version without a log. */
 bool log_is_new(const struct log *log);
 bool log_was_stopped(const struct log *log); /* cleanly */
 uint64_t log_recovered_last(const struct log *log);
 
-/*
- * Tells all control records, or all operations above `applied`: two passes. False with `error` filled
- * when the visitor or a file refused.
- */
-bool log_replay_control(struct log *log, const struct log_visitor *visitor, char *error,
-                        size_t error_len);
-bool log_replay_ops(struct log *log, const struct log_visitor *visitor, char *error,
-                    size_t error_len);
+/* Tells all operations above `applied`. False with `error` filled when the visitor or a file refused. */
+bool log_replay(struct log *log, const struct log_visitor *visitor, char *error, size_t error_len);
 
 /* Stamps go on above this one. Before log_start: of a directory that had no log. */
 void log_raise(struct log *log, uint64_t stamp);
@@ -146,7 +144,10 @@ uint64_t log_released(const struct log *log);
 /* What is all at or below `applied` goes (RULES L2); durable in the tree before this is called. */
 void log_free(struct log *log, uint64_t applied);
 
-/* A marker, and everything durable; then on_stopped, which must not close the log. No more operations. */
+/*
+ * A marker, and everything durable; then on_stopped, which must not close the log. No more operations. A log that
+ * is stuck ends without what waits and without the marker, and says so.
+ */
 void log_stop(struct log *log, void (*on_stopped)(void *context), void *context);
 void log_close(struct log *log); /* NULL is allowed */
 
@@ -172,5 +173,8 @@ void log_stat(const struct log *log, struct log_stat *out);
  */
 uint64_t log_room(const struct log *log);
 bool log_is_disk_full(const struct log *log);
+
+/* The next segment waits for room that the disk does not have: till then nothing becomes durable. */
+bool log_is_stuck(const struct log *log);
 
 #endif

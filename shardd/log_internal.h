@@ -97,6 +97,10 @@ struct log {
     bool is_new;
     bool was_stopped;
 
+    /* The segment that recovery has read last; none: 0. */
+    struct buffer read;
+    uint64_t read_number;
+
     /* What log_open found. */
     uint64_t applied;
     uint64_t found_chain; /* at the end of all that holds */

@@ -2,6 +2,7 @@
 #include "shardd/log.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,9 +128,9 @@ static bool find_segments(struct log *log, const struct fault_text *fault)
     return is_found;
 }
 
-/* The whole file, to be freed with buffer_fini. */
-static bool read_segment(const struct log *log, const struct segment *segment, struct buffer *out,
-                         const struct fault_text *fault)
+/* The whole file into `out`, which holds what was read before. */
+static bool read_whole(const struct log *log, const struct segment *segment, struct buffer *out,
+                       const struct fault_text *fault)
 {
     uint64_t number = segment->header.number;
     struct file *file = open_file(log, number, fault);
@@ -142,6 +143,7 @@ static bool read_segment(const struct log *log, const struct segment *segment, s
         name_fault(fault, number, "offset 0: its file has another length than its header tells");
         return false;
     }
+    buffer_clear(out);
     uint8_t *bytes = buffer_reserve(out, len);
     memory_must(bytes != NULL);
     int error_number = file_read(file, 0, bytes, len);
@@ -154,36 +156,128 @@ static bool read_segment(const struct log *log, const struct segment *segment, s
     return true;
 }
 
-/* --- looking --- */
-
-/* What recovery must not go below: see next_stamp in log.c. */
-static bool note_floor(void *context, const struct log_record_header *header, struct bytes payload,
-                       uint64_t offset)
+/*
+ * One after another into the same memory: that of a fresh buffer for each would cost more than reading
+ * it, since the kernel clears it first. Each is read twice; one alone once.
+ */
+static bool read_segment(struct log *log, const struct segment *segment,
+                         const struct fault_text *fault)
 {
-    struct log *log = context;
-    (void)payload;
-    (void)offset;
-    if (header->count == 0) {
-        log->floor = max(log->floor, header->first - 1);
+    if (log->read_number == segment->header.number) {
+        return true;
     }
+    log->read_number = 0;
+    if (!read_whole(log, segment, &log->read, fault)) {
+        return false;
+    }
+    log->read_number = segment->header.number;
     return true;
 }
 
-static bool scan_one(struct log *log, struct segment *segment, struct log_scan *scan,
+/* --- the newest --- */
+
+static bool refuse_newest(const struct fault_text *fault, const char *reason)
+{
+    (void)snprintf(fault->text, fault->len, "%s/" LOG_NEWEST_NAME ": %s",
+                   dir_path(fault->log->config.dir), reason);
+    return false;
+}
+
+static bool refuse_missing(uint64_t number, const struct fault_text *fault)
+{
+    char reason[80];
+    (void)snprintf(reason, sizeof(reason), "missing: the newest segment was number %" PRIu64,
+                   number);
+    name_fault(fault, number, reason);
+    return false;
+}
+
+/*
+ * RULES L2: nothing was acknowledged in a segment before its number was noted, so only the one behind the noted
+ * one may be there and not be noted. A directory of an earlier version has neither segments nor a note.
+ */
+static bool has_newest(const struct log *log, const struct fault_text *fault)
+{
+    uint64_t found = log->newest ? log->newest->header.number : 0;
+    uint64_t noted = 0;
+    int error_number = segment_read_newest(log->config.dir, &noted);
+    if (error_number == ENOENT) {
+        return !log->newest ||
+               refuse_newest(fault, "missing: nothing tells which segment was the newest");
+    }
+    if (error_number == EBADMSG) {
+        return refuse_newest(fault, "damaged: nothing tells which segment was the newest");
+    }
+    if (error_number != 0) {
+        return refuse_newest(fault, strerror(error_number));
+    }
+    if (found < noted) {
+        return refuse_missing(noted, fault);
+    }
+    return found - noted <= 1 ||
+           refuse_newest(fault, "damaged: it tells of a segment long before the newest");
+}
+
+/* --- looking --- */
+
+struct replay {
+    struct log *log;
+    const struct log_visitor *visitor;
+    char reason[LOG_SCAN_TEXT_LEN];
+};
+
+static bool refuse(struct replay *replay, uint64_t offset, const char *reason)
+{
+    (void)snprintf(replay->reason, sizeof(replay->reason), "offset %" PRIu64 ": %s", offset,
+                   reason);
+    return false;
+}
+
+static bool tell_control(struct replay *replay, const struct log_record_header *header,
+                         struct bytes payload, uint64_t offset)
+{
+    const struct log_visitor *visitor = replay->visitor;
+    struct bytes accounts;
+    struct bytes blob;
+    if (header->type == LOG_MARKER) {
+        return true;
+    }
+    if (!log_payload_split(header, payload, &accounts, &blob)) {
+        return refuse(replay, offset, "too short for its accounts");
+    }
+    if (header->type == LOG_OPERATIONS) {
+        return visitor->on_accounts(visitor->context, accounts) ||
+               refuse(replay, offset, "accounts that cannot be taken");
+    }
+    return visitor->on_control(visitor->context, header, accounts, blob) ||
+           refuse(replay, offset, "control state that cannot be taken");
+}
+
+/* `first` is what recovery must not go below: see next_stamp in log.c. */
+static bool look_at(void *context, const struct log_record_header *header, struct bytes payload,
+                    uint64_t offset)
+{
+    struct replay *replay = context;
+    struct log *log = replay->log;
+    if (header->count == 0) {
+        log->floor = max(log->floor, header->first - 1);
+    }
+    return tell_control(replay, header, payload, offset);
+}
+
+static bool scan_one(struct replay *replay, struct segment *segment, struct log_scan *scan,
                      uint64_t tree_durable, const struct fault_text *fault)
 {
+    struct log *log = replay->log;
     char text[LOG_SCAN_TEXT_LEN];
-    struct buffer bytes = {0};
-    if (!read_segment(log, segment, &bytes, fault)) {
-        buffer_fini(&bytes);
+    if (!read_segment(log, segment, fault)) {
         return false;
     }
     const struct log_segment_header *next = segment->next ? &segment->next->header : NULL;
     enum log_verdict verdict =
-        log_scan_segment(scan, buffer_bytes(&bytes), next, tree_durable, note_floor, log, text);
-    buffer_fini(&bytes);
+        log_scan_segment(scan, buffer_bytes(&log->read), next, tree_durable, look_at, replay, text);
     if (verdict == LOG_SCAN_DAMAGED) {
-        name_fault(fault, segment->header.number, text);
+        name_fault(fault, segment->header.number, text[0] != '\0' ? text : replay->reason);
         return false;
     }
     segment->last = scan->last;
@@ -191,11 +285,13 @@ static bool scan_one(struct log *log, struct segment *segment, struct log_scan *
     return true;
 }
 
-static bool scan_all(struct log *log, uint64_t tree_durable, const struct fault_text *fault)
+static bool scan_all(struct log *log, const struct log_visitor *visitor, uint64_t tree_durable,
+                     const struct fault_text *fault)
 {
+    struct replay replay = {.log = log, .visitor = visitor};
     struct log_scan scan = {0};
     for (struct segment *segment = log->oldest; segment; segment = segment->next) {
-        if (!scan_one(log, segment, &scan, tree_durable, fault)) {
+        if (!scan_one(&replay, segment, &scan, tree_durable, fault)) {
             return false;
         }
     }
@@ -240,26 +336,28 @@ static bool may_be_new(struct log *log, uint64_t tree_durable, const struct faul
     return false;
 }
 
-static bool look(struct log *log, uint64_t tree_durable, const struct fault_text *fault)
+static bool look(struct log *log, const struct log_visitor *visitor, uint64_t tree_durable,
+                 const struct fault_text *fault)
 {
-    if (!find_segments(log, fault)) {
+    if (!find_segments(log, fault) || !has_newest(log, fault)) {
         return false;
     }
     if (!log->oldest) {
         return may_be_new(log, tree_durable, fault);
     }
-    return reaches_the_tree(log, fault) && scan_all(log, max(tree_durable, log->applied), fault);
+    return reaches_the_tree(log, fault) &&
+           scan_all(log, visitor, max(tree_durable, log->applied), fault);
 }
 
 struct log *log_open(const struct log_config *config, uint64_t applied, uint64_t tree_durable,
-                     char *error, size_t error_len)
+                     const struct log_visitor *visitor, char *error, size_t error_len)
 {
     struct log *log = memory_get(1, sizeof(*log));
     struct fault_text fault = {log, error, error_len};
     log->config = *config;
     log->config.segment_len = max(config->segment_len, LOG_SEGMENT_LEN_MIN) & ~UINT64_C(7);
     log->applied = applied;
-    if (!look(log, tree_durable, &fault)) {
+    if (!look(log, visitor, tree_durable, &fault)) {
         log_close(log);
         return NULL;
     }
@@ -283,53 +381,32 @@ uint64_t log_recovered_last(const struct log *log)
 
 /* --- telling --- */
 
-struct replay {
-    const struct log *log;
-    const struct log_visitor *visitor;
-    char reason[LOG_SCAN_TEXT_LEN];
-};
-
-static bool refuse(struct replay *replay, uint64_t offset, const char *reason)
+/* Up to OPS_TOLD_MAX of those above `applied`. */
+static bool tell_some(struct replay *replay, uint64_t *stamp, uint64_t end, struct bytes *rest,
+                      uint64_t offset)
 {
-    (void)snprintf(replay->reason, sizeof(replay->reason), "offset %" PRIu64 ": %s", offset,
-                   reason);
-    return false;
-}
-
-static bool tell_control(void *context, const struct log_record_header *header,
-                         struct bytes payload, uint64_t offset)
-{
-    struct replay *replay = context;
     const struct log_visitor *visitor = replay->visitor;
-    struct bytes accounts;
-    struct bytes blob;
-    bool is_control = header->type == LOG_CHECKPOINT || header->type == LOG_CONTROL;
-    if (!is_control && (header->type != LOG_OPERATIONS || !visitor->on_accounts)) {
-        return true;
+    struct log_op ops[OPS_TOLD_MAX];
+    uint32_t count = 0;
+    uint64_t first = max(*stamp, replay->log->applied + 1);
+    for (; *stamp < end && count < OPS_TOLD_MAX; ++*stamp) {
+        if (!log_op_next(rest, &ops[count])) {
+            return refuse(replay, offset, "an operation that cannot be read");
+        }
+        count += *stamp >= first;
     }
-    if (!log_payload_split(header, payload, &accounts, &blob)) {
-        return refuse(replay, offset, "too short for its accounts");
-    }
-    if (!is_control) {
-        return visitor->on_accounts(visitor->context, log_record_last(header), accounts) ||
-               refuse(replay, offset, "accounts that cannot be taken");
-    }
-    return visitor->on_control(visitor->context, header, accounts, blob) ||
-           refuse(replay, offset, "control state that cannot be taken");
+    return count == 0 || visitor->on_ops(visitor->context, first, ops, count) ||
+           refuse(replay, offset, "an operation that cannot be taken");
 }
 
 static bool tell_each_op(struct replay *replay, const struct log_record_header *header,
                          struct bytes rest, uint64_t offset)
 {
-    const struct log_visitor *visitor = replay->visitor;
-    struct log_op op;
-    for (uint32_t i = 0; i < header->count; i++) {
-        if (!log_op_next(&rest, &op)) {
-            return refuse(replay, offset, "an operation that cannot be read");
-        }
-        if (header->first + i > replay->log->applied &&
-            !visitor->on_op(visitor->context, header->first + i, &op)) {
-            return refuse(replay, offset, "an operation that cannot be taken");
+    uint64_t stamp = header->first;
+    uint64_t end = header->first + header->count;
+    while (stamp < end) {
+        if (!tell_some(replay, &stamp, end, &rest, offset)) {
+            return false;
         }
     }
     return rest.len == 0 || refuse(replay, offset, "more operations than it tells");
@@ -339,33 +416,25 @@ static bool tell_ops(void *context, const struct log_record_header *header, stru
                      uint64_t offset)
 {
     struct replay *replay = context;
-    const struct log_visitor *visitor = replay->visitor;
-    uint64_t last = log_record_last(header);
     struct bytes accounts;
     struct bytes rest;
-    if (header->type != LOG_OPERATIONS) {
+    if (header->type != LOG_OPERATIONS || log_record_last(header) <= replay->log->applied) {
         return true;
     }
     if (!log_payload_split(header, payload, &accounts, &rest)) {
         return refuse(replay, offset, "too short for its accounts");
     }
-    if (visitor->on_accounts && !visitor->on_accounts(visitor->context, last, accounts)) {
-        return refuse(replay, offset, "accounts that cannot be taken");
-    }
-    return !visitor->on_op || last <= replay->log->applied ||
-           tell_each_op(replay, header, rest, offset);
+    return tell_each_op(replay, header, rest, offset);
 }
 
 /*
  * Again what log_open has looked at: the last segment ends where it was found to end. Behind log_start: the
  * one that it began has the end of what was found, and nothing was added yet.
  */
-static bool visit_segment(const struct log *log, const struct segment *segment, log_visit *visit,
+static bool visit_segment(struct log *log, const struct segment *segment, log_visit *visit,
                           void *context, const struct fault_text *fault)
 {
-    struct buffer bytes = {0};
-    if (!read_segment(log, segment, &bytes, fault)) {
-        buffer_fini(&bytes);
+    if (!read_segment(log, segment, fault)) {
         return false;
     }
     struct log_segment_header end = {
@@ -376,21 +445,20 @@ static bool visit_segment(const struct log *log, const struct segment *segment, 
     struct log_scan scan = {0};
     char text[LOG_SCAN_TEXT_LEN];
     enum log_verdict verdict =
-        log_scan_segment(&scan, buffer_bytes(&bytes), segment->next ? &segment->next->header : &end,
-                         0, visit, context, text);
-    buffer_fini(&bytes);
+        log_scan_segment(&scan, buffer_bytes(&log->read),
+                         segment->next ? &segment->next->header : &end, 0, visit, context, text);
     if (verdict != LOG_SCAN_FINE && text[0] != '\0') {
         name_fault(fault, segment->header.number, text);
     }
     return verdict == LOG_SCAN_FINE;
 }
 
-static bool replay_all(struct log *log, const struct log_visitor *visitor, log_visit *visit,
+static bool replay_all(struct log *log, const struct log_visitor *visitor,
                        const struct fault_text *fault)
 {
     struct replay replay = {.log = log, .visitor = visitor};
     for (const struct segment *segment = log->oldest; segment; segment = segment->next) {
-        if (!visit_segment(log, segment, visit, &replay, fault)) {
+        if (!visit_segment(log, segment, tell_ops, &replay, fault)) {
             if (replay.reason[0] != '\0') {
                 name_fault(fault, segment->header.number, replay.reason);
             }
@@ -400,18 +468,13 @@ static bool replay_all(struct log *log, const struct log_visitor *visitor, log_v
     return true;
 }
 
-bool log_replay_control(struct log *log, const struct log_visitor *visitor, char *error,
-                        size_t error_len)
+bool log_replay(struct log *log, const struct log_visitor *visitor, char *error, size_t error_len)
 {
     struct fault_text fault = {log, error, error_len};
-    return replay_all(log, visitor, tell_control, &fault);
-}
-
-bool log_replay_ops(struct log *log, const struct log_visitor *visitor, char *error,
-                    size_t error_len)
-{
-    struct fault_text fault = {log, error, error_len};
-    return replay_all(log, visitor, tell_ops, &fault);
+    bool is_told = replay_all(log, visitor, &fault);
+    buffer_fini(&log->read);
+    log->read_number = 0;
+    return is_told;
 }
 
 /* --- going on --- */
@@ -440,7 +503,7 @@ static void put_checkpoint(struct beginning *beginning, const struct buffer *che
     struct log_record_header header = {
         .type = LOG_CHECKPOINT,
         .first = log->floor + 1,
-        .durable = log->proven_last,
+        .durable = log->last, /* the copies' last: they are synced with it */
         .account_count = beginning->account_count,
     };
     size_t start = beginning->bytes.len;

@@ -11,9 +11,9 @@
  *                                ├─> log ─> segment                 what is durable
  *                                ├─> sweep ─> swept, clear, pressure     hot table to tree
  *                                ├─> fetch, slice, patrol           tree to memory, scans, what is to go
- *                                ├─> saving                         a change of what is owned
+ *                                ├─> saving, recount ─> tally       a change of what is owned; after log salvage
  *                                ├─> room, measure, supply          the disk, the tree's part of it, memory ahead
- *                                └─> recovery
+ *                                └─> recovery                     mend, before it: a damaged tree
  *
  * Below them all: tree, account, op, range.
  */
@@ -49,6 +49,7 @@ struct settings {
     const char *log_size;
     const char *log_segment;
     bool is_to_compact;
+    bool is_to_mend;
     bool is_insecure;
     bool is_check;
 };
@@ -75,6 +76,9 @@ static enum options_result parse_settings(int argc, char **argv, struct settings
         {"compact", 0, OPTION_FLAG, NULL,
          "first write the tree's file anew, without the room in it that is free",
          {.flag = &settings->is_to_compact}},
+        {"salvage-tree", 0, OPTION_FLAG, NULL,
+         "first write the tree anew from what can be read of it; only in what shardkv log salvage wrote",
+         {.flag = &settings->is_to_mend}},
         {"insecure-bind", 0, OPTION_FLAG, NULL,
          "allow an address that others can reach: whoever does can read and write",
          {.flag = &settings->is_insecure}},
@@ -134,6 +138,7 @@ static struct shardd_config check_settings(const struct settings *settings)
     }
     config.connection_max = (uint32_t)settings->connection_max;
     config.is_to_compact = settings->is_to_compact;
+    config.is_to_mend = settings->is_to_mend;
     check_store(settings, &config);
     if (!listener_raise_file_limit(config.connection_max, error, sizeof(error))) {
         logline_die("--max-connections: %s", error);

@@ -53,7 +53,10 @@ enum op_kind {
     X(OTHER_VERSION,   12, "if_version: that version is not there")                                \
     X(MEMORY_FULL,     13, "the server's memory or log is full of what the tree has not yet: try again") \
     X(LOG_FULL,        14, "the server's disk is full, and so is its log: what changes something must wait") \
-    X(UNREAD_REPLIES,  15, "too many replies wait to be read")
+    X(UNREAD_REPLIES,  15, "too many replies wait to be read")                                     \
+    X(MAKING_ROOM,     16, "the shard is full, and is still evicting what must go for this: try again") \
+    X(TOO_MANY_WAIT,   17, "too many operations wait") \
+    X(TOO_MANY_CLIENTS, 18, "as many clients are remembered as fit the server's memory: use fewer, and each for longer")
 /* clang-format on */
 
 enum op_reason {
@@ -87,7 +90,8 @@ struct outcome {
     uint64_t used;    /* FULL */
     uint64_t limit;   /* FULL */
     uint64_t need;
-    struct bytes value; /* read, pop: the value; scan: the whole result. Ends with op->done */
+    /* read, pop: the value; scan: the whole result, with DAMAGED [point, key]. Ends with op->done. */
+    struct bytes value;
 };
 
 struct op {
@@ -103,9 +107,10 @@ struct op {
     enum op_kind kind;
     uint16_t table;
     bool if_absent;
-    bool keys_only;  /* scan */
-    bool is_sliding; /* write, expire: a read restarts the time to live */
-    uint32_t limit;  /* scan: records, 1 to SCAN_RECORDS_MAX */
+    bool keys_only;    /* scan */
+    bool skip_damaged; /* scan: told, and passed over */
+    bool is_sliding;   /* write, expire: a read restarts the time to live */
+    uint32_t limit;    /* scan: records, 1 to SCAN_RECORDS_MAX */
     uint64_t point;
     struct bytes key;     /* scan: go on behind it; empty: from the point on */
     struct bytes value;   /* write */

@@ -38,7 +38,7 @@ struct patrol {
     bool has_expiring;
     enum tree_fault fault;
 
-    /* The round, and where eviction goes on. */
+    /* The round, and where a piece for any has ended. */
     uint8_t hand[TREE_KEY_LEN_MAX];
     size_t hand_len;
     uint64_t victim_point;
@@ -70,6 +70,16 @@ void patrol_free(struct patrol *patrol)
     }
 }
 
+bool patrol_is_busy(const struct patrol *patrol)
+{
+    return patrol->is_busy;
+}
+
+uint64_t patrol_point(const struct patrol *patrol)
+{
+    return patrol->victim_point;
+}
+
 bool patrol_is_needless(const struct patrol *patrol)
 {
     return patrol->is_needless;
@@ -81,15 +91,13 @@ void patrol_note(struct patrol *patrol)
     patrol->has_met_expiring = true;
 }
 
-static void begin_at_point(struct patrol *patrol, const struct range *range)
+static void begin_at_point(struct patrol *patrol, const struct range *range, uint64_t point)
 {
     patrol->first = point_of_bound(range->start);
     patrol->last = point_of_bound(range->end) - 1;
-    if (patrol->victim_point < patrol->first || patrol->victim_point > patrol->last) {
-        patrol->victim_point = patrol->first;
-    }
+    bool is_within = point >= patrol->first && point <= patrol->last;
     uint8_t key[TREE_KEY_LEN_MAX];
-    (void)record_key_encode(patrol->victim_point, 0, bytes_of(NULL, 0), key);
+    (void)record_key_encode(is_within ? point : patrol->first, 0, bytes_of(NULL, 0), key);
     memcpy(patrol->from, key, sizeof(uint64_t));
     patrol->from_len = sizeof(uint64_t);
 }
@@ -102,7 +110,7 @@ static void begin_at_hand(struct patrol *patrol)
     patrol->from_len = patrol->hand_len;
 }
 
-bool patrol_start(struct patrol *patrol, const struct range *range, uint64_t now_ms)
+bool patrol_start(struct patrol *patrol, const struct range *range, uint64_t point, uint64_t now_ms)
 {
     if (patrol->is_busy) {
         return false;
@@ -110,7 +118,7 @@ bool patrol_start(struct patrol *patrol, const struct range *range, uint64_t now
     patrol->is_for_any = range != NULL;
     patrol->now_ms = now_ms;
     if (range) {
-        begin_at_point(patrol, range);
+        begin_at_point(patrol, range, point);
     } else {
         begin_at_hand(patrol);
     }

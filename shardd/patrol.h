@@ -40,10 +40,16 @@ struct patrol *patrol_new(struct loop *loop, struct tree *tree, patrol_visit *on
 void patrol_free(struct patrol *patrol);
 
 /*
- * Looks at the next piece, unless one is under way: within `range` for any record; with NULL all round, for those
- * that are due. True: it has begun.
+ * Looks at the next piece, unless one is under way: within `range` for any record, from `point` on if that is in it;
+ * with NULL all round, for those that are due. True: it has begun.
  */
-bool patrol_start(struct patrol *patrol, const struct range *range, uint64_t now_ms);
+bool patrol_start(struct patrol *patrol, const struct range *range, uint64_t point,
+                  uint64_t now_ms);
+
+bool patrol_is_busy(const struct patrol *patrol);
+
+/* Where the last piece within a range has ended: for the next. */
+uint64_t patrol_point(const struct patrol *patrol);
 
 /* A whole round has met no record that expires: there is nothing to look for. */
 bool patrol_is_needless(const struct patrol *patrol);

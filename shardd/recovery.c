@@ -154,9 +154,8 @@ static bool on_control(void *context, const struct log_record_header *header, st
     }
 }
 
-static bool on_accounts(void *context, uint64_t stamp, struct bytes accounts)
+static bool on_accounts(void *context, struct bytes accounts)
 {
-    (void)stamp;
     return take_numbers(context, accounts, false);
 }
 
@@ -280,9 +279,14 @@ static bool read_tree(struct recovery *recovery, struct tree_txn *txn,
                        "newer version of shardd");
         return false;
     }
+    const struct log_visitor visitor = {
+        .context = recovery,
+        .on_control = on_control,
+        .on_accounts = on_accounts,
+    };
     recovery->is_tree_empty = !has_records(txn);
     recovery->log = log_open(config, swept_applied(&recovery->swept), recovery->swept.durable,
-                             error, error_len);
+                             &visitor, error, error_len);
     return recovery->log && take_old_form(recovery, txn, error, error_len);
 }
 
@@ -298,12 +302,6 @@ struct recovery *recovery_open(struct tree *tree, const struct log_config *confi
         is_fine = false;
     }
     tree_abort(txn);
-    const struct log_visitor visitor = {
-        .context = recovery,
-        .on_control = on_control,
-        .on_accounts = on_accounts,
-    };
-    is_fine = is_fine && log_replay_control(recovery->log, &visitor, error, error_len);
     if (!is_fine) {
         log_close(recovery->log);
         recovery_free(recovery);
@@ -420,39 +418,60 @@ static bool make_room(const struct recovery *recovery)
     return target->make_room(target->context, recovery->error, recovery->error_len);
 }
 
-static bool on_op(void *context, uint64_t stamp, const struct log_op *op)
+static bool take_op(struct recovery *recovery, uint64_t stamp, const struct log_op *op)
 {
-    struct recovery *recovery = context;
+    bool is_gone = is_emptied(recovery, stamp, op->point);
     switch (op->kind) {
     case LOG_RESULT:
+        return is_gone || retries_replay(recovery->target.retries, stamp, op);
     case LOG_DONE:
-        if (op->kind == LOG_RESULT && is_emptied(recovery, stamp, op->point)) {
-            return true;
-        }
         return retries_replay(recovery->target.retries, stamp, op);
     case LOG_TOUCH:
-        if (!is_emptied(recovery, stamp, op->point)) {
+        if (!is_gone) {
             replay_touch(recovery, op);
         }
-        return make_room(recovery);
+        return true;
     case LOG_PUT:
     case LOG_DELETE:
     case LOG_EVICT:
     case LOG_EXPIRE:
-        if (!is_emptied(recovery, stamp, op->point)) {
+        if (!is_gone) {
             replay_put(recovery->target.hot, stamp, op);
         }
-        return make_room(recovery);
+        return true;
     }
     return false;
+}
+
+/* As a turn's operations are: nothing of the hot table is in the cache when a server starts. */
+static void prefetch(const struct hot *hot, const struct log_op *ops, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        hot_prefetch(hot, ops[i].point);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        hot_prefetch_records(hot, ops[i].point);
+    }
+}
+
+static bool on_ops(void *context, uint64_t first, const struct log_op *ops, uint32_t count)
+{
+    struct recovery *recovery = context;
+    prefetch(recovery->target.hot, ops, count);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!take_op(recovery, first + i, &ops[i]) || !make_room(recovery)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 bool recovery_replay(struct recovery *recovery, const struct recovery_target *target, char *error,
                      size_t error_len)
 {
-    const struct log_visitor visitor = {.context = recovery, .on_op = on_op};
+    const struct log_visitor visitor = {.context = recovery, .on_ops = on_ops};
     recovery->target = *target;
     recovery->error = error;
     recovery->error_len = error_len;
-    return log_replay_ops(recovery->log, &visitor, error, error_len);
+    return log_replay(recovery->log, &visitor, error, error_len);
 }

@@ -6,6 +6,7 @@
 
 #include "proto/pack.h"
 #include "proto/rpc.h"
+#include "shardd/arguments.h"
 
 enum { TEXT_LEN = 512 };
 
@@ -60,15 +61,30 @@ void reply_not_owned(struct buffer *out, uint32_t msgid, const struct ownership 
     rpc_error_end(out);
 }
 
+/* Of a scan: which record it is. */
+static void print_damaged(const struct outcome *outcome, char text[TEXT_LEN])
+{
+    struct unpack in = unpack_of(outcome->value);
+    char shown[SHOWN_TEXT_LEN];
+    (void)unpack_array(&in);
+    uint64_t point = unpack_uint(&in);
+    show_name(unpack_text(&in), shown);
+    (void)snprintf(text, TEXT_LEN, "%s: key \"%s\", point 0x%016llx", outcome_text(outcome), shown,
+                   (unsigned long long)point);
+}
+
 static void reply_error(struct buffer *out, uint32_t msgid, const struct outcome *outcome,
                         const char *name)
 {
     bool is_full = outcome->status == STATUS_FULL;
+    bool is_damaged = outcome->status == STATUS_DAMAGED && outcome->value.len > 0;
     char text[TEXT_LEN];
     if (is_full && outcome->reason == OP_REASON_NONE) {
         (void)snprintf(text, sizeof(text), "shard %s is full: %llu of %llu bytes are used",
                        name ? name : "?", (unsigned long long)outcome->used,
                        (unsigned long long)outcome->limit);
+    } else if (is_damaged) {
+        print_damaged(outcome, text);
     } else {
         (void)snprintf(text, sizeof(text), "%s", outcome_text(outcome));
     }
@@ -80,6 +96,8 @@ static void reply_error(struct buffer *out, uint32_t msgid, const struct outcome
     } else if (outcome->status == STATUS_CONDITION) {
         pack_array(out, 1);
         pack_uint(out, outcome->version);
+    } else if (is_damaged) {
+        pack_encoded(out, outcome->value);
     } else {
         pack_nil(out);
     }

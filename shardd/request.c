@@ -112,10 +112,6 @@ static bool is_awaited(const struct op *op)
 static void enqueue(const struct request *request, struct op *op)
 {
     struct request_scope *scope = request->scope;
-    if (!store_has_room(scope->store, op_len(op))) {
-        refuse(request, STATUS_TRY_LATER, "too many operations wait");
-        return;
-    }
     op->done = reply;
     op->is_awaited = is_awaited;
     op->has_room = has_room;
@@ -201,6 +197,7 @@ static void run_data(struct request *request)
     op.prefix = options->prefix;
     op.limit = is_limited ? (uint32_t)options->limit : SCAN_RECORDS_MAX;
     op.keys_only = options->keys_only;
+    op.skip_damaged = options->skip_damaged;
     op.deadline_us = deadline_us(options);
     submit(request, &op, options);
 }
@@ -444,7 +441,7 @@ static void run_stat(struct request *request)
 #define OPTIONS_CHANGE (OPTIONS_ANY | OPTIONS_RETRY | OPTION_IF_VERSION)
 #define OPTIONS_WRITE (OPTIONS_CHANGE | OPTION_IF_ABSENT | OPTION_TTL_MS | OPTION_LEFT_MS | OPTION_SLIDING)
 #define OPTIONS_EXPIRE (OPTIONS_CHANGE | OPTION_SLIDING)
-#define OPTIONS_SCAN (OPTIONS_ANY | OPTION_LIMIT | OPTION_PREFIX | OPTION_KEYS_ONLY)
+#define OPTIONS_SCAN (OPTIONS_ANY | OPTION_LIMIT | OPTION_PREFIX | OPTION_KEYS_ONLY | OPTION_SKIP_DAMAGED)
 #define OPTIONS_HELLO (OPTION_CLUSTER | OPTION_ROLE | OPTION_INSTANCE | OPTION_TERM | OPTION_REVISION | OPTION_EXPECT | OPTION_SEEN_INCARNATION | OPTION_SEEN_START)
 #define FORM_KEY "[key] or [key, options]"
 

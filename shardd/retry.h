@@ -23,6 +23,10 @@
  * or not above `forgotten`, is STALE: nothing runs twice. A popped value is part of its result and
  * counts (`held` bytes) against the shard until the result goes; the LOG_DONE that lets go of it is
  * logged, so that the accounts that stand in the log are exact (S8).
+ *
+ * Both have their part of the memory. Where results exceed theirs, the line that holds most gives up its oldest
+ * half: `forgotten` rises to it, as by silence. A line cannot go early: something late might run again. So where
+ * lines exceed theirs, clients that are not known yet are refused.
  */
 
 #include "proto/log.h"
@@ -40,6 +44,18 @@ typedef uint64_t retry_log(void *context, const struct log_op *op);
 
 struct retries *retries_new(struct accounts *accounts, retry_log *log, void *context);
 void retries_free(struct retries *retries); /* NULL is allowed */
+
+/* Bytes of memory of results, and of lines without them. */
+struct retry_limits {
+    uint64_t results_len;
+    uint64_t lines_len;
+};
+
+/* Parts of `memory_len`, the whole store's; of results at least room for the largest. */
+struct retry_limits retry_limits_of(uint64_t memory_len);
+
+/* Until then there are none. */
+void retries_limit(struct retries *retries, const struct retry_limits *limits);
 
 /*
  * To be asked when an operation with an identity would run. True: *outcome is filled in, from the stored result
@@ -60,19 +76,19 @@ uint64_t retry_keep(struct retries *retries, const struct op *op, const struct o
 /* OP_DONE. Returns the stamp that the answer depends on; 0: none. */
 uint64_t retry_done(struct retries *retries, const struct op *op, uint64_t now_ms);
 
-/* Lines that retries_tick looks at. */
-#define RETRY_ROUND_LINES 8
+/* Lines that retries_tick lets go of at most: fewer, where they have many results. */
+#define RETRY_ROUND_LINES 64
 
-/* Once a turn: looks at a few lines for those that are due by silence. */
+/* Once a turn: who is due by silence, and what is too much. */
 void retries_tick(struct retries *retries, uint64_t now_ms);
 
 /*
- * Everything with a point in [start, last] goes: the range was emptied, in the tree, too. Logs nothing
- * and counts nothing; lines stay. No batch of the sweep may be out (V2). Looks at every line.
+ * Everything with a point in [start, last] goes: the range is not owned, and will be emptied in the tree after this
+ * (V2). Logs nothing and counts nothing; lines stay. A step: false: not through yet, the same call goes on.
  */
-void retries_clear(struct retries *retries, uint64_t start, uint64_t last);
+bool retries_clear(struct retries *retries, uint64_t start, uint64_t last);
 
-/* Bytes that popped values with a point in [start, last] count, for accounts_split. Looks at every line. */
+/* Bytes that popped values with a point in [start, last] count. Looks at every line with results. */
 uint64_t retries_held(struct retries *retries, uint64_t start, uint64_t last);
 
 /* --- start --- */

@@ -4,10 +4,10 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "io/logline.h"
 #include "io/memory.h"
 #include "proto/endian.h"
 #include "proto/point.h"
+#include "shardd/tally.h"
 
 enum stage {
     SAVING_NOTHING,
@@ -30,8 +30,9 @@ struct saving {
     uint32_t range_count;
     struct interval *gained;
     uint32_t gained_count;
-    uint32_t emptied_count;
-    uint64_t awaited; /* stamp that must be durable before the next step */
+    uint32_t retries_count; /* of these, where no retry results are any more, */
+    uint32_t emptied_count; /* and where the tree is empty */
+    uint64_t awaited;       /* stamp that must be durable before the next step */
     saving_done *on_done;
     void *context;
 };
@@ -96,7 +97,7 @@ void saving_start(struct saving *saving, struct bytes control, const struct rang
         memcpy(saving->ranges, ranges, range_count * sizeof(*ranges));
     }
     saving->range_count = range_count;
-    saving->gained_count = saving->emptied_count = 0;
+    saving->gained_count = saving->retries_count = saving->emptied_count = 0;
     for (uint32_t i = 0; i < range_count; i++) {
         find_gained(saving, &ranges[i]);
     }
@@ -129,9 +130,21 @@ static void log_clears(struct saving *saving)
         saving->awaited = log_add_control(config->log, LOG_CLEAR, bytes_of(blob, sizeof(blob)));
         config->on_clear(config->context, first_point(gained), last_point(gained));
         hot_clear(config->hot, first_point(gained), last_point(gained), false);
-        retries_clear(config->retries, first_point(gained), last_point(gained));
     }
     saving->stage = SAVING_CLEAR;
+}
+
+/* Before the tree is, so that no sweep puts any of it there again. False: there is more for the next turn. */
+static bool clear_retries(struct saving *saving)
+{
+    while (saving->retries_count < saving->gained_count) {
+        const struct interval *gained = &saving->gained[saving->retries_count];
+        if (!retries_clear(saving->config.retries, first_point(gained), last_point(gained))) {
+            return false;
+        }
+        saving->retries_count++;
+    }
+    return true;
 }
 
 static void on_emptied(void *context, bool is_done)
@@ -155,66 +168,14 @@ static void empty_next(struct saving *saving)
 
 /* --- the new state --- */
 
-/* The records of a part of a range: of the hot table over the tree. */
-struct tally {
-    struct tree_txn *txn;
-    uint64_t used;
-    uint64_t records;
-};
-
-static bool tally_hot(void *context, const struct hot_view *view)
-{
-    struct tally *tally = context;
-    const struct record *record = &view->record;
-    uint8_t key[TREE_KEY_LEN_MAX];
-    struct bytes stored;
-    size_t key_len = record_key_encode(record->point, record->table, record->key, key);
-    if (tree_get(tally->txn, TREE_RECORDS, bytes_of(key, key_len), &stored)) {
-        tally->used -= record_stored_size(record->key.len, stored);
-        tally->records--;
-    }
-    if (view->state == HOT_RECORD) {
-        tally->used += record_size(record->key.len, record->value.len);
-        tally->records++;
-    }
-    return true;
-}
-
-static void tally_tree(struct tally *tally, const struct interval *interval)
-{
-    uint8_t first[8];
-    endian_put_be64(first, first_point(interval));
-    struct tree_cursor *cursor = tree_cursor_open(tally->txn, TREE_RECORDS);
-    bool more = tree_cursor_seek(cursor, bytes_of(first, sizeof(first)));
-    while (more) {
-        struct record record;
-        if (!record_key_decode(tree_cursor_key(cursor), &record) ||
-            record.point > last_point(interval)) {
-            break;
-        }
-        tally->used += record_stored_size(record.key.len, tree_cursor_value(cursor));
-        tally->records++;
-        more = tree_cursor_next(cursor);
-    }
-    tree_cursor_close(cursor);
-}
-
 /* A range was split. It is counted here and now, once. */
 static void count_part(void *context, uint64_t start, uint64_t end, uint64_t *used,
                        uint64_t *records)
 {
     struct saving *saving = context;
-    const struct interval part = {start, end};
-    struct tally tally = {.txn = tree_begin_read(saving->config.tree)};
-    tally_tree(&tally, &part);
-    hot_walk(saving->config.hot, first_point(&part), last_point(&part), false, tally_hot, &tally);
-    if (tree_txn_fault(tally.txn) != TREE_FINE) {
-        logline_die("tree: cannot read: %s", tree_fault_text(saving->config.tree));
-    }
-    tree_abort(tally.txn);
-    *used =
-        tally.used + retries_held(saving->config.retries, first_point(&part), last_point(&part));
-    *records = tally.records;
+    const struct saving_config *config = &saving->config;
+    const struct tally_sources sources = {config->tree, config->hot, config->retries};
+    tally_interval(&sources, start, end, used, records);
 }
 
 static void log_state(struct saving *saving)
@@ -248,6 +209,9 @@ void saving_turn(struct saving *saving)
         }
         break;
     case SAVING_CLEAR:
+        if (!clear_retries(saving)) {
+            break;
+        }
         if (is_durable && saving->emptied_count < saving->gained_count) {
             empty_next(saving);
         } else if (is_durable) {

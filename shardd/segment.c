@@ -11,10 +11,15 @@
 #include "io/logline.h"
 #include "io/memory.h"
 #include "io/worker.h"
+#include "proto/log.h"
 
 #define LOG_PREFIX      "log-"
 #define PREPARED_PREFIX "prepared-"
-#define RETRY_MS        1000
+
+/* What becomes LOG_NEWEST_NAME: that is whole from the beginning. */
+#define NEWEST_UNNAMED "prepared.newest"
+
+#define RETRY_MS 1000
 
 /* Left on the disk by what is prepared: the tree must go on, too, when it is full (RULES F1). */
 #define LEFT_LEN (UINT64_C(8) << 20)
@@ -45,6 +50,7 @@ struct make_job {
     bool has_index;
     struct file *file;
     bool was_full; /* there was no room to make it longer, and nothing else has happened */
+    bool is_named; /* a fault is that of the note */
     int error_number;
 };
 
@@ -68,6 +74,7 @@ struct retire_job {
 
 struct segments {
     struct dir *dir;
+    struct file *newest; /* LOG_NEWEST_NAME */
     uint64_t segment_len;
     struct worker *worker;
     struct timer *retry;
@@ -207,6 +214,85 @@ static int unlink_durably(struct dir *dir, const char *name)
     return error_number ? error_number : dir_sync(dir);
 }
 
+/* --- which is the newest --- */
+
+int segment_read_newest(struct dir *dir, uint64_t *number)
+{
+    uint8_t bytes[LOG_NEWEST_LEN];
+    int error_number = 0;
+    struct file *file = file_open(dir, LOG_NEWEST_NAME, FILE_READ, &error_number);
+    if (!file) {
+        return error_number;
+    }
+    bool has_len = file_len(file) == sizeof(bytes);
+    if (has_len) {
+        error_number = file_read(file, 0, bytes, sizeof(bytes));
+    }
+    file_close(file);
+    if (error_number != 0) {
+        return error_number;
+    }
+    return has_len && log_newest_decode(bytes_of(bytes, sizeof(bytes)), number) ? 0 : EBADMSG;
+}
+
+static int write_newest(struct file *file, uint64_t number)
+{
+    uint8_t slot[LOG_NEWEST_SLOT_LEN];
+    log_newest_encode(number, slot);
+    int error_number =
+        file_write(file, number % 2 * LOG_NEWEST_SLOT_LEN, slot, LOG_NEWEST_SLOT_LEN);
+    return error_number ? error_number : file_sync(file);
+}
+
+/* Both slots have their blocks from here on: no disk is too full for a later number. */
+static int create_newest(struct dir *dir)
+{
+    int error_number = dir_has(dir, NEWEST_UNNAMED) ? dir_unlink(dir, NEWEST_UNNAMED) : 0;
+    if (error_number != 0) {
+        return error_number;
+    }
+    struct file *file = file_open(dir, NEWEST_UNNAMED, FILE_NEW, &error_number);
+    if (!file) {
+        return error_number;
+    }
+    error_number = file_preallocate(file, LOG_NEWEST_LEN);
+    if (error_number == 0) {
+        error_number = write_newest(file, 0);
+    }
+    file_close(file);
+    return error_number ? error_number : rename_durably(dir, NEWEST_UNNAMED, LOG_NEWEST_NAME);
+}
+
+/*
+ * What a killed process has named and perhaps not noted is the newest from here on, so its name must be durable
+ * first. Were it left out, the next number would overwrite the only one that is durable.
+ */
+static int note_found(struct dir *dir, struct file *newest)
+{
+    uint64_t *numbers = NULL;
+    uint32_t count = 0;
+    int error_number = segment_list(dir, &numbers, &count);
+    uint64_t number = count > 0 ? numbers[count - 1] : 0;
+    free(numbers);
+    if (error_number == 0) {
+        error_number = dir_sync(dir);
+    }
+    return error_number ? error_number : write_newest(newest, number);
+}
+
+static int open_newest(struct segments *segments)
+{
+    struct dir *dir = segments->dir;
+    int error_number = dir_has(dir, LOG_NEWEST_NAME) ? 0 : create_newest(dir);
+    if (error_number != 0) {
+        return error_number;
+    }
+    segments->newest = file_open(dir, LOG_NEWEST_NAME, FILE_EXISTING, &error_number);
+    return segments->newest ? note_found(dir, segments->newest) : error_number;
+}
+
+/* --- making --- */
+
 /* Opened again, so that faults name the segment and not what it was made of. */
 static int name_segment(struct dir *dir, uint64_t index, uint64_t number, struct file **file)
 {
@@ -226,6 +312,7 @@ static int make_segment(struct make_job *make, struct bytes bytes)
     struct dir *dir = make->segments->dir;
     char name[SEGMENT_NAME_LEN];
     int error_number = 0;
+    make->is_named = false;
     prepared_name(make->index, name);
     struct file *file = file_open(dir, name, FILE_EXISTING, &error_number);
     if (!file) {
@@ -237,7 +324,20 @@ static int make_segment(struct make_job *make, struct bytes bytes)
         error_number = write_first(file, bytes);
     }
     file_close(file);
-    return error_number ? error_number : name_segment(dir, make->index, make->number, &make->file);
+    if (error_number == 0) {
+        error_number = name_segment(dir, make->index, make->number, &make->file);
+    }
+    make->is_named = error_number == 0;
+    return make->is_named ? write_newest(make->segments->newest, make->number) : error_number;
+}
+
+static void faulty_name(const struct make_job *make, char name[SEGMENT_NAME_LEN])
+{
+    if (make->is_named) {
+        (void)snprintf(name, SEGMENT_NAME_LEN, "%s", LOG_NEWEST_NAME);
+    } else {
+        segment_name(make->number, name);
+    }
 }
 
 /* --- preparing --- */
@@ -414,7 +514,7 @@ static void make_done(struct job *job)
     make->is_submitted = false;
     if (make->error_number != 0 && !make->was_full) {
         char name[SEGMENT_NAME_LEN];
-        segment_name(make->number, name);
+        faulty_name(make, name);
         die(segments, name, make->error_number);
     }
     /* Its file is longer by now than others, and no other segment's: this one goes on with it. */
@@ -576,9 +676,15 @@ struct segments *segments_open(struct loop *loop, struct dir *dir, uint64_t segm
     struct segments *segments = memory_get(1, sizeof(*segments));
     segments->dir = dir;
     segments->segment_len = segment_len;
-    int error_number = take_stock(segments);
+    const char *name = LOG_NEWEST_NAME;
+    int error_number = open_newest(segments);
+    if (error_number == 0) {
+        name = PREPARED_PREFIX "*";
+        error_number = take_stock(segments);
+    }
     if (error_number != 0) {
-        (void)snprintf(error, error_len, "%s: %s", dir_path(dir), strerror(error_number));
+        (void)snprintf(error, error_len, "%s/%s: %s", dir_path(dir), name, strerror(error_number));
+        file_close(segments->newest);
         free(segments);
         return NULL;
     }
@@ -605,6 +711,7 @@ void segments_close(struct segments *segments)
     }
     file_close(segments->prepare.file);
     file_close(segments->make.file);
+    file_close(segments->newest);
     buffer_fini(&segments->make.bytes);
     free(segments);
 }
@@ -641,19 +748,20 @@ struct file *segments_make_now(struct segments *segments, uint64_t number, uint6
                                struct bytes bytes, char *error, size_t error_len)
 {
     struct make_job *make = &segments->make;
+    make->number = number;
+    make->len = len;
+    make->is_named = false;
     int error_number = segments->prepared_count > 0 ? 0 : prepare_now(segments, len);
     if (error_number == 0) {
-        make->number = number;
-        make->len = len;
         make->index = segments->prepared[--segments->prepared_count];
         error_number = make_segment(make, bytes);
     }
     if (error_number != 0) {
         char name[SEGMENT_NAME_LEN];
-        segment_name(number, name);
+        faulty_name(make, name);
         (void)snprintf(error, error_len, "%s/%s: %s", dir_path(segments->dir), name,
                        strerror(error_number));
-        if (is_full(error_number)) {
+        if (is_full(error_number) && !make->is_named) {
             note_full(segments, error_number);
         }
         return NULL;

@@ -11,7 +11,8 @@
  *     (nothing) <────────────────────────────────── unlinked ───────────────────────────────────┘
  *
  * Rules:
- *  - What has the name of a segment was synced before, and the directory after.
+ *  - What has the name of a segment was synced before, and the directory after. Then its number goes into
+ *    log.newest, which is synced, and only then is it told: nothing was acknowledged in one that is not noted.
  *  - Segments are given up in order, each durably before the next: none is ever missing between two.
  *  - A used file is not filled again: its next salt makes what it holds no records.
  *  - A disk that is full stops the preparing, which is tried again each second; it is no fault.
@@ -38,9 +39,15 @@ void segment_name(uint64_t number, char name[SEGMENT_NAME_LEN]);
 /* The numbers of all segments, ascending, for free(). What has another form of name is left out. */
 int segment_list(struct dir *dir, uint64_t **numbers, uint32_t *count);
 
+/* What log.newest tells; 0: there was none yet. ENOENT: there is no such file; EBADMSG: none of its slots is valid. */
+int segment_read_newest(struct dir *dir, uint64_t *number);
+
 struct segments;
 
-/* Takes stock of what is prepared and strikes what is of no use. Blocks. NULL with `error` filled. */
+/*
+ * Takes stock of what is prepared and strikes what is of no use; what has the name of a segment is noted as
+ * the newest, durably. Blocks. NULL with `error` filled.
+ */
 struct segments *segments_open(struct loop *loop, struct dir *dir, uint64_t segment_len,
                                char *error, size_t error_len);
 
@@ -54,8 +61,8 @@ void segments_close(struct segments *segments);
 uint64_t segments_len_now(const struct segments *segments, uint64_t least);
 
 /*
- * A segment of `len` bytes that begins with `bytes`, synced, then named, then
- * the directory synced. Blocks: for the start. NULL with `error` filled; segments_is_disk_full tells why.
+ * A segment of `len` bytes that begins with `bytes`, synced, then named, then the directory synced, then
+ * noted. Blocks: for the start. NULL with `error` filled; segments_is_disk_full tells why.
  */
 struct file *segments_make_now(struct segments *segments, uint64_t number, uint64_t len,
                                struct bytes bytes, char *error, size_t error_len);

@@ -11,6 +11,8 @@
 #include "io/memory.h"
 #include "io/random.h"
 #include "shardd/control.h"
+#include "shardd/mend.h"
+#include "shardd/recount.h"
 #include "shardd/request.h"
 #include "shardd/tree.h"
 
@@ -100,8 +102,8 @@ static void on_turn_end(void *context)
 {
     struct shardd *shardd = context;
     store_turn_end(shardd->store);
-    if (shardd->stage == ANSWERING && store_is_idle(shardd->store) &&
-        membership_is_idle(shardd->membership)) {
+    bool is_idle = store_is_idle(shardd->store) && membership_is_idle(shardd->membership);
+    if (shardd->stage == ANSWERING && (is_idle || store_is_stuck(shardd->store))) {
         shardd->stage = SEALING;
         store_stop(shardd->store, on_sealed, shardd);
     }
@@ -205,12 +207,24 @@ static bool compact(const struct shardd_config *config, char *error, size_t erro
     return true;
 }
 
+/* It loses data, and its records must be counted then. */
+static bool mend(const struct shardd *shardd, const char *path, char *error, size_t error_len)
+{
+    if (!recount_is_due(shardd->dir)) {
+        (void)snprintf(
+            error, error_len,
+            "--salvage-tree: %s is not what shardkv log salvage wrote, or was started since", path);
+        return false;
+    }
+    return mend_tree(path, error, error_len);
+}
+
 static bool open_data(struct shardd *shardd, const struct shardd_config *config, char *error,
                       size_t error_len)
 {
     const char *path = config->data;
     struct ownership ownership = {0};
-    char reason[256] = "";
+    char reason[400] = "";
     shardd->dir = dir_open(path, error, error_len);
     if (!shardd->dir) {
         return false;
@@ -220,7 +234,8 @@ static bool open_data(struct shardd *shardd, const struct shardd_config *config,
                        path);
         return false;
     }
-    if (!compact(config, error, error_len)) {
+    if ((config->is_to_mend && !mend(shardd, path, error, error_len)) ||
+        !compact(config, error, error_len)) {
         return false;
     }
     if (!open_store(shardd, config, reason, sizeof(reason))) {
@@ -263,6 +278,8 @@ struct shardd *shardd_open(struct loop *loop, const struct shardd_config *config
     struct shardd *shardd = memory_get(1, sizeof(*shardd));
     shardd->loop = loop;
     shardd->sessions = sessions_new();
+    conn_set_limits(loop, config->memory_limit / STORE_INPUT_PART,
+                    config->memory_limit / STORE_OUTPUT_PART);
     if (!open_data(shardd, config, error, error_len) ||
         !open_listener(shardd, config, error, error_len)) {
         shardd_free(shardd);

@@ -24,6 +24,7 @@ struct shardd_config {
     uint64_t log_limit;    /* bytes; at least four segments */
     uint64_t segment_len;  /* bytes; at least LOG_SEGMENT_LEN_MIN */
     bool is_to_compact;    /* the tree's file, before anything is served (RULES F2) */
+    bool is_to_mend;       /* the tree, before that: shardd/mend.h */
 };
 
 struct shardd;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "shardd/slice.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "io/clock.h"
@@ -12,6 +13,14 @@
 
 /* Dirty entries copied for one slice; where there are more, it ends behind the last of them. */
 #define DIRTY_MAX 4096
+
+/* Room for the heads of the reply's two arrays. */
+#define HEAD_LEN 6
+
+/* Memory that is kept from one slice to the next, of each buffer. */
+#define BUFFER_KEEP (64u << 10)
+
+#define SLICE_WAIT_US (UINT64_C(1000) * SLICE_WAIT_MS)
 
 /* A dirty entry, its bytes in the slice's buffer: tree key, value. */
 struct dirty {
@@ -31,6 +40,7 @@ struct slices {
     void *context;
     struct op *first; /* those that wait, linked by next */
     struct op **end;
+    size_t waiting_len; /* their bytes */
 
     /* The one that runs. */
     struct op *op; /* NULL: none */
@@ -48,13 +58,15 @@ struct slices {
     enum tree_fault fault;
 
     /* What the worker makes. */
-    struct buffer records; /* packed, without the array's head */
-    struct buffer result;
+    struct buffer result; /* behind HEAD_LEN: the records, and then what follows them */
     uint32_t record_count;
     uint32_t examined_count;
     struct slice_hidden hidden[SLICE_HIDDEN_MAX];
     uint8_t hidden_keys[SLICE_HIDDEN_MAX][KEY_LEN_MAX];
     uint32_t hidden_count;
+    struct buffer damaged; /* packed */
+    uint32_t damaged_count;
+    struct outcome damage;          /* of the last of them */
     uint8_t last[TREE_KEY_LEN_MAX]; /* examined last */
     size_t last_len;
 };
@@ -77,6 +89,32 @@ struct slices *slices_new(struct loop *loop, struct tree *tree, struct hot *hot,
     return slices;
 }
 
+bool slices_is_busy(const struct slices *slices)
+{
+    return slices->op != NULL;
+}
+
+size_t slices_len(const struct slices *slices)
+{
+    return slices->op ? slices->copies.capacity + SCAN_BYTES_MAX : 0;
+}
+
+size_t slices_waiting_len(const struct slices *slices)
+{
+    return slices->waiting_len;
+}
+
+static struct op *pop(struct slices *slices)
+{
+    struct op *op = slices->first;
+    slices->first = op->next;
+    if (!slices->first) {
+        slices->end = &slices->first;
+    }
+    slices->waiting_len -= op_len(op);
+    return op;
+}
+
 static void refuse(struct slices *slices, struct op *op, enum status status, enum op_reason reason)
 {
     struct outcome outcome = {0};
@@ -94,31 +132,23 @@ void slices_free(struct slices *slices)
         refuse(slices, slices->op, STATUS_SHUTTING_DOWN, OP_REASON_NONE);
     }
     while (slices->first) {
-        struct op *op = slices->first;
-        slices->first = op->next;
-        refuse(slices, op, STATUS_SHUTTING_DOWN, OP_REASON_NONE);
+        refuse(slices, pop(slices), STATUS_SHUTTING_DOWN, OP_REASON_NONE);
     }
     buffer_fini(&slices->copies);
-    buffer_fini(&slices->records);
+    buffer_fini(&slices->damaged);
     buffer_fini(&slices->result);
     free(slices);
 }
 
 void slices_add(struct slices *slices, struct op *op)
 {
+    if (op->deadline_us == 0) {
+        op->deadline_us = clock_mono_us() + SLICE_WAIT_US;
+    }
     op->next = NULL;
     *slices->end = op;
     slices->end = &op->next;
-}
-
-static struct op *pop(struct slices *slices)
-{
-    struct op *op = slices->first;
-    slices->first = op->next;
-    if (!slices->first) {
-        slices->end = &slices->first;
-    }
-    return op;
+    slices->waiting_len += op_len(op);
 }
 
 /* --- the loop's part --- */
@@ -171,7 +201,7 @@ static void begin(struct slices *slices, struct op *op, const struct range *rang
     slices->range_end = range->end;
     slices->dirty_count = 0;
     slices->is_capped = false;
-    buffer_shrink(&slices->copies, SCAN_BYTES_MAX);
+    buffer_clear(&slices->copies);
     set_from(slices, op);
     hot_walk(slices->hot, op->point, point_of_bound(range->end) - 1, false, copy_dirty, slices);
     slices->txn = tree_begin_read(slices->tree);
@@ -179,20 +209,30 @@ static void begin(struct slices *slices, struct op *op, const struct range *rang
     worker_submit(slices->worker, &slices->job);
 }
 
-void slices_turn(struct slices *slices, uint64_t last, uint64_t now_ms)
+/* Of one connection that does not read; the others do not wait for it. */
+static bool has_no_reader(const struct op *op)
+{
+    return op->has_room && !op->has_room(op);
+}
+
+void slices_turn(struct slices *slices, uint64_t last, uint64_t now_ms, bool has_room)
 {
     while (!slices->op && slices->first) {
-        struct op *op = pop(slices);
+        struct op *op = slices->first;
         const struct account *account = accounts_find(slices->accounts, op->point);
-        bool is_late = op->deadline_us != 0 && op->deadline_us < clock_mono_us();
+        bool is_late = op->deadline_us < clock_mono_us();
         if (!account) {
-            refuse(slices, op, STATUS_WRONG_SHARD, OP_REASON_NONE);
+            refuse(slices, pop(slices), STATUS_WRONG_SHARD, OP_REASON_NONE);
         } else if (is_late || (op->is_awaited && !op->is_awaited(op))) {
-            refuse(slices, op, STATUS_TRY_LATER, OP_REASON_WAITED_TOO_LONG);
-        } else {
+            refuse(slices, pop(slices), STATUS_TRY_LATER, OP_REASON_WAITED_TOO_LONG);
+        } else if (has_no_reader(op)) {
+            refuse(slices, pop(slices), STATUS_TRY_LATER, OP_REASON_UNREAD_REPLIES);
+        } else if (has_room) {
             slices->outcome = (struct outcome){.left_ms = -1, .need = last};
             slices->now_ms = now_ms;
-            begin(slices, op, &account->range);
+            begin(slices, pop(slices), &account->range);
+        } else {
+            return;
         }
     }
 }
@@ -259,15 +299,51 @@ static bool add(struct slices *slices, struct bytes key, const struct record *re
     const struct op *op = slices->op;
     size_t len = record->key.len + (op->keys_only ? 0 : value_len);
     if (is_slice_over(slices) ||
-        (slices->record_count > 0 && slices->records.len + len > SCAN_BYTES_MAX)) {
+        (slices->record_count > 0 && slices->result.len + len > SCAN_BYTES_MAX)) {
         return false;
     }
     if (is_wanted(slices, record)) {
-        pack_one(record, op, slices->now_ms, value_len, &slices->records);
+        pack_one(record, op, slices->now_ms, value_len, &slices->result);
         slices->record_count++;
     }
     pass(slices, key);
     return true;
+}
+
+/* RULES S10: `[point, key]`, and why where it is passed over. A key that is none is empty. */
+static void pack_damaged(struct slices *slices, const struct record *record)
+{
+    struct buffer *out = &slices->damaged;
+    pack_array(out, slices->op->skip_damaged ? 3 : 2);
+    pack_uint(out, record->point);
+    pack_bin(out, record->key);
+    if (slices->op->skip_damaged) {
+        pack_text(out, outcome_text(&slices->damage));
+    }
+    slices->damaged_count++;
+}
+
+/*
+ * False: the slice ends before it. What stands before a damaged record is given first; then it is passed over, or
+ * fails the scan that begins with it.
+ */
+static bool add_damaged(struct slices *slices, struct bytes key, enum record_fault fault)
+{
+    bool is_skipped = slices->op->skip_damaged;
+    bool is_full = is_slice_over(slices) || slices->damaged_count == SLICE_DAMAGED_MAX;
+    if (is_skipped ? is_full : slices->examined_count > 0) {
+        return false;
+    }
+    struct record record = {.point = slices->op->point};
+    bool has_key = record_key_decode(key, &record);
+    outcome_refuse(&slices->damage, STATUS_DAMAGED,
+                   fault == RECORD_NEWER_FORMAT ? OP_REASON_RECORD_NEWER
+                                                : OP_REASON_RECORD_DAMAGED);
+    pack_damaged(slices, &record);
+    if (has_key) {
+        pass(slices, key);
+    }
+    return is_skipped;
 }
 
 static bool add_stored(struct slices *slices, const struct tree_cursor *cursor)
@@ -276,10 +352,7 @@ static bool add_stored(struct slices *slices, const struct tree_cursor *cursor)
     struct bytes key = tree_cursor_key(cursor);
     enum record_fault fault = record_decode(tree_cursor_value(cursor), key, &record);
     if (fault != RECORD_FINE || !record_key_decode(key, &record)) {
-        outcome_refuse(&slices->outcome, STATUS_DAMAGED,
-                       fault == RECORD_NEWER_FORMAT ? OP_REASON_RECORD_NEWER
-                                                    : OP_REASON_RECORD_DAMAGED);
-        return false;
+        return add_damaged(slices, key, fault);
     }
     return add(slices, key, &record, record.value.len);
 }
@@ -335,12 +408,24 @@ static bool merge(struct slices *slices, struct tree_cursor *cursor)
     }
 }
 
+/* Right before the records, which are not copied for it. */
+static struct bytes put_head(struct slices *slices)
+{
+    struct buffer head = {0};
+    pack_array(&head, slices->op->skip_damaged ? 4 : 3);
+    pack_array(&head, slices->record_count);
+    memory_must(!head.failed);
+    assert(head.len <= HEAD_LEN);
+    uint8_t *start = slices->result.data + HEAD_LEN - head.len;
+    memcpy(start, head.data, head.len);
+    struct bytes whole = bytes_of(start, slices->result.len - HEAD_LEN + head.len);
+    buffer_fini(&head);
+    return whole;
+}
+
 static void pack_result(struct slices *slices, bool is_end)
 {
     struct buffer *out = &slices->result;
-    pack_array(out, 3);
-    pack_array(out, slices->record_count);
-    buffer_append_bytes(out, buffer_bytes(&slices->records));
     struct record last = {.point = slices->op->point};
     if (is_end) {
         pack_nil(out);
@@ -351,24 +436,34 @@ static void pack_result(struct slices *slices, bool is_end)
         pack_bin(out, last.key);
     }
     pack_uint(out, slices->range_end);
-    memory_must(!slices->records.failed && !out->failed);
-    slices->outcome.value = buffer_bytes(out);
+    if (slices->op->skip_damaged) {
+        pack_array(out, slices->damaged_count);
+        buffer_append_bytes(out, buffer_bytes(&slices->damaged));
+    }
+    memory_must(!out->failed);
+    slices->outcome.value = put_head(slices);
 }
 
 static void run(struct job *job)
 {
     struct slices *slices = (struct slices *)job;
     slices->record_count = slices->examined_count = 0;
-    slices->hidden_count = 0;
+    slices->hidden_count = slices->damaged_count = 0;
     slices->last_len = 0;
-    buffer_shrink(&slices->records, SCAN_BYTES_MAX);
-    buffer_shrink(&slices->result, SCAN_BYTES_MAX);
+    buffer_clear(&slices->damaged);
+    buffer_clear(&slices->result);
+    memory_must(buffer_reserve(&slices->result, HEAD_LEN) != NULL);
+    slices->result.len = HEAD_LEN;
     struct tree_cursor *cursor = tree_cursor_open(slices->txn, TREE_RECORDS);
     bool is_end = merge(slices, cursor);
     tree_cursor_close(cursor);
     slices->fault = tree_txn_fault(slices->txn);
     tree_abort(slices->txn);
-    if (slices->outcome.status == STATUS_OK) {
+    memory_must(!slices->damaged.failed);
+    if (slices->damaged_count > 0 && !slices->op->skip_damaged) {
+        outcome_refuse(&slices->outcome, slices->damage.status, slices->damage.reason);
+        slices->outcome.value = buffer_bytes(&slices->damaged);
+    } else {
         pack_result(slices, is_end);
     }
 }
@@ -382,4 +477,6 @@ static void done(struct job *job)
     }
     slices->op = NULL;
     slices->on_done(slices->context, op, &slices->outcome, slices->hidden, slices->hidden_count);
+    buffer_shrink(&slices->copies, BUFFER_KEEP);
+    buffer_shrink(&slices->result, BUFFER_KEEP);
 }

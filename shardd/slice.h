@@ -20,10 +20,16 @@
 /* Records looked at for one reply, whether or not they go into it. */
 #define SCAN_EXAMINED_MAX 65536
 
+/* How long one without a deadline waits for its turn. */
+#define SLICE_WAIT_MS 5000
+
 struct slices;
 
 /* Records that are due and were left out: where there are more, a slice ends. */
 #define SLICE_HIDDEN_MAX 256
+
+/* Records that cannot be read and are passed over: where there are more, a slice ends. */
+#define SLICE_DAMAGED_MAX 256
 
 struct slice_hidden {
     uint64_t point;
@@ -45,7 +51,19 @@ void slices_free(struct slices *slices);
 /* Takes `op`, an OP_SCAN; on_done gives it back. */
 void slices_add(struct slices *slices, struct op *op);
 
-/* For the end of a turn: `last` is the last stamp given, which the outcome depends on (RULES R1). */
-void slices_turn(struct slices *slices, uint64_t last, uint64_t now_ms);
+/*
+ * For the end of a turn: `last` is the last stamp given, which the outcome depends on (RULES R1). Without room
+ * for one more reply they wait on, in their order, until their deadline; without one, SLICE_WAIT_MS.
+ */
+void slices_turn(struct slices *slices, uint64_t last, uint64_t now_ms, bool has_room);
+
+/* A slice is being made, whose reply may be SCAN_BYTES_MAX. */
+bool slices_is_busy(const struct slices *slices);
+
+/* Bytes of memory that the one that is made takes; of what the worker makes, what it usually is. */
+size_t slices_len(const struct slices *slices);
+
+/* Bytes of the operations that wait for their turn. */
+size_t slices_waiting_len(const struct slices *slices);
 
 #endif

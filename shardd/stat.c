@@ -26,6 +26,7 @@ static const struct number {
     NUMBER(sweep_records),   NUMBER(cold_reads),      NUMBER(cpu_user_ms),
     NUMBER(cpu_system_ms),   NUMBER(tree_used_bytes), NUMBER(tree_reusable_bytes),
     NUMBER(tree_file_bytes), NUMBER(disk_free_bytes), NUMBER(clock_behind_ms),
+    NUMBER(input_bytes),     NUMBER(scan_bytes),      NUMBER(waiting_bytes),
 };
 
 enum {

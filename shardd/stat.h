@@ -25,6 +25,9 @@ struct store_stat {
     uint64_t dirty_bytes;     /* of hot_bytes: not yet in the tree */
     uint64_t log_queue_bytes; /* waiting for the log thread */
     uint64_t output_bytes;    /* replies that are not sent yet */
+    uint64_t input_bytes;     /* messages that are not whole yet */
+    uint64_t scan_bytes;      /* scans that are being made, or wait for what they hid */
+    uint64_t waiting_bytes;   /* operations that wait, and what is fetched for them */
     uint64_t results_bytes;   /* results kept for retries (RULES Q2) */
     uint64_t memory_limit;    /* --memory, in bytes */
 

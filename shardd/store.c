@@ -18,6 +18,14 @@
 /* What goes on without requests: the sweep's pace, silent clients, records that are due. */
 #define TICK_MS 250
 
+/* Between two attempts of what waits for room. */
+#define AGAIN_MS 1
+
+/* Bytes that are fetched together: a part of the memory, within bounds. */
+#define FETCH_PART    32
+#define FETCH_LEN_MIN (UINT64_C(256) << 10)
+#define FETCH_LEN_MAX (UINT64_C(8) << 20)
+
 /* --- a turn --- */
 
 static void run_batch(struct store *store)
@@ -37,7 +45,11 @@ static void run_batch(struct store *store)
 
 bool store_has_room(const struct store *store, size_t op_len)
 {
-    return store->waiting_len + op_len <= STORE_QUEUE_LEN_MAX;
+    uint64_t part = store->config.memory_limit / STORE_QUEUE_PART;
+    uint64_t len_max = part + sizeof(struct op) + FRAME_LEN_MAX;
+    uint64_t others = slices_waiting_len(store->slices) + store->wanting_len; /* have their own */
+    uint64_t len = store->waiting_len - others + op_len;
+    return len <= len_max && len <= STORE_QUEUE_LEN_MAX;
 }
 
 void store_submit(struct store *store, const struct op *op)
@@ -63,14 +75,17 @@ static void note_output(struct store *store)
 
 void store_turn_end(struct store *store)
 {
+    store_run_wanting(store);
     run_batch(store);
     if (store->is_stopped) {
         store->is_turn = false;
         return;
     }
     fetch_turn(store->fetch);
-    slices_turn(store->slices, log_last(store->log), store->execution.now_ms);
+    slices_turn(store->slices, log_last(store->log), store->execution.now_ms,
+                store_has_output_room(store));
     saving_turn(store->saving);
+    recount_turn(&store->recount, log_durable(store->log));
     if (store->turn_ops > 0 && store->turn_ops <= ALONE_OPS &&
         store->turn_ops == store->turn_changes) {
         log_turn_end_alone(store->log);
@@ -104,6 +119,15 @@ static void on_tick(void *context)
     store_begin_turn(store);
     store_patrol(store);
     timer_set(store->tick, TICK_MS);
+}
+
+/* And a turn, whose end tries again what waits for room. */
+static void on_again(void *context)
+{
+    struct store *store = context;
+    if (store->first_wanting) {
+        timer_set(store->again, AGAIN_MS);
+    }
 }
 
 /* --- what the log asks --- */
@@ -162,6 +186,8 @@ struct store *store_open(const struct store_config *config, char *error, size_t 
     store->arena = arena_new();
     store->hot = hot_new(store->arena, recovery_is_tree_empty(recovery));
     store->retries = retries_new(&store->accounts, add_to_log, store);
+    const struct retry_limits limits = retry_limits_of(config->memory_limit);
+    retries_limit(store->retries, &limits);
     return store;
 }
 
@@ -214,13 +240,20 @@ static bool make_room(void *context, char *error, size_t error_len)
     return is_fine;
 }
 
+static size_t fetch_len_max(const struct store *store)
+{
+    uint64_t part = store->config.memory_limit / FETCH_PART;
+    uint64_t len = part < FETCH_LEN_MAX ? part : FETCH_LEN_MAX;
+    return (size_t)(len > FETCH_LEN_MIN ? len : FETCH_LEN_MIN);
+}
+
 static void start_parts(struct store *store)
 {
     struct loop *loop = store->config.loop;
     const struct sweep_config sweep = {loop, store->tree, store->hot, store->retries, store->log};
     store->supply = supply_new(loop, store->arena);
     store->sweep = sweep_new(&sweep, recovery_swept(store->recovery));
-    store->fetch = fetch_new(loop, store->tree, store_on_fetched, store);
+    store->fetch = fetch_new(loop, store->tree, fetch_len_max(store), store_on_fetched, store);
     store->slices =
         slices_new(loop, store->tree, store->hot, &store->accounts, store_on_slice_done, store);
     store->measure = measure_new(loop, store->tree);
@@ -241,8 +274,22 @@ static void start_parts(struct store *store)
     store->execution.accounts = &store->accounts;
     store->execution.log = store->log;
     store->execution.retries = store->retries;
+    store->wanting_end = &store->first_wanting;
+    store->again = timer_new(loop, on_again, store);
     store->tick = timer_new(loop, on_tick, store);
     timer_set(store->tick, TICK_MS);
+}
+
+/* What log salvage left: the numbers that came with it are those of before. */
+static void recount(struct store *store)
+{
+    if (!recount_is_due(store->config.dir)) {
+        return;
+    }
+    const struct tally_sources sources = {store->tree, store->hot, store->retries};
+    recount_accounts(&sources, &store->accounts);
+    store->recount.dir = store->config.dir;
+    store->recount.awaited = log_add_control(store->log, LOG_STATE, buffer_bytes(&store->control));
 }
 
 bool store_start(struct store *store, const struct log_identity *identity,
@@ -260,6 +307,9 @@ bool store_start(struct store *store, const struct log_identity *identity,
     const struct recovery_target target = {store->hot, store->retries, make_room, store};
     bool is_fine = recovery_replay(store->recovery, &target, error, error_len) &&
                    recovery_finish_upgrade(store->recovery, error, error_len);
+    if (is_fine) {
+        recount(store);
+    }
     recovery_free(store->recovery);
     store->recovery = NULL;
     return is_fine;
@@ -282,6 +332,7 @@ void store_free(struct store *store)
         return;
     }
     timer_free(store->tick);
+    timer_free(store->again);
     fetch_free(store->fetch);
     slices_free(store->slices);
     patrol_free(store->patrol);
@@ -308,6 +359,11 @@ bool store_is_idle(const struct store *store)
 {
     return !store->newest_waiting && store->batch_count == 0 && !saving_is_busy(store->saving) &&
            log_released(store->log) >= log_last(store->log);
+}
+
+bool store_is_stuck(const struct store *store)
+{
+    return log_is_stuck(store->log);
 }
 
 void store_stop(struct store *store, loop_callback *on_stopped, void *context)

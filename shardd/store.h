@@ -23,8 +23,19 @@
 #include "shardd/log.h"
 #include "shardd/op.h"
 
-/* Bytes of operations that wait. Beyond it requests are answered TRY_LATER. */
+/*
+ * Bytes of operations that wait: a part of the memory, and one as large as can be. Beyond it, who would have to
+ * wait is answered TRY_LATER.
+ */
 #define STORE_QUEUE_LEN_MAX (64u << 20)
+#define STORE_QUEUE_PART    8
+
+/*
+ * RULES F3: the parts of the memory that input and output of all connections may take. A reply that is large
+ * must find its part not used up.
+ */
+#define STORE_INPUT_PART  4
+#define STORE_OUTPUT_PART 4
 
 struct store;
 
@@ -68,7 +79,7 @@ struct store_state {
 bool store_start(struct store *store, const struct log_identity *identity,
                  const struct store_state *state, char *error, size_t error_len);
 
-/* Whether one more operation of so many bytes may wait. */
+/* Whether one more operation of so many bytes may wait for the tree. */
 bool store_has_room(const struct store *store, size_t op_len);
 
 /* The operation is copied, what it borrows must live until the end of the turn. */
@@ -92,6 +103,9 @@ void store_save(struct store *store, const struct store_state *state, store_save
 
 /* Nothing is submitted that has no outcome, and all outcomes are durable. */
 bool store_is_idle(const struct store *store);
+
+/* What is not durable waits for room that the disk does not have: it may never be idle. */
+bool store_is_stuck(const struct store *store);
 
 /* When idle: writes that the log ends here. Nothing may be submitted any more. */
 void store_stop(struct store *store, loop_callback *on_stopped, void *context);

@@ -4,7 +4,8 @@
 
 /*
  * The store's parts: store.c (a turn, the start, the end), store_run.c (operations, those that wait, what a
- * scan hid), store_removal.c (what goes by itself), store_limit.c (memory, log and disk), store_stat.c.
+ * scan hid), store_wanting.c (those that wait for room), store_removal.c (what goes by itself), store_limit.c
+ * (memory, log and disk), store_stat.c.
  */
 
 #include "shardd/execute.h"
@@ -12,6 +13,7 @@
 #include "shardd/measure.h"
 #include "shardd/patrol.h"
 #include "shardd/pressure.h"
+#include "shardd/recount.h"
 #include "shardd/recovery.h"
 #include "shardd/room.h"
 #include "shardd/saving.h"
@@ -49,7 +51,8 @@ struct store {
     struct room *room;
     struct measure *measure;
     struct recovery *recovery; /* until store_start */
-    struct buffer control;     /* as in the log */
+    struct recount recount;
+    struct buffer control; /* as in the log */
     struct execution execution;
 
     bool is_turn;    /* the clock of this turn has been read */
@@ -60,14 +63,26 @@ struct store {
     uint32_t turn_changes;
     struct op *newest_waiting; /* of the operations that were copied to wait */
     size_t waiting_len;        /* their bytes */
-    size_t output_len;         /* bytes of replies that are not sent, as far as this turn knows */
+    size_t output_len;         /* bytes of replies that are not sent, as far as this turn knows, */
+    size_t hiding_len;         /* with those of scans that wait for what they hid */
     size_t turn_output_len;    /* of these, values of this turn */
     uint32_t one_by_one;       /* turns in which operations are not gathered */
 
     uint32_t leaving_count; /* records on their way out because they are not hot */
     uint64_t leaving_len;   /* what they count, about */
     bool was_for_room;      /* the last patrol of a tick, not for what is due */
-    bool is_all_hot;        /* the patrol found nothing to evict, or has not come back yet */
+    bool is_for_room;       /* a patrol whose findings are not noted yet: */
+    bool has_found_cold;
+    uint32_t patrolled;       /* index of the account, as the accounts were then */
+    uint64_t patrolled_point; /* a point of it */
+
+    struct op *first_wanting; /* in their order, linked by next */
+    struct op **wanting_end;
+    uint32_t wanting_count;
+    size_t wanting_len;      /* their bytes */
+    uint64_t wanting_points; /* a bit for each, of 64: most operations are behind none of them */
+    uint64_t wanting_ms;     /* the turn's time when they were tried last */
+    struct timer *again;     /* makes a turn for them */
 
     struct timer *tick;
     struct pressure pressure;
@@ -81,8 +96,15 @@ struct store {
 /* Reads the clock, once a turn: before anything is carried out. */
 void store_begin_turn(struct store *store);
 
+/* Whether replies leave room for one more that is large (RULES F3). Within a turn. */
+bool store_has_output_room(const struct store *store);
+
 /* Carries out `op`, or copies it to wait. Within a turn. */
 void store_run(struct store *store, const struct op *op);
+
+/* Carries out an operation that has waited, or lets it wait on. `late`: why it did, if it has waited too long. */
+void store_run_waiter(struct store *store, struct op *op, const struct execute_damage *damage,
+                      enum op_reason late, uint64_t now_us);
 
 /* fetch_done and slice_done; saving_config.on_clear. */
 void store_on_fetched(void *context, const struct fetched *fetched);
@@ -92,6 +114,23 @@ void store_refuse_within(void *context, uint64_t first, uint64_t last);
 
 /* All that waits, as SHUTTING_DOWN. */
 void store_refuse_waiting(struct store *store);
+
+/* --- store_wanting.c: writes for which a shard that evicts has no room yet --- */
+
+/* Whether one more may wait. */
+bool store_can_want(const struct store *store, const struct op *op);
+
+/* Whether `op` would overtake one that waits, of the same key and the same connection (RULES R2). */
+bool store_is_behind(const struct store *store, const struct op *op);
+
+/* Takes `op`. */
+void store_want(struct store *store, struct op *op);
+
+/* For a turn's end: who has waited longest comes first. */
+void store_run_wanting(struct store *store);
+
+/* Takes those within [first, last] out. */
+void store_forget_wanting(struct store *store, uint64_t first, uint64_t last);
 
 /* --- store_removal.c --- */
 

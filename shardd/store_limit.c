@@ -17,10 +17,15 @@
 /* Memory that is made ahead only as long as so much more may be held. */
 #define SUPPLY_LEN ((size_t)4 << 20)
 
+/* What clean records keep whatever the rest takes. */
+#define HOT_PART 4
+
 static uint64_t held_len(const struct store *store)
 {
+    struct loop *loop = store->config.loop;
     return hot_held(store->hot) + retries_len(store->retries) + store->waiting_len +
-           conn_output_total(store->config.loop) + log_queue_len(store->log);
+           fetch_len(store->fetch) + slices_len(store->slices) + store->hiding_len +
+           conn_output_total(loop) + conn_input_total(loop) + log_queue_len(store->log);
 }
 
 /*
@@ -88,8 +93,7 @@ void store_look_at_disk(struct store *store)
     }
     execution->is_disk_full = room_is_full(store->room);
     execution->is_log_full =
-        execution->is_disk_full &&
-        log_room(store->log) < store->config.segment_len / LOG_LEFT_PART;
+        execution->is_disk_full && log_room(store->log) < store->config.segment_len / LOG_LEFT_PART;
 }
 
 /* Clean records leave when the memory is full (DESIGN §5). */
@@ -97,7 +101,8 @@ void store_evict(struct store *store)
 {
     uint64_t others = held_len(store) - hot_held(store->hot);
     uint64_t limit = store->config.memory_limit;
-    uint64_t target = others < limit / 2 ? limit - others : limit / 2;
+    uint64_t least = limit / HOT_PART;
+    uint64_t target = others < limit - least ? limit - others : least;
     hot_trim(store->hot, target, EVICT_BUCKETS_MAX, EVICT_MOVES_MAX);
     if (hot_held(store->hot) + SUPPLY_LEN <= target) {
         supply_turn(store->supply);

@@ -7,8 +7,8 @@
 #include "io/conn.h"
 #include "io/memory.h"
 
-/* RULES F3: the part of the memory that replies may take before reads must wait. */
-#define OUTPUT_PART 4
+/* The part of the memory that scans may take that wait for their turn. */
+#define SCANS_PART 32
 
 /* --- carrying out --- */
 
@@ -16,9 +16,10 @@ void store_begin_turn(struct store *store)
 {
     if (!store->is_turn) {
         store->is_turn = true;
-        store->execution.now_ms = clock_wall_ms();
+        execute_begin_turn(&store->execution, clock_wall_ms());
         log_turn_begin(store->log, store->execution.now_ms);
-        store->output_len = conn_output_total(store->config.loop);
+        store->output_len = conn_output_total(store->config.loop) + store->hiding_len +
+                            (slices_is_busy(store->slices) ? SCAN_BYTES_MAX : 0);
         store->turn_output_len = 0;
     }
 }
@@ -76,16 +77,20 @@ static struct op *keep(struct store *store, const struct op *op)
 
 static bool is_reading(const struct op *op)
 {
-    return op->kind == OP_READ || op->kind == OP_SCAN ||
-           (op->kind == OP_POP && op->identity.seq == 0);
+    return op->kind == OP_READ || (op->kind == OP_POP && op->identity.seq == 0);
+}
+
+bool store_has_output_room(const struct store *store)
+{
+    return store->output_len <= OUTPUT_LARGE ||
+           store->output_len <= store->config.memory_limit / STORE_OUTPUT_PART;
 }
 
 /* RULES F3. A pop with an identity would not be asked again. */
 static bool has_room_for_reply(const struct store *store, const struct op *op)
 {
     return store->output_len <= OUTPUT_LARGE || !is_reading(op) ||
-           (store->output_len <= store->config.memory_limit / OUTPUT_PART &&
-            (!op->has_room || op->has_room(op)));
+           (store_has_output_room(store) && (!op->has_room || op->has_room(op)));
 }
 
 static void count_reply(struct store *store, const struct outcome *outcome)
@@ -94,53 +99,100 @@ static void count_reply(struct store *store, const struct outcome *outcome)
     store->turn_output_len += outcome->value.len;
 }
 
-/* False: the tree must be asked first. */
-static bool carry_out(struct store *store, const struct op *op, const struct execute_damage *damage,
-                      struct outcome *outcome)
+static enum execute_result carry_out(struct store *store, const struct op *op,
+                                     const struct execute_damage *damage, struct outcome *outcome)
 {
     if (!has_room_for_reply(store, op)) {
         *outcome = (struct outcome){.left_ms = -1};
         outcome_refuse(outcome, STATUS_TRY_LATER, OP_REASON_UNREAD_REPLIES);
-        return true;
+        return EXECUTE_DONE;
     }
-    bool is_done = execute(&store->execution, op, damage, outcome) == EXECUTE_DONE;
-    if (is_done) {
+    store->execution.can_wait = store_can_want(store, op);
+    if (store->first_wanting && store_is_behind(store, op)) {
+        *outcome = (struct outcome){.left_ms = -1};
+        outcome_refuse(outcome, STATUS_TRY_LATER, OP_REASON_MAKING_ROOM);
+        return store->execution.can_wait ? EXECUTE_ROOM : EXECUTE_DONE;
+    }
+    enum execute_result result = execute(&store->execution, op, damage, outcome);
+    if (result == EXECUTE_DONE) {
         count_reply(store, outcome);
     }
-    return is_done;
+    return result;
+}
+
+/* The tree must be asked first, or there is no room yet. */
+static void wait(struct store *store, struct op *op, enum execute_result result)
+{
+    if (result == EXECUTE_ROOM) {
+        store_want(store, op);
+    } else {
+        wait_for_fetch(store, op);
+    }
+}
+
+static void refuse_one_more(const struct op *op)
+{
+    struct outcome outcome = {.left_ms = -1};
+    outcome_refuse(&outcome, STATUS_TRY_LATER, OP_REASON_TOO_MANY_WAIT);
+    op->done(op, &outcome);
+}
+
+/* Its reply has no room before its turn comes (slices_turn). */
+static void run_scan(struct store *store, const struct op *op)
+{
+    size_t waiting_len = slices_waiting_len(store->slices);
+    if (waiting_len > 0 && waiting_len + op_len(op) > store->config.memory_limit / SCANS_PART) {
+        refuse_one_more(op);
+    } else {
+        slices_add(store->slices, keep(store, op));
+    }
+}
+
+/* A scan's reply depends on the store's own, which are few. */
+static bool may_wait(const struct store *store, const struct op *op, enum execute_result result)
+{
+    return result == EXECUTE_ROOM || op->kind >= OP_REAP || store_has_room(store, op_len(op));
 }
 
 void store_run(struct store *store, const struct op *op)
 {
+    if (op->kind == OP_SCAN) {
+        run_scan(store, op);
+        return;
+    }
     struct outcome outcome;
-    if (op->kind == OP_SCAN && has_room_for_reply(store, op)) {
-        slices_add(store->slices, keep(store, op));
-    } else if (carry_out(store, op, NULL, &outcome)) {
+    enum execute_result result = carry_out(store, op, NULL, &outcome);
+    if (result == EXECUTE_DONE) {
         op->done(op, &outcome);
+    } else if (may_wait(store, op, result)) {
+        wait(store, keep(store, op), result);
     } else {
-        wait_for_fetch(store, keep(store, op));
+        refuse_one_more(op);
     }
 }
 
-/* --- what was fetched --- */
-
 /* What waited is carried out in its order; who waited too long is told so. */
-static void run_waiter(struct store *store, struct op *op, const struct execute_damage *damage,
-                       uint64_t now_us)
+void store_run_waiter(struct store *store, struct op *op, const struct execute_damage *damage,
+                      enum op_reason late, uint64_t now_us)
 {
     struct outcome outcome;
     bool is_late = op->deadline_us != 0 && op->deadline_us < now_us;
     bool is_abandoned = !op_changes(op) && op->is_awaited && !op->is_awaited(op);
     if (is_late || is_abandoned) {
         outcome = (struct outcome){.left_ms = -1};
-        outcome_refuse(&outcome, STATUS_TRY_LATER, OP_REASON_WAITED_TOO_LONG);
+        outcome_refuse(&outcome, STATUS_TRY_LATER, late);
         finish(store, op, &outcome);
-    } else if (carry_out(store, op, damage, &outcome)) {
+        return;
+    }
+    enum execute_result result = carry_out(store, op, damage, &outcome);
+    if (result == EXECUTE_DONE) {
         finish(store, op, &outcome);
     } else {
-        wait_for_fetch(store, op); /* it was evicted again */
+        wait(store, op, result); /* also for the tree again: it was evicted meanwhile */
     }
 }
+
+/* --- what was fetched --- */
 
 /* The entry is what the tree said; or gone, where that cannot be read. */
 static void settle_entry(struct store *store, struct hot_record *entry,
@@ -194,7 +246,8 @@ void store_on_fetched(void *context, const struct fetched *fetched)
     while (op) {
         struct op *next = op->next;
         struct execute_damage damage;
-        run_waiter(store, op, damage_of(store, fetched, &damage), now_us);
+        store_run_waiter(store, op, damage_of(store, fetched, &damage), OP_REASON_WAITED_TOO_LONG,
+                         now_us);
         if (is_first) {
             hot_forget_use(store->hot, record->point, record->table, record->key);
         }
@@ -214,11 +267,20 @@ struct hiding {
     uint32_t left; /* records that are not gone yet, and one while they are being counted */
 };
 
+/* Its reply takes room while it waits. */
+static void count_hiding(const struct hiding *hiding, bool is_waiting)
+{
+    size_t len = is_waiting ? hiding->value.capacity : 0 - hiding->value.capacity;
+    hiding->store->hiding_len += len;
+    hiding->store->output_len += len;
+}
+
 static void end_hiding(struct hiding *hiding)
 {
     if (--hiding->left > 0) {
         return;
     }
+    count_hiding(hiding, false);
     hiding->outcome.value = buffer_bytes(&hiding->value);
     count_reply(hiding->store, &hiding->outcome);
     finish(hiding->store, hiding->op, &hiding->outcome);
@@ -256,6 +318,7 @@ void store_on_slice_done(void *context, struct op *op, const struct outcome *out
     buffer_append_bytes(&hiding->value, outcome->value);
     memory_must(!hiding->value.failed);
     store_begin_turn(store);
+    count_hiding(hiding, true);
     for (uint32_t i = 0; i < hidden_count; i++) {
         const struct op reap = {
             .done = on_reaped,
@@ -289,6 +352,7 @@ void store_refuse_within(void *context, uint64_t first, uint64_t last)
     struct outcome outcome = {.left_ms = -1};
     outcome_refuse(&outcome, STATUS_TRY_LATER, OP_REASON_NONE);
     fetch_cancel(store->fetch, first, last);
+    store_forget_wanting(store, first, last);
     struct op *op = next_but_scans(store->newest_waiting);
     while (op) {
         struct op *older = next_but_scans(op->older);

@@ -24,6 +24,9 @@ static void stat_memory(const struct store *store, struct store_stat *out)
     out->hot_records = hot.record_count;
     out->dirty_records = hot.dirty_count;
     out->output_bytes = conn_output_total(store->config.loop);
+    out->input_bytes = conn_input_total(store->config.loop);
+    out->scan_bytes = slices_len(store->slices) + store->hiding_len;
+    out->waiting_bytes = store->waiting_len + fetch_len(store->fetch);
     out->results_bytes = retries_len(store->retries);
     out->memory_limit = store->config.memory_limit;
 }

@@ -2,8 +2,10 @@
 #include "shardd/tree.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <lmdb.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -16,6 +18,7 @@
 
 #include "io/logline.h"
 #include "io/memory.h"
+#include "proto/log.h"
 
 /*
  * Addresses, not bytes: the file grows as it is used, and the map is never resized (RULES F2). A
@@ -214,6 +217,27 @@ static int probe_env(MDB_env *env, bool *is_cut)
     return probe.result;
 }
 
+/* Its pages cannot be mended: what there is to do is the same whatever is wrong. */
+static void say_damage(const char *file_path, const char *what, char *error, size_t error_len)
+{
+    (void)snprintf(
+        error, error_len,
+        "%s: %s: bring a whole copy of the directory back, or see: shardkv help log salvage",
+        file_path, what);
+}
+
+static void say_result(int result, const char *file_path, char *error, size_t error_len)
+{
+    bool is_damage = result == MDB_CORRUPTED || result == MDB_INVALID ||
+                     result == MDB_PAGE_NOTFOUND || result == MDB_PANIC ||
+                     result == MDB_VERSION_MISMATCH || result == MDB_INCOMPATIBLE;
+    if (is_damage) {
+        say_damage(file_path, text_of(result), error, error_len);
+    } else {
+        (void)snprintf(error, error_len, "%s: %s", file_path, text_of(result));
+    }
+}
+
 /* False: the file's end is missing, or it cannot be told; `error` is filled. */
 static bool check_len(MDB_env *env, const char *path, char *error, size_t error_len)
 {
@@ -233,12 +257,14 @@ static bool check_len(MDB_env *env, const char *path, char *error, size_t error_
         result = probe_env(env, &is_cut);
     }
     if (is_cut) {
-        (void)snprintf(error, error_len,
-                       "%s: is %zu bytes long and was up to %zu: its end is missing, and with it "
-                       "records; bring a whole copy back",
-                       path, (size_t)status.st_size, wanted);
+        char what[120];
+        (void)snprintf(
+            what, sizeof(what),
+            "is %zu bytes long and was up to %zu: its end is missing, and with it records",
+            (size_t)status.st_size, wanted);
+        say_damage(path, what, error, error_len);
     } else if (result != 0) {
-        (void)snprintf(error, error_len, "%s: %s", path, text_of(result));
+        say_result(result, path, error, error_len);
     }
     return result == 0 && !is_cut;
 }
@@ -301,6 +327,45 @@ static int create_if_missing(const char *file_path)
     return result;
 }
 
+/*
+ * A tree is made before there is a log: where it is missing beside one, its records are, and an empty one must not
+ * take their place. Unless log salvage wrote the directory, and was told so.
+ */
+static bool is_lost(const char *path)
+{
+    bool has_log = false;
+    bool is_expected = false;
+    const struct dirent *entry;
+    DIR *entries = opendir(path);
+    while (entries && (entry = readdir(entries))) {
+        has_log = has_log || strncmp(entry->d_name, "log-", 4) == 0;
+        is_expected = is_expected || strcmp(entry->d_name, TREE_NAME) == 0 ||
+                      strcmp(entry->d_name, LOG_NO_TREE_NAME) == 0;
+    }
+    if (entries) {
+        closedir(entries);
+    }
+    return has_log && !is_expected;
+}
+
+/* Of an empty file LMDB would make a tree; a new one only gets its name when it is whole. */
+static bool is_empty_file(const char *file_path)
+{
+    struct stat status;
+    return stat(file_path, &status) == 0 && status.st_size == 0;
+}
+
+static bool is_there(const char *path, const char *file_path, char *error, size_t error_len)
+{
+    bool is_missing = is_lost(path);
+    bool is_empty = is_empty_file(file_path);
+    if (is_missing || is_empty) {
+        say_damage(file_path, is_missing ? "is missing, and there is a log beside it" : "is empty",
+                   error, error_len);
+    }
+    return !is_missing && !is_empty;
+}
+
 /* What a compacting left that did not come to its end. */
 static void strike_half_made(const char *path)
 {
@@ -310,6 +375,17 @@ static void strike_half_made(const char *path)
     free(new_path);
 }
 
+/* An errno, or a result of LMDB's; -1: `error` is filled. */
+static int open_tree(struct tree *tree, const char *file_path, char *error, size_t error_len)
+{
+    int result = create_if_missing(file_path);
+    result = result == 0 ? open_env_within_limits(file_path, &tree->env) : result;
+    if (result == 0 && !check_len(tree->env, file_path, error, error_len)) {
+        return -1;
+    }
+    return result == 0 ? open_databases(tree) : result;
+}
+
 struct tree *tree_open(const char *path, char *error, size_t error_len)
 {
     char *file_path = NULL;
@@ -317,18 +393,16 @@ struct tree *tree_open(const char *path, char *error, size_t error_len)
     strike_half_made(path);
     struct tree *tree = memory_get(1, sizeof(*tree));
     tree->fault_text = "";
-    int result = create_if_missing(file_path);
-    result = result == 0 ? open_env_within_limits(file_path, &tree->env) : result;
-    bool is_whole = result != 0 || check_len(tree->env, file_path, error, error_len);
-    if (result == 0 && is_whole) {
-        result = open_databases(tree);
+    int result = -1;
+    if (is_there(path, file_path, error, error_len)) {
+        result = open_tree(tree, file_path, error, error_len);
     }
     if (result != 0) {
-        (void)snprintf(error, error_len, "%s: %s", file_path, text_of(result));
-    }
-    if (result != 0 || !is_whole) {
         tree_close(tree);
         tree = NULL;
+    }
+    if (result != 0 && result != -1) {
+        say_result(result, file_path, error, error_len);
     }
     free(file_path);
     return tree;
@@ -768,4 +842,99 @@ bool tree_compact(const char *path, uint64_t *before, uint64_t *after, char *err
     free(compacting.path);
     free(compacting.new_path);
     return is_fine;
+}
+
+/* --- a damaged one --- */
+
+/* Of a database that could not be found: 0 is that of free pages. */
+#define NO_DATABASE UINT_MAX
+
+/* Without LMDB's words on standard error: there may be one for each page. */
+static void on_assert(MDB_env *env, const char *text)
+{
+    (void)env;
+    (void)text;
+    (void)raise(SIGABRT);
+}
+
+struct tree *tree_open_damaged(const char *path, char *error, size_t error_len)
+{
+    char *file_path = NULL;
+    memory_must(asprintf(&file_path, "%s/" TREE_NAME, path) >= 0);
+    struct tree *tree = memory_get(1, sizeof(*tree));
+    tree->fault_text = "";
+    for (int i = 0; i < TREE_DATABASE_COUNT; i++) {
+        tree->databases[i] = NO_DATABASE;
+    }
+    int result = is_empty_file(file_path) ? MDB_INVALID : mdb_env_create(&tree->env);
+    if (result == 0) {
+        mdb_env_set_maxdbs(tree->env, TREE_DATABASE_COUNT);
+        mdb_env_set_assert(tree->env, on_assert);
+        result = mdb_env_open(tree->env, file_path,
+                              MDB_NOSUBDIR | MDB_NOTLS | MDB_RDONLY | MDB_NOLOCK, 0600);
+    }
+    if (result != 0) {
+        say_result(result, file_path, error, error_len);
+        tree_close(tree);
+        tree = NULL;
+    }
+    free(file_path);
+    return tree;
+}
+
+bool tree_find_databases(struct tree *damaged)
+{
+    MDB_txn *txn = NULL;
+    bool is_any = false;
+    if (mdb_txn_begin(damaged->env, NULL, MDB_RDONLY, &txn) != 0) {
+        return false;
+    }
+    for (int i = 0; i < TREE_DATABASE_COUNT; i++) {
+        is_any |= mdb_dbi_open(txn, database_names[i], 0, &damaged->databases[i]) == 0;
+    }
+    return mdb_txn_commit(txn) == 0 && is_any;
+}
+
+static char *beside_path(const char *path)
+{
+    char *file_path = NULL;
+    memory_must(asprintf(&file_path, "%s/" NEW_TREE_NAME, path) >= 0);
+    return file_path;
+}
+
+struct tree *tree_open_beside(const char *path, char *error, size_t error_len)
+{
+    char *file_path = beside_path(path);
+    strike_half_made(path);
+    struct tree *tree = memory_get(1, sizeof(*tree));
+    tree->fault_text = "";
+    int result = open_env_within_limits(file_path, &tree->env);
+    result = result == 0 ? open_databases(tree) : result;
+    if (result != 0) {
+        say_result(result, file_path, error, error_len);
+        tree_close(tree);
+        tree = NULL;
+    }
+    free(file_path);
+    return tree;
+}
+
+bool tree_replace(struct tree *beside, const char *path, char *error, size_t error_len)
+{
+    char *lock_path = NULL;
+    struct compacting replacing = {.new_path = beside_path(path)};
+    memory_must(asprintf(&replacing.directory_path, "%s", path) >= 0 &&
+                asprintf(&replacing.path, "%s/" TREE_NAME, path) >= 0 &&
+                asprintf(&lock_path, "%s-lock", replacing.new_path) >= 0);
+    tree_close(beside);
+    (void)unlink(lock_path);
+    int result = replace(&replacing);
+    if (result != 0) {
+        say_result(result, replacing.path, error, error_len);
+    }
+    free(lock_path);
+    free(replacing.directory_path);
+    free(replacing.path);
+    free(replacing.new_path);
+    return result == 0;
 }

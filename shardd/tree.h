@@ -45,6 +45,23 @@ void tree_close(struct tree *tree); /* NULL is allowed */
 bool tree_compact(const char *path, uint64_t *before, uint64_t *after, char *error,
                   size_t error_len);
 
+/* --- a damaged one: shardd/mend.h --- */
+
+/*
+ * Only for reading, and whatever it is: reading may raise SIGSEGV, SIGBUS or SIGABRT, and so may tree_find_databases.
+ * NULL with `error` filled: not even its first pages hold.
+ */
+struct tree *tree_open_damaged(const char *path, char *error, size_t error_len);
+
+/* To be called first. False: none can be found. */
+bool tree_find_databases(struct tree *damaged);
+
+/* A new one beside it, empty. NULL with `error` filled. */
+struct tree *tree_open_beside(const char *path, char *error, size_t error_len);
+
+/* Closes that, which is durable then and takes the place of the damaged one: a crash leaves either. */
+bool tree_replace(struct tree *beside, const char *path, char *error, size_t error_len);
+
 struct tree_txn *tree_begin_write(struct tree *tree);
 struct tree_txn *tree_begin_read(struct tree *tree);
 

@@ -11,11 +11,12 @@ _shardkv_options() { # COMMAND
   expire) echo --ttl --never --sliding --if-version ;;
   status) echo --watch --count ;;
   read | pop) echo --raw ;;
-  keys) echo --prefix ;;
+  keys) echo --prefix --skip-damaged ;;
+  export) echo --skip-damaged ;;
   import) echo --format --if-absent --acks ;;
   bench) echo --records --value-size --connections --pipeline --seconds --warmup --rate --zipf --no-load --server-pid --redis --echo ;;
   'log dump') echo --from --limit ;;
-  'log salvage') echo --to ;;
+  'log salvage') echo --to --without-tree ;;
   'map init') echo --server --size ;;
   'map apply') echo --dry-run ;;
   'shard reset') echo --accept-loss ;;

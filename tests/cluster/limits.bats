@@ -51,6 +51,32 @@ teardown() {
   says 1024
 }
 
+all_is_in_the_tree() {
+  shardkv --json status | jq -e 'all(.servers[]; .dirty_records == 0 and .applied_stamp == .stamp)'
+}
+
+# It was refused as full: all that could go was in the tree alone.
+@test "a shard that evicts takes a large value although nothing in it is in memory" {
+  start_shardd a --log-segment 64KiB --log-size 256KiB
+  cat >"$home/map.json" <<END
+{ "shards": [ { "name": "all", "start": 0.0, "end": 1.0, "size": "1MiB", "when_full": "evict", "host": "127.0.0.1", "port": $(port a) } ] }
+END
+  start_bootstrapd
+  seq 1 9000 | sed 's/.*/{"key":"small&","value":"a value of some length"}/' >"$home/small.jsonl"
+  expect 0 shardkv import "$home/small.jsonl"
+  await all_is_in_the_tree
+  end TERM a
+  start_shardd a
+  shardkv --timeout 10000 exists large || [ $? -eq 1 ]
+  [ "$(shardkv --json status | jq '.servers[0].hot_records')" -lt 100 ]
+  head -c 400000 /dev/zero >"$home/value"
+  expect 0 shardkv write large --bytes - <"$home/value"
+  expect 0 shardkv --json status
+  # No more has gone than was wanted.
+  jq -e '.servers[0].shards[0] | .bytes <= .size and .bytes > .size * 15 / 16' <<<"$output"
+  [ "$(shardkv read large --raw | wc -c)" -eq 400000 ]
+}
+
 # Starts NAME again with files of at most KIB KiB: a limit on the length of files stands for a full disk. The log's
 # are prepared within it; the kernel refuses to let the tree grow.
 start_on_little_disk() { # NAME KIB
@@ -140,6 +166,26 @@ all_have_room() {
   await all_have_room
   fill 1001 1010
   [ "$refused" -eq 0 ]
+}
+
+log_waits() {
+  shardkv --json status | jq -e '.servers[0].log_queue_bytes > 0'
+}
+
+# Its first segment is as short as may be: a map is more than it has room for.
+@test "a server whose log waits for room on a full disk ends when it is told to" {
+  start_one --log-segment 2MiB --log-size 16MiB
+  expect 0 shardkv --timeout 10000 write first 1
+  end TERM a
+  start_on_little_disk a 100
+  sed -i 's/4GiB/5GiB/' "$home/map.json"
+  shardkv map apply "$home/map.json" || true
+  await log_waits
+  kill -TERM "$(pid a)"
+  await refute kill -0 "$(pid a)"
+  await grep -F "the disk is full: it ends without what has no room" "$home/a.err"
+  start_shardd a
+  [ "$(shardkv --timeout 10000 read first)" = 1 ]
 }
 
 @test "a value larger than the log's limit does not stop the writes behind it" {

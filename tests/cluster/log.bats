@@ -12,6 +12,33 @@ setup() {
   done
 }
 
+# A record of operations in the middle of the log of NAME.
+middle_operations() { # NAME
+  shardkv log dump "$home/$1" --json |
+    /usr/bin/python3 -c 'import json, sys
+records = [json.loads(line) for line in sys.stdin]
+found = [r for r in records if r.get("record") == "operations"]
+found = found[len(found) // 2]
+print(found["file"], found["offset"])'
+}
+
+# What `status` counts in all shards, and what an export has: key, value and 64 bytes a record.
+same_counts() {
+  diff <(shardkv status --json | /usr/bin/python3 -c 'import json, sys
+shards = [shard for server in json.load(sys.stdin)["servers"] for shard in server["shards"]]
+print(sum(s["records"] for s in shards), sum(s["bytes"] for s in shards))') \
+    <(shardkv export | /usr/bin/python3 -c 'import json, msgpack, sys
+records = [json.loads(line) for line in sys.stdin]
+print(len(records), sum(len(r["key"]) + len(msgpack.packb(r["value"])) + 64 for r in records))')
+}
+
+# The salvaged directory takes the place of the damaged one.
+take_place() { # NAME
+  rm -rf "$home/damaged"
+  mv "$home/$1" "$home/damaged"
+  mv "$home/new" "$home/$1"
+}
+
 teardown() { end_cluster; }
 
 # The offset of the last record in the log of NAME that has operations.
@@ -73,4 +100,100 @@ with open(sys.argv[1], "r+b") as log:
   expect 0 shardkv --timeout 10000 write six 6
   expect 0 shardkv keys
   says six
+}
+
+# RULES S8: it kept the accounts of before what it left behind.
+@test "what is salvaged is counted before it is served, also when that is killed" {
+  local file offset key
+  for key in {1..40}; do
+    shardkv write "$key" "value of $key" >/dev/null
+  done
+  same_counts
+  end TERM a
+  read -r file offset < <(middle_operations a)
+  flip_byte "$home/a/$file" $((offset + 150))
+  expect 0 shardkv log salvage "$home/a" --to "$home/new"
+  says "with the headers of 1 records"
+  take_place a
+  for key in 1 2 3; do
+    touch "$home/a/recount"
+    start_shardd a
+    end KILL a
+  done
+  start_shardd a
+  shardkv --timeout 10000 read 1 >/dev/null || [ $? -eq 1 ]
+  same_counts
+  shardkv delete 2 || [ $? -eq 1 ]
+  end TERM a
+  [ ! -e "$home/a/recount" ]
+  expect 0 shardkv log verify "$home/a"
+  start_shardd a
+  shardkv --timeout 10000 read 1 >/dev/null || [ $? -eq 1 ]
+  same_counts
+}
+
+@test "a newest segment that is missing is named, and what is left is salvaged" {
+  local newest
+  end KILL a
+  newest=$(basename "$(ls "$home"/a/log-* | tail -n 1)")
+  cp "$home/a/$newest" "$home/kept"
+  start_shardd a
+  end KILL a
+  newest=$(basename "$(ls "$home"/a/log-* | tail -n 1)")
+  rm "$home/a/$newest"
+  expect 1 shardkv log verify "$home/a"
+  says "damaged: $newest is missing: log.newest tells of it"
+  refute start_shardd a
+  grep -F "$newest" "$home/a.err"
+  expect 0 shardkv log salvage "$home/a" --to "$home/new"
+  says "left behind: $newest, which is missing"
+  take_place a
+  start_shardd a
+  expect 0 shardkv --timeout 10000 write six 6
+  same_counts
+}
+
+@test "a tree that is damaged or missing is named, and given up only when told" {
+  end TERM a
+  cp "$home/a/tree" "$home/whole"
+  truncate -s 5000 "$home/a/tree"
+  refute start_shardd a
+  grep -F "$home/a/tree: " "$home/a.err"
+  grep -F "see: shardkv help log salvage" "$home/a.err"
+  rm "$home/a/tree"
+  refute start_shardd a
+  grep -F "$home/a/tree: is missing, and there is a log beside it" "$home/a.err"
+  expect 1 shardkv log verify "$home/a"
+  says "damaged: tree is missing"
+  expect 3 shardkv log salvage "$home/a" --to "$home/new"
+  says "without-tree"
+  rm -rf "$home/new"
+  expect 0 shardkv log salvage "$home/a" --to "$home/new" --without-tree
+  says "left behind: tree"
+  take_place a
+  start_shardd a
+  expect 0 shardkv --timeout 10000 write six 6
+  same_counts
+  rm "$home/a/tree"
+  end TERM a
+  refute start_shardd a
+}
+
+@test "what can be read of a damaged tree is kept" {
+  local key len
+  refute start_shardd c --salvage-tree
+  grep -F "is not what shardkv log salvage wrote" "$home/c.err"
+  for key in {1..40}; do
+    shardkv write "$key" "value of $key" >/dev/null
+  done
+  end TERM a
+  expect 0 shardkv log salvage "$home/a" --to "$home/new"
+  take_place a
+  len=$(stat -c %s "$home/a/tree")
+  flip_byte "$home/a/tree" $((len / 4096 / 2 * 4096 + 12))
+  start_shardd a --salvage-tree
+  grep -F "the tree was written anew" "$home/a.err"
+  expect 0 shardkv --timeout 10000 write six 6
+  same_counts
+  refute test -e "$home/a/tree-compact"
 }

@@ -41,3 +41,20 @@ push() { # VALUE-SIZE; 200 MB into 16 MiB
   says "served again"
   is_sanitized || [ "$(sed -n 's/.*memory \([0-9]*\) MiB/\1/p' <<<"$output")" -lt 160 ]
 }
+
+be_hostile() { # scans|halves
+  start_one --memory 64MiB
+  run /usr/bin/python3 tests/cluster/hostile_clients.py "$(address a)" "$(pid a)" "$1"
+  echo "$output"
+  [ "$status" -eq 0 ]
+  says "served again"
+  is_sanitized || [ "$(sed -n 's/memory \([0-9]*\) MiB/\1/p' <<<"$output")" -lt 140 ]
+}
+
+@test "large scans that many ask for and nobody reads are bounded in sum" {
+  be_hostile scans
+}
+
+@test "large requests that many begin and nobody ends are bounded in sum" {
+  be_hostile halves
+}

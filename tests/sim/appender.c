@@ -101,21 +101,21 @@ static void start(struct appender *appender)
     worker_submit(appender->worker, &appender->job);
 }
 
-static void note_sync(struct appender *appender)
+void appender_note_sync(struct appender *appender, size_t len, uint64_t duration_us)
 {
     struct appender_stat *stat = &appender->stat;
-    uint32_t sync_us = (uint32_t)(world_now_us() - appender->start_us);
+    uint32_t sync_us = (uint32_t)duration_us;
     stat->sync_count++;
     stat->sync_us_p50 = stat->sync_us_p99 = sync_us;
     stat->sync_us_max = sync_us > stat->sync_us_max ? sync_us : stat->sync_us_max;
-    stat->group_len_p50 = stat->group_len_p99 = (uint32_t)appender->running.len;
+    stat->group_len_p50 = stat->group_len_p99 = (uint32_t)len;
 }
 
 static void done(struct job *job)
 {
     struct appender *appender = (struct appender *)job;
     uint64_t ticket = appender->running.ticket;
-    note_sync(appender);
+    appender_note_sync(appender, appender->running.len, world_now_us() - appender->start_us);
     drop(&appender->running);
     appender->is_running = false;
     appender->done_ticket = ticket;

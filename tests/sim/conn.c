@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "io/conn.h"
 
+#include "io/budget.h"
 #include "io/hold.h"
 #include "tests/sim/accept.h"
 #include "tests/sim/turn.h"
@@ -13,6 +14,9 @@
 
 /* Input of a turn after which its hooks run early: much less than in io/conn.c, so that it happens. */
 #define INPUTS_LEN_MAX (16u << 10)
+
+/* Likewise the part that a loop's limit of kept input is of what was asked for. */
+#define INPUT_LIMIT_PART 128
 
 /* What comes out of freed input. */
 #define POISON 0xdb
@@ -52,6 +56,7 @@ struct conn {
     bool is_told;
     struct ready ready;
     struct buffer input;
+    struct budget_part input_part;
     struct buffer output;
     uint64_t sent_len; /* that the network has taken, ever */
     struct hold hold;
@@ -62,11 +67,22 @@ struct conn {
     char remote[ADDRESS_TEXT_LEN];
 };
 
+static struct budget *input_budget(const struct conn *conn)
+{
+    return &loop_conns(conn->loop)->input_budget;
+}
+
+static bool is_favoured(const struct conn *conn)
+{
+    return input_budget(conn)->favoured == &conn->input_part;
+}
+
 static void end(struct conn *conn, const char *reason)
 {
     if (conn->state == ENDED) {
         return;
     }
+    budget_leave(input_budget(conn), &conn->input_part);
     conn->state = ENDED;
     conn->reason = conn->is_told ? conn->reason : reason;
     hold_fini(&conn->hold);
@@ -107,10 +123,24 @@ static void on_no_progress(void *context)
 
 /* --- input --- */
 
+static bool is_stopped(const struct conn *conn)
+{
+    return conn->is_paused || conn->is_resting;
+}
+
+/* The favoured one must go on, even if it was stopped: others wait for it. */
+static void stop_progress(struct conn *conn)
+{
+    if (!is_favoured(conn)) {
+        event_clear(&conn->progress);
+    }
+}
+
 static void note_progress(struct conn *conn, size_t received, size_t consumed)
 {
+    bool is_still = conn->input_part.is_waiting || (is_stopped(conn) && !is_favoured(conn));
     conn->progress_len += received;
-    if (conn->input.len == 0 || conn->is_resting) {
+    if (conn->input.len == 0 || is_still) {
         event_clear(&conn->progress);
     } else if (consumed > 0 || !event_is_set(&conn->progress) ||
                conn->progress_len >= CONN_PROGRESS_BYTES) {
@@ -118,14 +148,31 @@ static void note_progress(struct conn *conn, size_t received, size_t consumed)
     }
 }
 
+static bool is_output_scarce(struct loop *loop)
+{
+    const struct loop_conns *conns = loop_conns(loop);
+    return conns->output_limit > 0 && conn_output_total(loop) > conns->output_limit;
+}
+
+static size_t output_pause(const struct conn *conn)
+{
+    const struct loop_conns *conns = loop_conns(conn->loop);
+    if (!is_output_scarce(conn->loop)) {
+        return CONN_OUTPUT_PAUSE;
+    }
+    size_t share = budget_share(conns->output_limit, conns->input_budget.count);
+    return share < CONN_OUTPUT_PAUSE ? share : CONN_OUTPUT_PAUSE;
+}
+
 static void weigh_output(struct conn *conn)
 {
+    size_t pause = output_pause(conn);
     if (conn->output.len > CONN_OUTPUT_MAX) {
         end(conn, "does not read its replies");
-    } else if (conn->output.len > CONN_OUTPUT_PAUSE) {
+    } else if (conn->output.len > pause) {
         conn->is_paused = true;
-        event_clear(&conn->progress);
-    } else if (conn->is_paused && conn->output.len < CONN_OUTPUT_PAUSE / 2) {
+        stop_progress(conn);
+    } else if (conn->is_paused && conn->output.len < pause / 2) {
         conn->is_paused = false;
         conn->is_resumed |= conn->input.len > 0;
         loop_ready(conn->loop, &conn->ready);
@@ -145,6 +192,14 @@ static size_t receive(struct conn *conn)
 {
     size_t arrived = endpoint_arrived(conn->endpoint);
     size_t len = arrived < READ_LEN ? arrived : READ_LEN;
+    if (len > 0) {
+        len = budget_ask(input_budget(conn), &conn->input_part, conn->input.len, len, len);
+    }
+    if (conn->input_part.is_waiting) {
+        count(COUNT_INPUT_WAIT);
+        event_clear(&conn->progress);
+        return 0;
+    }
     if (len > 1 && world_chance(world_swarm()->split_ppm)) {
         len = (size_t)world_between(1, len);
     }
@@ -184,17 +239,53 @@ void conn_drop_inputs(struct loop *loop)
     conns->inputs_len = 0;
 }
 
+/* Its message has ended, or there is room. */
+static void read_on(struct conn *conn)
+{
+    loop_ready(conn->loop, &conn->ready);
+    if (conn->input.len > 0 && (!is_stopped(conn) || is_favoured(conn))) {
+        watch_progress(conn);
+    }
+}
+
+static void let_read_on(struct loop *loop)
+{
+    size_t promised = 0;
+    struct budget_part *part;
+    while ((part = budget_next(&loop_conns(loop)->input_budget, &promised))) {
+        read_on(part->conn);
+    }
+}
+
+static void count_input(struct conn *conn, size_t consumed)
+{
+    bool was_waiting = conn->input_part.is_waiting;
+    budget_count(input_budget(conn), &conn->input_part, conn->input.len);
+    if (consumed > 0) {
+        budget_yield(input_budget(conn), &conn->input_part);
+        if (was_waiting) {
+            read_on(conn);
+        }
+    }
+}
+
 static void read_input(struct conn *conn)
 {
-    size_t received = receive(conn);
-    if (received || conn->is_resumed) {
+    bool is_resumed = conn->is_resumed;
+    bool may_read = !is_resumed && !conn->input_part.is_waiting;
+    size_t received = may_read ? receive(conn) : 0;
+    if (received || is_resumed) {
         conn->is_resumed = false;
+        if (is_resumed) {
+            loop_ready(conn->loop, &conn->ready); /* what came meanwhile is read in the next turn */
+        }
         size_t consumed = conn->handler->on_input(conn->context, copy_input(conn));
         assert(consumed <= conn->input.len);
         if (conn->state != OPEN || conn->is_finishing) {
             return;
         }
         buffer_consume(&conn->input, consumed);
+        count_input(conn, consumed);
         note_progress(conn, received, consumed);
         weigh_output(conn);
     } else if (endpoint_state(conn->endpoint) == ENDPOINT_ENDED) {
@@ -231,8 +322,7 @@ static void run_ready(void *context)
     }
     if (conn->state == LINGERING) {
         linger_on(conn);
-    } else if (conn->state == OPEN && !conn->is_paused && !conn->is_resting &&
-               !conn->is_finishing) {
+    } else if (conn->state == OPEN && !is_stopped(conn) && !conn->is_finishing) {
         read_input(conn);
         if (loop_conns(conn->loop)->inputs_len > INPUTS_LEN_MAX) {
             loop_run_hooks(conn->loop);
@@ -306,6 +396,19 @@ static bool settle_one(struct conn **link)
     return false;
 }
 
+/* When output is no longer scarce, those go on that were stopped for it. */
+static void weigh_paused(struct loop *loop)
+{
+    struct loop_conns *conns = loop_conns(loop);
+    bool was_scarce = conns->is_output_scarce;
+    conns->is_output_scarce = is_output_scarce(loop);
+    for (struct conn *conn = conns->first; was_scarce && conn; conn = conn->next) {
+        if (conn->state == OPEN && conn->is_paused) {
+            weigh_output(conn);
+        }
+    }
+}
+
 void conn_flush_all(struct loop *loop)
 {
     for (struct conn *conn = loop_conns(loop)->first; conn; conn = conn->next) {
@@ -313,6 +416,8 @@ void conn_flush_all(struct loop *loop)
             write_output(conn);
         }
     }
+    weigh_paused(loop);
+    let_read_on(loop);
     while (settle_one(&loop_conns(loop)->first)) {
     }
 }
@@ -347,6 +452,7 @@ static struct conn *conn_new(struct loop *loop, struct endpoint *endpoint)
     event_init(&conn->progress, loop_node(loop), "no progress", on_no_progress, conn);
     event_init(&conn->rest, loop_node(loop), "rested", on_rested, conn);
     address_print(endpoint_remote(endpoint), conn->remote);
+    budget_join(&loop_conns(loop)->input_budget, &conn->input_part, conn);
     conn->next = loop_conns(loop)->first;
     loop_conns(loop)->first = conn;
     endpoint_set_callback(endpoint, on_change, conn);
@@ -423,6 +529,11 @@ void conn_release(struct loop *loop, uint64_t ticket)
     }
 }
 
+bool conn_is_output_full(const struct conn *conn)
+{
+    return conn_output_len(conn) > output_pause(conn);
+}
+
 size_t conn_output_len(const struct conn *conn)
 {
     return conn->state <= OPEN ? conn->output.len : 0;
@@ -437,6 +548,17 @@ size_t conn_output_total(struct loop *loop)
     return total;
 }
 
+size_t conn_input_total(struct loop *loop)
+{
+    return loop_conns(loop)->input_budget.used;
+}
+
+void conn_set_limits(struct loop *loop, size_t input_len, size_t output_len)
+{
+    loop_conns(loop)->input_budget.limit = input_len / INPUT_LIMIT_PART;
+    loop_conns(loop)->output_limit = output_len;
+}
+
 void conn_pause_input(struct conn *conn, uint32_t pause_ms)
 {
     if (conn->state > OPEN || conn->is_finishing || conn->is_resting || pause_ms == 0) {
@@ -445,7 +567,7 @@ void conn_pause_input(struct conn *conn, uint32_t pause_ms)
     uint32_t rest_ms = pause_ms < CONN_PAUSE_MS_MAX ? pause_ms : CONN_PAUSE_MS_MAX;
     conn->is_resting = true;
     if (conn->state == OPEN) {
-        event_clear(&conn->progress);
+        stop_progress(conn);
     }
     event_set(&conn->rest, UINT64_C(1000) * rest_ms);
 }
@@ -471,6 +593,8 @@ void conn_finish(struct conn *conn, const char *reason)
     conn->is_resting = false;
     conn->reason = reason;
     event_clear(&conn->rest);
+    budget_leave(input_budget(conn), &conn->input_part);
+    buffer_fini(&conn->input); /* on_input was given a copy */
     watch_progress(conn);
     loop_wake(conn->loop);
 }

@@ -65,6 +65,7 @@
     X(STALL,              "turns that came late")                          \
     X(TURN_BATCHED,       "turns with several events")                     \
     X(PROGRESS_CLOSE,     "connections closed for lack of progress")       \
+    X(INPUT_WAIT,         "inputs that waited for room")                   \
     X(DOUBLED,            "requests sent twice on two connections")        \
     X(DOUBLED_ANSWERED,   "doubled requests answered twice alike")         \
     X(OP_DONE,            "operations done")                               \

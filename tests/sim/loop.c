@@ -139,6 +139,7 @@ struct loop *loop_new(void)
     assert(loop);
     loop->node = world_current();
     event_init(&loop->turn, loop->node, "turn", run_turn, loop);
+    budget_init(&loop->conns.input_budget);
     return loop;
 }
 

@@ -8,6 +8,7 @@
  * or much later where the process is slow: so a turn gathers several events, as under load.
  */
 
+#include "io/budget.h"
 #include "io/loop.h"
 #include "tests/sim/world.h"
 
@@ -39,6 +40,9 @@ struct loop_conns {
     struct conn_input *inputs; /* given to on_input in this turn */
     size_t inputs_len;
     uint64_t released_ticket;
+    struct budget input_budget;
+    size_t output_limit;
+    bool is_output_scarce; /* at the end of the last turn */
 };
 
 struct loop_conns *loop_conns(struct loop *loop);

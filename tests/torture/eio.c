@@ -163,7 +163,7 @@ int torture_eio(uint64_t seed, uint32_t step)
     step = step ? step : 1;
     uint32_t count = run_level(&failing, false, step);
     count += failing.scene.has_durability ? run_level(&failing, true, step) : 0;
-    printf("# EIO: %u faults, %llu acknowledged, %u violations\n", count,
+    printf("# total: %u failed writes and syncs, %llu acknowledged, %u faults\n", count,
            (unsigned long long)failing.answered_count, failing.violation_count);
     tap_result(&failing.scene.tap, failing.violation_count == 0,
                "after a failed write or sync the process ends, and what it answered is there");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/torture/full.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,17 +39,19 @@ struct full {
     char environment[3][SCENE_PATH_LEN + 32];
     char preload[SCENE_PATH_LEN + 32];
     uint64_t budget;
-    uint64_t full_count;
-    uint64_t operation_count;
-    uint64_t answered_count;
+    struct load_totals totals;
     uint32_t violation_count;
 };
 
 static void fail(struct full *full, const char *what)
 {
+    char name[64];
     full->violation_count++;
     printf("# VIOLATION: SEED=%llu, round %u%s: %s\n", (unsigned long long)full->scene.seed,
            full->round, full->is_real ? " (file system)" : "", what);
+    (void)snprintf(name, sizeof(name), "full-%llu-%u", (unsigned long long)full->scene.seed,
+                   full->round);
+    scene_keep(&full->scene, full->is_real ? "data/d" : "data", name);
 }
 
 static void set_budget(struct full *full, uint64_t budget)
@@ -87,10 +90,8 @@ static bool is_well(struct full *full, bool is_alive)
     if (full->load.violation[0]) {
         fail(full, full->load.violation);
     } else if (!is_alive) {
-        server_signal(&full->scene.server, SIGKILL);
-        (void)server_reap(&full->scene.server);
-        printf("# its last words: %s\n", full->scene.server.said);
-        fail(full, "the server ended by itself");
+        load_print_open(&full->load);
+        fail(full, scene_why_silent(&full->scene));
     }
     return is_alive && !full->load.violation[0];
 }
@@ -112,7 +113,9 @@ static bool fill(struct full *full)
         }
     }
     if (full->load.full_count == before) {
-        fail(full, "nothing was refused");
+        printf("# %llu refused in all, the last: %s\n",
+               (unsigned long long)full->load.refused_count, full->load.refusal);
+        fail(full, "nothing was refused as full");
     }
     return full->load.full_count > before;
 }
@@ -211,6 +214,7 @@ static void run_round(struct full *full)
 {
     char error[256] = "";
     load_init(&full->load, full->scene.seed + full->round, KEY_COUNT);
+    full->load.may_be_refused = true;
     scene_draw_settings(&full->scene, &full->dice, dice_below(&full->dice, 2) == 0);
     if (!scene_start(&full->scene) ||
         !server_found(&full->scene.server, true, SHARD_SIZE, error, sizeof(error))) {
@@ -222,43 +226,79 @@ static void run_round(struct full *full)
                fill(full) && crash_under_load(full) && more_room(full) && crash(full));
     }
     server_kill(&full->scene.server);
-    full->full_count += full->load.full_count;
-    full->operation_count += full->load.operation_count;
-    full->answered_count += full->load.answered_count;
+    load_add_totals(&full->load, &full->totals);
     load_fini(&full->load);
 }
 
 /* --- a small file system --- */
 
-/* 64 MiB of ext4 in a file; false where that is not allowed. */
-static bool mount_small(struct full *full)
+static bool write_text(const char *path, const char *text)
 {
-    static const char command[] = "cd \"$TORTURE_HOME\" && truncate -s 64M disk && "
-                                  "mkfs.ext4 -q -m 0 disk && mkdir data && mount -o loop disk data";
-    return setenv("TORTURE_HOME", full->scene.home, 1) == 0 &&
-           system(command) == 0; /* NOLINT(cert-env33-c): a test's own command */
+    FILE *file = fopen(path, "w");
+    bool is_written = file && fputs(text, file) >= 0;
+    return file && fclose(file) == 0 && is_written;
 }
 
-static void run_real(struct full *full)
+/* As whom it was begun, with the right to mount. */
+static bool enter_user_namespace(void)
 {
-    char mounted[SCENE_PATH_LEN + 16];
+    char users[64];
+    char groups[64];
+    (void)snprintf(users, sizeof(users), "%u %u 1", geteuid(), geteuid());
+    (void)snprintf(groups, sizeof(groups), "%u %u 1", getegid(), getegid());
+    return unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 && write_text("/proc/self/uid_map", users) &&
+           write_text("/proc/self/setgroups", "deny") && write_text("/proc/self/gid_map", groups);
+}
+
+/* What is mounted is seen by this process and the servers that it starts, and goes with them. */
+static bool enter_namespace(void)
+{
+    bool may_mount = unshare(CLONE_NEWNS) == 0 || enter_user_namespace();
+    return may_mount && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
+/* 64 MiB: of ext4 in a file, for who may mount that; else of tmpfs. NULL: neither is allowed. */
+static const char *mount_small(const struct full *full, const char *where)
+{
+    char command[4 * SCENE_PATH_LEN];
+    if (mkdir(where, 0700) != 0 || !enter_namespace()) {
+        return NULL;
+    }
+    (void)snprintf(command, sizeof(command),
+                   "cd '%s' && truncate -s 64M disk && mkfs.ext4 -q -m 0 disk && "
+                   "mount -o loop disk '%s'",
+                   full->scene.home, where);
+    if (geteuid() == 0 && system(command) == 0) { /* NOLINT(cert-env33-c): a test's own command */
+        return "ext4";
+    }
+    return mount("none", where, "tmpfs", 0, "size=64m") == 0 ? "tmpfs" : NULL;
+}
+
+static void run_real(struct full *full, uint32_t round_count)
+{
+    char where[SCENE_PATH_LEN + 16];
+    char sentence[128];
+    uint32_t before = full->violation_count;
     full->is_real = true;
     full->scene.config.environment[0] = NULL;
     scene_clear(&full->scene);
-    (void)snprintf(mounted, sizeof(mounted), "%s/data", full->scene.home);
-    if (geteuid() != 0 || !mount_small(full)) {
-        printf("# a real file system of 64 MiB: skipped, none can be mounted here\n");
-        return;
+    (void)snprintf(where, sizeof(where), "%s", full->scene.data);
+    const char *kind = mount_small(full, where);
+    if (kind) {
+        (void)snprintf(full->scene.data, sizeof(full->scene.data), "%s/data/d", full->scene.home);
+        for (uint32_t i = 0; i < round_count; i++, full->round++) {
+            scene_clear(&full->scene);
+            run_round(full);
+        }
+        scene_clear(&full->scene);
+        (void)umount2(where, MNT_DETACH);
     }
-    (void)snprintf(full->scene.data, sizeof(full->scene.data), "%s/data/d", full->scene.home);
-    uint32_t before = full->violation_count;
-    run_round(full);
-    (void)umount2(mounted, 0);
-    tap_result(&full->scene.tap, full->violation_count == before,
-               "the same on a real file system of 64 MiB");
+    (void)snprintf(sentence, sizeof(sentence), "the same on a real file system of 64 MiB, %s",
+                   kind ? kind : "# SKIP none can be mounted here");
+    tap_result(&full->scene.tap, full->violation_count == before, sentence);
 }
 
-int torture_full(uint64_t seed, uint32_t round_count, bool is_real)
+int torture_full(uint64_t seed, uint32_t round_count, uint32_t real_count)
 {
     struct full full = {.dice = {seed}};
     scene_init(&full.scene, seed, true);
@@ -269,14 +309,16 @@ int torture_full(uint64_t seed, uint32_t round_count, bool is_real)
     }
     tap_result(&full.scene.tap, full.violation_count == 0,
                "on a full disk growing writes are refused with the numbers, and all else goes on");
-    tap_result(&full.scene.tap, full.full_count > 0 || round_count == 0, "the disk was full");
-    if (is_real) {
-        run_real(&full);
+    tap_result(&full.scene.tap, full.totals.full_count > 0 || round_count == 0,
+               "the disk was full");
+    if (real_count > 0) {
+        run_real(&full, real_count);
     }
-    printf("# full disk: %u rounds, %llu operations, %llu acknowledged, %llu refused as full; "
-           "%u violations\n",
-           full.round + is_real, (unsigned long long)full.operation_count,
-           (unsigned long long)full.answered_count, (unsigned long long)full.full_count,
-           full.violation_count);
+    printf(
+        "# total: %u rounds, %u of them on a real file system; %llu operations, %llu acknowledged, "
+        "%llu refused as full; %u faults\n",
+        full.round, full.round - round_count, (unsigned long long)full.totals.operation_count,
+        (unsigned long long)full.totals.answered_count, (unsigned long long)full.totals.full_count,
+        full.violation_count);
     return scene_end(&full.scene);
 }

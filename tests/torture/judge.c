@@ -57,10 +57,16 @@ static bool is_same_reply(const struct reply *a, const struct reply *b)
            a->version == b->version;
 }
 
-/* It had taken place before the crash: the stored result is given. */
+/*
+ * It had taken place before the crash: the stored result is given. That it is to be sent later says nothing
+ * of it; FULL would, and wrongly (RULES Q1: the result is looked up first).
+ */
 static bool repeat_fits_stored(const struct operation *original, const struct operation *repeat,
                                const struct state *before, const struct reply *expected)
 {
+    if (status_class(repeat->reply.code) == STATUS_CLASS_RETRY) {
+        return true;
+    }
     return original->is_answered ? is_same_reply(&original->reply, &repeat->reply)
                                  : operation_fits(repeat, before, expected, &repeat->reply);
 }
@@ -92,11 +98,12 @@ static bool prefix_fits_repeats(const struct history *history, const struct cour
         state->version = seen->version;
         state->version_floor = seen->version;
     }
-    if (writer && writer->reply.version != seen->version) {
+    if (writer && !writer->is_refused && writer->reply.version != seen->version) {
         return false;
     }
-    for (uint32_t i = prefix; i < course->count; i++) {
-        if (repeats[i] && !replay(repeats[i], state)) {
+    for (uint32_t i = 0; i < course->count; i++) {
+        bool has_run = i < prefix && !course_operation(history, course, i)->is_refused;
+        if (repeats[i] && !has_run && !replay(repeats[i], state)) {
             return false;
         }
     }
@@ -123,6 +130,59 @@ bool judge_repeats(const struct history *history, const struct course *course,
         left->version = left->version_floor = repeats->after->keys[key].version;
     }
     return is_any;
+}
+
+/* --- all that was answered is there --- */
+
+uint32_t judge_required(const struct history *history, const struct course *course)
+{
+    uint32_t required = course->count;
+    while (required > 0 && !course_operation(history, course, required - 1)->is_answered) {
+        required--;
+    }
+    return required;
+}
+
+static enum judgement judge_as_it_is(const struct history *history, const struct course *course,
+                                     const struct repeats *repeats, uint32_t key,
+                                     struct state *left)
+{
+    bool *fits = memory_get(course->count + 1, sizeof(*fits));
+    uint32_t required = judge_required(history, course);
+    enum judgement judgement = JUDGEMENT_LOST;
+    if (judge_prefixes(history, course, required, repeats->before, key, fits) > 0) {
+        bool is_once = judge_repeats(history, course, repeats, key, fits, left);
+        judgement = is_once ? JUDGEMENT_FINE : JUDGEMENT_NOT_ONCE;
+    }
+    free(fits);
+    return judgement;
+}
+
+/* With each subset of those from `place` on that have no answer taken for refused. */
+static enum judgement judge_with_refusals(struct history *history, const struct course *course,
+                                          const struct repeats *repeats, uint32_t key,
+                                          uint32_t place, struct state *left)
+{
+    enum judgement best = judge_as_it_is(history, course, repeats, key, left);
+    for (uint32_t i = place; i < course->count && best != JUDGEMENT_FINE; i++) {
+        struct operation *operation = course_operation(history, course, i);
+        if (!operation->is_answered && operation_changes(operation->kind)) {
+            operation->is_refused = true;
+            enum judgement judgement =
+                judge_with_refusals(history, course, repeats, key, i + 1, left);
+            operation->is_refused = false;
+            best = judgement > best ? judgement : best;
+        }
+    }
+    return best;
+}
+
+enum judgement judge_settled(struct history *history, const struct course *course,
+                             const struct repeats *repeats, uint32_t key, bool may_refuse,
+                             struct state *left)
+{
+    return may_refuse ? judge_with_refusals(history, course, repeats, key, 0, left)
+                      : judge_as_it_is(history, course, repeats, key, left);
 }
 
 /* --- level os: what is lost is a suffix --- */

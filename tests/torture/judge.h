@@ -12,6 +12,11 @@
  * to `required`: behind the last operation whose answer has been given out, reads included (RULES R1).
  * At level `os` a power cut may take answered ones, but then everywhere from one stamp on: each
  * prefix that fits says between which two stamps that one lies.
+ *
+ *     o0 done   o1 ?   o2 done                  o1 was refused (FULL, TRY_LATER), and that answer was lost
+ *
+ * A refusal leaves those behind it as they are, so of the operations without an answer any subset may have
+ * taken place where the server may refuse: each is tried.
  */
 
 #include "tests/torture/history.h"
@@ -37,6 +42,20 @@ struct repeats {
 
 bool judge_repeats(const struct history *history, const struct course *course,
                    const struct repeats *repeats, uint32_t key, bool *fits, struct state *left);
+
+enum judgement { JUDGEMENT_LOST, JUDGEMENT_NOT_ONCE, JUDGEMENT_FINE };
+
+/*
+ * Both of these for a key whose answers have all been given out: JUDGEMENT_LOST when no prefix fits,
+ * JUDGEMENT_NOT_ONCE when none does with what was sent again. `may_refuse`: those without an answer may have been
+ * refused. The history is changed meanwhile, and then is as it was.
+ */
+enum judgement judge_settled(struct history *history, const struct course *course,
+                             const struct repeats *repeats, uint32_t key, bool may_refuse,
+                             struct state *left);
+
+/* How many of the first operations must be there: up to the last one with an answer. */
+uint32_t judge_required(const struct history *history, const struct course *course);
 
 /* Effects with a stamp above `low` and below `high` are gone from the second one on: [low, high). */
 struct cut {

@@ -41,6 +41,14 @@ void load_fini(struct load *load)
     history_fini(&load->history);
 }
 
+void load_add_totals(const struct load *load, struct load_totals *totals)
+{
+    totals->operation_count += load->operation_count;
+    totals->answered_count += load->answered_count;
+    totals->refused_count += load->refused_count;
+    totals->full_count += load->full_count;
+}
+
 void load_close(struct load *load)
 {
     for (uint32_t i = 0; i < LOAD_CONNS; i++) {
@@ -143,7 +151,8 @@ static void give_identity(const struct load *load, struct load_conn *conn,
 
 static int64_t draw_number(struct load *load)
 {
-    while (load->manner == LOAD_GROWS && !operation_is_large(load->next_number)) {
+    while ((load->manner == LOAD_GROWS && !operation_is_large(load->next_number)) ||
+           (load->manner == LOAD_SMALL && !operation_is_small(load->next_number))) {
         load->next_number++;
     }
     return load->next_number++;
@@ -299,6 +308,19 @@ bool load_drain(struct load *load)
     return is_drained(load);
 }
 
+void load_print_open(const struct load *load)
+{
+    for (uint32_t i = 0; i < LOAD_CONNS; i++) {
+        const struct load_conn *conn = &load->conns[i];
+        printf("# connection %u: %u without an answer\n", i, conn->window_count);
+        for (uint32_t j = 0; j < conn->window_count && j < 4; j++) {
+            char text[OPERATION_TEXT_LEN];
+            operation_print(&load->history.operations[conn->window[j]], text);
+            printf("#   %s\n", text);
+        }
+    }
+}
+
 bool load_one(struct load *load, const struct operation *operation, struct reply *reply)
 {
     struct operation sent = *operation;
@@ -324,17 +346,6 @@ struct again {
     const struct picture *before;
     struct picture after;
 };
-
-static uint32_t required_prefix(const struct load *load, const struct course *course)
-{
-    uint32_t required = 0;
-    for (uint32_t i = 0; i < course->count; i++) {
-        if (course_operation(&load->history, course, i)->is_answered) {
-            required = i + 1;
-        }
-    }
-    return required;
-}
 
 static void on_again(void *context, const struct rpc_message *message)
 {
@@ -378,7 +389,8 @@ static void explain(const struct load *load, const struct again *again,
 {
     const struct course *course = &load->history.courses[key];
     const struct seen *after = &again->after.keys[key];
-    judge_explain(&load->history, course, required_prefix(load, course), again->before, key);
+    judge_explain(&load->history, course, judge_required(&load->history, course), again->before,
+                  key);
     for (uint32_t i = 0; i < course->count; i++) {
         char text[OPERATION_TEXT_LEN];
         if (operations[i]) {
@@ -393,7 +405,6 @@ static void explain(const struct load *load, const struct again *again,
 static bool settle_key(struct load *load, const struct again *again, uint32_t key)
 {
     struct course *course = &load->history.courses[key];
-    bool *fits = memory_get(course->count + 1, sizeof(*fits));
     const struct operation **operations =
         memory_get(course->count + 1, sizeof(const struct operation *));
     const struct repeats repeats = {operations, again->before, &again->after};
@@ -401,23 +412,22 @@ static bool settle_key(struct load *load, const struct again *again, uint32_t ke
         const struct operation *repeat = &again->operations[course->indexes[i]];
         operations[i] = repeat->is_answered ? repeat : NULL;
     }
-    bool is_there = judge_prefixes(&load->history, course, required_prefix(load, course),
-                                   again->before, key, fits) > 0;
-    bool is_fine =
-        is_there && judge_repeats(&load->history, course, &repeats, key, fits, &course->state);
-    if (!is_fine) {
+    bool may_refuse = load->may_be_refused || load->refused_count > 0;
+    enum judgement judgement =
+        judge_settled(&load->history, course, &repeats, key, may_refuse, &course->state);
+    if (judgement != JUDGEMENT_FINE) {
         char name[KEY_TEXT_LEN];
         operation_key(key, name);
         if (!load->is_quiet && load->violation[0] == '\0') {
             explain(load, again, operations, key);
         }
         violate(load,
-                is_there ? "what was sent again did not take place once" : "a lost or wrong record",
+                judgement == JUDGEMENT_LOST ? "a lost or wrong record"
+                                            : "what was sent again did not take place once",
                 name);
     }
     free(operations);
-    free(fits);
-    return is_fine;
+    return judgement == JUDGEMENT_FINE;
 }
 
 /* The part of a course that is certain: replies were checked as they came. */

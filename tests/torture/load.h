@@ -39,10 +39,13 @@ struct load {
     struct load_features features;
     struct load_conn conns[LOAD_CONNS];
     struct dice dice;
-    uint32_t turn;                                        /* whose turn it is to send */
-    uint32_t window_max;                                  /* per connection */
-    enum { LOAD_MIXED, LOAD_GROWS, LOAD_SHRINKS } manner; /* large writes alone; deletions alone */
+    uint32_t turn;       /* whose turn it is to send */
+    uint32_t window_max; /* per connection */
+    /* Large writes alone; deletions alone; all kinds, with small values. */
+    enum { LOAD_MIXED, LOAD_GROWS, LOAD_SHRINKS, LOAD_SMALL } manner;
     bool is_quiet; /* a violation is what is wanted: it is not printed */
+    /* What has no answer after a crash may have been refused; else only where others were. */
+    bool may_be_refused;
     int64_t next_number;
     uint64_t version_floor;   /* versions from now on are above it */
     uint64_t operation_count; /* in all */
@@ -53,8 +56,18 @@ struct load {
     char violation[HISTORY_TEXT_LEN]; /* empty: none so far */
 };
 
+/* Of several loads. */
+struct load_totals {
+    uint64_t operation_count;
+    uint64_t answered_count;
+    uint64_t refused_count;
+    uint64_t full_count;
+};
+
 void load_init(struct load *load, uint64_t seed, uint32_t key_count);
 void load_fini(struct load *load);
+
+void load_add_totals(const struct load *load, struct load_totals *totals);
 
 /* Connects; the first time it asks what the server knows. */
 void load_open(struct load *load, uint16_t port);
@@ -67,6 +80,9 @@ bool load_run(struct load *load, uint64_t operation_max, uint64_t deadline_us);
 
 /* Takes in what still comes, until all is answered or the connections have ended. False: not all. */
 bool load_drain(struct load *load);
+
+/* Those without an answer, a few of each connection, on standard output. */
+void load_print_open(const struct load *load);
 
 /* The server is gone, or is to be left. */
 void load_close(struct load *load);

@@ -73,6 +73,11 @@ bool operation_is_large(int64_t number)
     return mix((uint64_t)number) % 64 == 0;
 }
 
+bool operation_is_small(int64_t number)
+{
+    return mix((uint64_t)number) % 8 != 0;
+}
+
 static void fill_value(uint32_t key, int64_t number, uint8_t *out, size_t len)
 {
     endian_put_be64(out, key);

@@ -57,7 +57,7 @@ struct operation {
     uint64_t version_floor; /* what it writes has a version above it */
     uint64_t sent_ms;
     bool is_answered;
-    bool is_refused; /* answered as certainly not done */
+    bool is_refused; /* answered as certainly not done, or taken for that (judge.h) */
     uint64_t answered_ms;
     uint64_t answered_at; /* where in the recorded run */
     struct reply reply;
@@ -75,8 +75,9 @@ static inline bool operation_is_counter(uint32_t key)
     return key % 2 == 1;
 }
 
-/* A value of this number takes many pages. */
+/* A value of this number takes many pages; or at most 156 bytes. */
 bool operation_is_large(int64_t number);
+bool operation_is_small(int64_t number);
 
 bool operation_changes(enum operation_kind kind);
 

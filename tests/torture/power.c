@@ -443,21 +443,15 @@ static struct dice state_dice(const struct power *power, uint32_t state)
 /* For whoever looks into it: the trace, and the directory as the cut left it and as the server left it. */
 static void keep_evidence(struct power *power, uint32_t state)
 {
-    static const char command[] = "mkdir -p \"$KEPT\" && cd \"$TORTURE_HOME\" && "
-                                  "cp -r trace data cut \"$KEPT\"";
     char path[SCENE_PATH_LEN + 16];
-    char kept[SCENE_PATH_LEN];
+    char name[64];
     struct dice dice = state_dice(power, state);
-    const char *parent = getenv("TMPDIR");
     (void)draw_cut(power->rebuild, &dice);
     (void)snprintf(path, sizeof(path), "%s/cut", power->scene.home);
     rebuild_write(power->rebuild, &dice, false, path, power->made);
-    (void)snprintf(kept, sizeof(kept), "%s/torture-%llu-%u", parent ? parent : "/tmp",
-                   (unsigned long long)power->scene.seed, state);
-    if (setenv("KEPT", kept, 1) == 0 && setenv("TORTURE_HOME", power->scene.home, 1) == 0 &&
-        system(command) == 0) { /* NOLINT(cert-env33-c): a test's own command */
-        printf("# trace, cut (as the power cut left it) and data (as the server did): %s\n", kept);
-    }
+    (void)snprintf(name, sizeof(name), "power-%llu-%u", (unsigned long long)power->scene.seed,
+                   state);
+    scene_keep(&power->scene, "trace data cut", name);
     scene_remove(path);
 }
 
@@ -585,9 +579,10 @@ int torture_power(uint64_t seed, uint32_t state_count, uint32_t only)
     struct power *power = memory_get(1, sizeof(*power));
     scene_init(&power->scene, seed, true);
     bool is_fine = explore(power, state_count, only);
-    printf("# power cuts: %u runs, %llu states, %.1f ms each; %llu events, %llu operations, "
-           "%llu acknowledged; %llu sent again, %llu recovered twice; %u violations\n",
-           power->run, (unsigned long long)power->state_count,
+    printf("# total: %llu states of %u runs, half of them at each level, %.1f ms each; %llu "
+           "events, %llu operations, "
+           "%llu acknowledged; %llu sent again, %llu recovered twice; %u faults\n",
+           (unsigned long long)power->state_count, power->run,
            power->state_count ? (double)power->explore_us / 1000 / (double)power->state_count : 0.0,
            (unsigned long long)power->event_count, (unsigned long long)power->operation_count,
            (unsigned long long)power->answered_count, (unsigned long long)power->repeat_count,

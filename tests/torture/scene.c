@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/torture/talk.h"
@@ -83,6 +84,19 @@ void scene_remove(const char *path)
     (void)nftw(path, scratch_remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
+void scene_keep(const struct scene *scene, const char *what, const char *name)
+{
+    char command[4 * SCENE_PATH_LEN];
+    const char *parent = getenv("TMPDIR");
+    parent = parent ? parent : "/tmp";
+    (void)snprintf(command, sizeof(command),
+                   "mkdir -p '%s/torture-%s' && cd '%s' && cp -r %s '%s/torture-%s'", parent, name,
+                   scene->home, what, parent, name);
+    if (system(command) == 0) { /* NOLINT(cert-env33-c): a test's own command */
+        printf("# kept: %s of %s/torture-%s\n", what, parent, name);
+    }
+}
+
 int scene_end(struct scene *scene)
 {
     server_kill(&scene->server);
@@ -150,6 +164,15 @@ bool scene_start(struct scene *scene)
         printf("# the server does not start, status %d: %s\n", status, scene->server.said);
     }
     return false;
+}
+
+const char *scene_why_silent(struct scene *scene)
+{
+    server_signal(&scene->server, SIGKILL);
+    int status = server_reap(&scene->server);
+    printf("# its last words: %s\n", scene->server.said);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL ? "the server gives no answer"
+                                                              : "the server ended by itself";
 }
 
 void scene_clear(struct scene *scene)

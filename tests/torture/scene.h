@@ -49,11 +49,17 @@ void scene_preload(struct scene *scene, char preload[SCENE_PATH_LEN + 32], const
 /* Started and ready; else false, and its words are printed. */
 bool scene_start(struct scene *scene);
 
+/* Ends a server that gives no answer, prints its last words, and tells whether it had ended before. */
+const char *scene_why_silent(struct scene *scene);
+
 /* An empty data directory. */
 void scene_clear(struct scene *scene);
 
 /* A file or a folder and all that is in it. */
 void scene_remove(const char *path);
+
+/* For whoever looks into a fault: copies these of the scratch folder ("trace data") to TMPDIR/torture-NAME, and says so. */
+void scene_keep(const struct scene *scene, const char *what, const char *name);
 
 /* All records of the running server. False: said why. */
 bool scene_picture(struct scene *scene, uint32_t key_count, struct picture *picture);

@@ -3,15 +3,16 @@
 /*
  * Fault tests with real processes.
  *
- *     torture kill  --rounds N              kill -9 under load
- *     torture power --states N [--only I]   power cuts
- *     torture full  --rounds N [--real]     a full disk
- *     torture eio   --step N                failing writes and syncs
+ *     torture kill   --rounds N              kill -9 under load
+ *     torture power  --states N [--only I]   power cuts
+ *     torture full   --rounds N [--real N]   a full disk
+ *     torture eio    --step N                failing writes and syncs
+ *     torture damage --step N                flipped bytes, and logs without their end
  *
  * --seed S repeats a run as far as the machine's timing allows; a state of `power` is repeated by its
  * seed and its number (--only). SHARDD names another server program.
  *
- *     torture ─> kill, power, full, eio ─> scene ─> server ─> talk
+ *     torture ─> kill, power, full, eio, damage ─> scene ─> server ─> talk
  *                  |       '─> rebuild          load ─> judge ─> history, picture ─> operation
  */
 
@@ -26,7 +27,7 @@ struct settings {
     uint64_t seed;
     uint32_t count; /* of rounds, states, steps */
     uint32_t only;
-    bool is_real;
+    uint32_t real_count;
 };
 
 static struct settings parse(int argc, char **argv)
@@ -34,20 +35,17 @@ static struct settings parse(int argc, char **argv)
     const char *seed = getenv("SEED");
     struct settings settings = {
         .seed = seed ? strtoull(seed, NULL, 0) : 1, .count = 1, .only = UINT32_MAX};
-    for (int i = 2; i < argc; i++) {
+    for (int i = 2; i < argc; i += 2) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--real") == 0) {
-            settings.is_real = true;
-            continue;
-        }
-        if (strcmp(argv[i], "--seed") == 0) {
+            settings.real_count = (uint32_t)strtoul(value, NULL, 0);
+        } else if (strcmp(argv[i], "--seed") == 0) {
             settings.seed = strtoull(value, NULL, 0);
         } else if (strcmp(argv[i], "--only") == 0) {
             settings.only = (uint32_t)strtoul(value, NULL, 0);
         } else {
             settings.count = (uint32_t)strtoul(value, NULL, 0);
         }
-        i++;
     }
     return settings;
 }
@@ -59,6 +57,9 @@ int main(int argc, char **argv)
     if (strcmp(which, "kill") == 0) {
         return torture_kill(settings.seed, settings.count);
     }
+    if (strcmp(which, "damage") == 0) {
+        return torture_damage(settings.seed, settings.count);
+    }
     if (scene_is_sanitized()) {
         printf("1..0 # SKIP a preloaded library and the sanitizers do not go together\n");
         return EXIT_SUCCESS;
@@ -67,11 +68,12 @@ int main(int argc, char **argv)
         return torture_power(settings.seed, settings.count, settings.only);
     }
     if (strcmp(which, "full") == 0) {
-        return torture_full(settings.seed, settings.count, settings.is_real);
+        return torture_full(settings.seed, settings.count, settings.real_count);
     }
     if (strcmp(which, "eio") == 0) {
         return torture_eio(settings.seed, settings.count);
     }
-    (void)fprintf(stderr, "usage: torture kill|power|full|eio, see tests/torture/torture.c\n");
+    (void)fprintf(stderr,
+                  "usage: torture kill|power|full|eio|damage, see tests/torture/torture.c\n");
     return 2;
 }

@@ -13,10 +13,13 @@ int torture_kill(uint64_t seed, uint32_t round_count);
 /* Power cuts, out of recorded runs. `only`: that state alone; UINT32_MAX: all. */
 int torture_power(uint64_t seed, uint32_t state_count, uint32_t only);
 
-/* A full disk. `is_real`: a small file system, too, where one may be mounted. */
-int torture_full(uint64_t seed, uint32_t round_count, bool is_real);
+/* A full disk. `real_count`: so many rounds more on a small file system, where one may be mounted. */
+int torture_full(uint64_t seed, uint32_t round_count, uint32_t real_count);
 
 /* Each write and each sync fails once, up to `step` apart. */
 int torture_eio(uint64_t seed, uint32_t step);
+
+/* A log with flipped bytes or without its end, at every `step`-th byte. */
+int torture_damage(uint64_t seed, uint32_t step);
 
 #endif

@@ -66,7 +66,7 @@ static inline void bench_start_log(struct bench *bench)
     const struct log_owner owner = {bench, bench_on_progress, bench_put_accounts,
                                     bench_put_checkpoint};
     char error[256];
-    bench->log = log_open(&config, 0, 0, error, sizeof(error));
+    bench->log = log_open(&config, 0, 0, NULL, error, sizeof(error));
     assert(bench->log);
     bool is_started = log_start(bench->log, &identity, &owner, error, sizeof(error));
     assert(is_started);
@@ -75,7 +75,7 @@ static inline void bench_start_log(struct bench *bench)
 /* A turn ends; the next begins so much later. */
 static inline void bench_pass(struct bench *bench, uint64_t ms)
 {
-    bench->execution.now_ms += ms;
+    execute_begin_turn(&bench->execution, bench->execution.now_ms + ms);
     log_turn_end(bench->log);
     log_turn_begin(bench->log, bench->execution.now_ms);
 }
@@ -90,6 +90,7 @@ static inline void bench_open(struct bench *bench, uint64_t limit, enum when_ful
     bench->dir = dir_open(bench->scratch.path, error, sizeof(error));
     assert(bench->dir);
     accounts_replace(&bench->accounts, &range, 1, bench_no_split, NULL);
+    bench->accounts.items[0].cold = ACCOUNT_COLD_NONE;
     bench_start_log(bench);
     bench->execution = (struct execution){
         .hot = hot_new(bench->arena, is_complete),

@@ -796,6 +796,32 @@ static void a_scan_that_fails_says_so_when_it_is_closed(void **state)
     assert_non_null(strstr(skv_error()->text, "scan"));
 }
 
+static void note_damaged(void *context, struct skv_bytes key, uint64_t point, const char *why)
+{
+    uint32_t *count = context;
+    assert_int_equal(key.len, 3);
+    assert_memory_equal(key.data, "bad", 3);
+    assert_int_equal(point, 4711);
+    assert_string_equal(why, "its checksum fails");
+    (*count)++;
+}
+
+static void a_scan_tells_of_damaged_records_and_goes_on_behind_them(void **state)
+{
+    struct fixture *fixture = *state;
+    struct skv_scan *scan = NULL;
+    uint32_t damaged_count = 0;
+    const struct skv_scan_options options = {.on_damaged = note_damaged,
+                                             .on_damaged_context = &damaged_count};
+    assert_int_equal(skv_scan_open(fixture->kv, &options, &scan), SKV_OK);
+    assert_non_null(skv_scan_next(scan));
+    assert_int_equal(damaged_count, 1);
+    assert_non_null(skv_scan_next(scan));
+    assert_null(skv_scan_next(scan));
+    assert_int_equal(damaged_count, 1);
+    assert_int_equal(skv_scan_close(scan), SKV_OK);
+}
+
 static void a_scan_brings_values_nested_as_deep_as_they_may_be(void **state)
 {
     struct fixture *fixture = *state;
@@ -1102,6 +1128,7 @@ int main(void)
         TEST(values_larger_than_any_buffer_go_out_while_replies_come_in),
         TEST(a_scan_goes_from_owner_to_owner_and_resumes_at_its_cursor),
         TEST(a_scan_that_fails_says_so_when_it_is_closed),
+        TEST(a_scan_tells_of_damaged_records_and_goes_on_behind_them),
         TEST(a_scan_brings_values_nested_as_deep_as_they_may_be),
         TEST(bad_arguments_are_named_and_never_sent),
         TEST(a_forked_child_is_another_client_and_leaves_the_parents_connections_alone),

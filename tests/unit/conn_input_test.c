@@ -313,6 +313,74 @@ static void a_message_of_8_MiB_is_shown_whole(void **state)
     assert_int_equal(world->streams[0].consumed, 8 * MIB);
 }
 
+/* --- a limit on what all keep (RULES F3) --- */
+
+enum { HALF_COUNT = 20 };
+
+static size_t kept_most(struct world *world, size_t len)
+{
+    size_t most = 0;
+    for (unsigned round = 0; round < 1000; round++) {
+        for (unsigned i = 0; i < HALF_COUNT; i++) {
+            size_t left = len - world->streams[i].sent;
+            if (left > 0) {
+                send_some(world, i, left);
+            }
+        }
+        run_turns(world, 1);
+        size_t kept = conn_input_total(world->loop);
+        most = kept > most ? kept : most;
+    }
+    return most;
+}
+
+static void half_sent_messages_are_bounded_in_sum_and_all_come_to_an_end(void **state)
+{
+    struct world *world = *state;
+    conn_set_limits(world->loop, 2 * MIB, 0);
+    add_streams(world, HALF_COUNT);
+    world->wanted = MIB;
+    size_t most = kept_most(world, MIB - 1000);
+    assert_true(most > MIB);
+    assert_true(
+        most <
+        7 * MIB); /* the limit, as much in shares, and one message, which grows by doubling */
+    most = kept_most(world, MIB);
+    assert_true(most < 7 * MIB);
+    for (unsigned i = 0; i < HALF_COUNT; i++) {
+        assert_int_equal(world->streams[i].consumed, MIB);
+    }
+    assert_int_equal(conn_input_total(world->loop), 0);
+}
+
+static void small_messages_go_on_while_large_ones_wait(void **state)
+{
+    struct world *world = *state;
+    conn_set_limits(world->loop, 2 * MIB, 0);
+    add_streams(world, HALF_COUNT + 1);
+    world->wanted = MIB;
+    (void)kept_most(world, MIB - 1000);
+    world->wanted = 0;
+    world->streams[HALF_COUNT].sent = 0;
+    for (unsigned i = 0; i < 10; i++) {
+        send_some(world, HALF_COUNT, 20000);
+        run_turns(world, 2);
+    }
+    assert_int_equal(world->streams[HALF_COUNT].consumed, world->streams[HALF_COUNT].sent);
+}
+
+static void what_a_finished_one_has_kept_is_given_back(void **state)
+{
+    struct world *world = *state;
+    add_streams(world, 1);
+    world->wanted = MIB;
+    send_some(world, 0, 100000);
+    run_turns(world, 5);
+    assert_true(conn_input_total(world->loop) >= 100000);
+    conn_finish(world->streams[0].conn, "finished");
+    assert_int_equal(conn_input_total(world->loop), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -323,6 +391,9 @@ int main(void)
         TEST(very_much_input_is_carried_out_in_parts),
         TEST(what_is_left_stays_where_on_input_saw_it),
         TEST(a_message_of_8_MiB_is_shown_whole),
+        TEST(half_sent_messages_are_bounded_in_sum_and_all_come_to_an_end),
+        TEST(small_messages_go_on_while_large_ones_wait),
+        TEST(what_a_finished_one_has_kept_is_given_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -287,6 +287,75 @@ static void a_connection_that_nobody_takes_is_given_up(void **state)
     world.close_count = 0;
 }
 
+/* --- a limit on what all keep (RULES F3) --- */
+
+/* Each keeps so much, together more than the limit; returns another client than world.client. */
+static int keep_twice(size_t len)
+{
+    static const char data[MIB];
+    int other = connect_plainly(listener_address(world.listener)->port, 0);
+    world.wanted = MIB;
+    assert_int_equal(send(world.client, data, len, MSG_NOSIGNAL), len);
+    pass_ms(5);
+    assert_int_equal(send(other, data, len, MSG_NOSIGNAL), len);
+    pass_ms(5);
+    return other;
+}
+
+static void one_that_waits_for_room_has_its_time_when_its_turn_has_come(void **state)
+{
+    (void)state;
+    conn_set_limits(world.loop, 100000, 0);
+    uint64_t begun_us = virtual_us;
+    int other = keep_twice(200000);
+    pass_ms(CONN_PROGRESS_MS);
+    expect_closed(begun_us + PROGRESS_US, "stopped in the middle of a message");
+    pass_ms(CONN_PROGRESS_MS - 100);
+    assert_int_equal(world.close_count, 1);
+    pass_ms(200);
+    assert_int_equal(world.close_count, 2);
+    close(other);
+}
+
+static void who_has_the_only_place_must_go_on_even_if_its_replies_stop_it(void **state)
+{
+    (void)state;
+    conn_set_limits(world.loop, 100000, 0);
+    struct conn *first = world.server;
+    uint64_t begun_us = virtual_us;
+    int other = keep_twice(200000);
+    struct conn *second = world.server;
+    world.server = first;
+    append_zeros(LARGE_LEN);
+    world.server = second;
+    pass_ms(CONN_PROGRESS_MS);
+    expect_closed(begun_us + PROGRESS_US, "does not read its replies");
+    pass_ms(HOUR_MS);
+    assert_int_equal(world.close_count, 2);
+    close(other);
+}
+
+static void scarce_output_stops_input_early_and_lets_it_go_on_again(void **state)
+{
+    (void)state;
+    conn_set_limits(world.loop, 0, 2 * LARGE_LEN / 3);
+    int other = connect_plainly(listener_address(world.listener)->port, 0);
+    struct conn *first = world.server;
+    pass_ms(5);
+    assert_ptr_not_equal(world.server, first);
+    append_zeros(LARGE_LEN); /* to the other */
+    pass_ms(5);
+    assert_true(conn_output_total(world.loop) >= LARGE_LEN);
+    assert_true(conn_is_output_full(world.server));
+    assert_false(conn_is_output_full(first));
+    conn_close(world.server, "the test goes on");
+    pass_ms(5);
+    assert_int_equal(conn_output_total(world.loop), 0);
+    world.server = first;
+    world.close_count = 0;
+    close(other);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -302,6 +371,9 @@ int main(void)
         TEST(a_connection_that_finishes_does_not_wait_for_a_reader_for_ever),
         TEST(a_finished_connection_lingers_for_a_while_only),
         TEST(a_connection_that_nobody_takes_is_given_up),
+        TEST(one_that_waits_for_room_has_its_time_when_its_turn_has_come),
+        TEST(who_has_the_only_place_must_go_on_even_if_its_replies_stop_it),
+        TEST(scarce_output_stops_input_early_and_lets_it_go_on_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

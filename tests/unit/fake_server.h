@@ -108,7 +108,7 @@ static inline void fake_print_key(uint32_t half, uint32_t index, char text[16])
     }
 }
 
-/* One record in each half, on pages of their own. */
+/* One record in each half, on pages of their own; and one behind the first that is damaged, for those who pass over it. */
 static inline void fake_pack_scan(const struct fake *fake, const struct fake_request *request,
                                   struct buffer *out)
 {
@@ -117,8 +117,10 @@ static inline void fake_pack_scan(const struct fake *fake, const struct fake_req
     bool is_second_half = unpack_uint(&in) >> 63;
     bool is_behind_it = unpack_peek(&in) != UNPACK_NIL;
     char key[16];
+    bool skips_damaged =
+        memmem(request->params.data, request->params.len, "skip_damaged", 12) != NULL;
     fake_print_key(is_second_half, 0, key);
-    pack_array(out, 3);
+    pack_array(out, skips_damaged ? 4 : 3);
     pack_array(out, !is_behind_it);
     if (!is_behind_it) {
         pack_array(out, 6);
@@ -131,6 +133,15 @@ static inline void fake_pack_scan(const struct fake *fake, const struct fake_req
     }
     pack_nil(out);
     pack_uint(out, is_second_half ? BOUND_END : BOUND_END / 2);
+    if (skips_damaged) {
+        pack_array(out, !is_second_half);
+        if (!is_second_half) {
+            pack_array(out, 3);
+            pack_uint(out, 4711);
+            pack_bin(out, bytes_text("bad"));
+            pack_text(out, "its checksum fails");
+        }
+    }
 }
 
 static inline void fake_pack_result(const struct fake *fake, const struct fake_request *request,

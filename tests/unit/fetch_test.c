@@ -90,7 +90,7 @@ static int setup(void **state)
     }
     f.tree = tree_open(f.scratch.path, error, sizeof(error));
     assert_non_null(f.tree);
-    f.fetch = fetch_new(f.loop, f.tree, on_fetched, &f);
+    f.fetch = fetch_new(f.loop, f.tree, 8u << 20, on_fetched, &f);
     loop_on_turn_end(f.loop, on_turn_end, &f);
     *state = &f;
     return 0;

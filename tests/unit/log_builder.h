@@ -168,6 +168,13 @@ static inline void build_segment(struct build *build, uint64_t len, const void *
     build->synced_end = segment->end;
 }
 
+/* In its header. */
+static inline void build_break(struct build *build, uint32_t index)
+{
+    const struct build_record *record = &build->records[index];
+    build->segments[record->segment].bytes[record->offset + 9] ^= 1;
+}
+
 struct build_found {
     struct log_scan scan;
     uint32_t segment;   /* index of the one looked at last */

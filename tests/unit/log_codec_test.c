@@ -103,6 +103,77 @@ static void a_newer_format_is_told_from_damage(void **state)
     assert_int_equal(log_segment_header_decode(bytes, &found), LOG_DAMAGED);
 }
 
+/* --- which segment is the newest --- */
+
+static void put_newest(uint8_t file[LOG_NEWEST_LEN], uint64_t number)
+{
+    log_newest_encode(number, file + number % 2 * LOG_NEWEST_SLOT_LEN);
+}
+
+static void the_newest_of_both_slots_counts(void **state)
+{
+    (void)state;
+    uint8_t file[LOG_NEWEST_LEN] = {0};
+    uint64_t number = 99;
+    assert_false(log_newest_decode(bytes_of(file, sizeof file), &number));
+    assert_int_equal(number, 99);
+    for (uint64_t i = 0; i < 5; i++) {
+        put_newest(file, i);
+        assert_true(log_newest_decode(bytes_of(file, sizeof file), &number));
+        assert_int_equal(number, i);
+    }
+    put_newest(file, UINT64_MAX);
+    assert_true(log_newest_decode(bytes_of(file, sizeof file), &number));
+    assert_int_equal(number, UINT64_MAX);
+}
+
+static void a_slots_fields_stand_where_the_header_says(void **state)
+{
+    (void)state;
+    uint8_t slot[LOG_NEWEST_SLOT_LEN];
+    memset(slot, 0xa5, sizeof slot);
+    log_newest_encode(0x0102030405060708, slot);
+    assert_memory_equal(slot, "shardnew", 8);
+    assert_int_equal(endian_get_le32(slot + 8), 1);
+    assert_int_equal(endian_get_le32(slot + 12), hash_bytes(bytes_of(slot + 16, 8)) & UINT32_MAX);
+    assert_int_equal(endian_get_le64(slot + 16), 0x0102030405060708);
+    for (size_t i = 24; i < sizeof slot; i++) {
+        assert_int_equal(slot[i], 0);
+    }
+}
+
+/* Then the other slot tells, of the one before. */
+static void a_slot_with_any_flipped_bit_does_not_count(void **state)
+{
+    (void)state;
+    uint8_t file[LOG_NEWEST_LEN];
+    uint64_t number = 0;
+    put_newest(file, 6);
+    put_newest(file, 7);
+    for (size_t bit = 0; bit < 8 * sizeof file; bit++) {
+        file[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        assert_true(log_newest_decode(bytes_of(file, sizeof file), &number));
+        assert_int_equal(number, bit / 8 < LOG_NEWEST_SLOT_LEN ? 7 : 6);
+        file[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+}
+
+static void
+a_slot_in_the_place_of_the_other_or_a_file_of_another_length_does_not_count(void **state)
+{
+    (void)state;
+    uint8_t file[LOG_NEWEST_LEN + 1] = {0};
+    uint64_t number = 0;
+    log_newest_encode(7, file);
+    assert_false(log_newest_decode(bytes_of(file, LOG_NEWEST_LEN), &number));
+    put_newest(file, 7);
+    assert_true(log_newest_decode(bytes_of(file, LOG_NEWEST_LEN), &number));
+    for (size_t len = 0; len < LOG_NEWEST_LEN; len++) {
+        assert_false(log_newest_decode(bytes_of(file, len), &number));
+    }
+    assert_false(log_newest_decode(bytes_of(file, sizeof file), &number));
+}
+
 /* --- operations --- */
 
 static bool ops_equal(const struct log_op *a, const struct log_op *b)
@@ -470,6 +541,11 @@ int main(void)
         cmocka_unit_test(a_segments_fields_stand_where_the_header_says),
         cmocka_unit_test(any_flipped_bit_of_a_segments_header_is_noticed),
         cmocka_unit_test(a_newer_format_is_told_from_damage),
+        cmocka_unit_test(the_newest_of_both_slots_counts),
+        cmocka_unit_test(a_slots_fields_stand_where_the_header_says),
+        cmocka_unit_test(a_slot_with_any_flipped_bit_does_not_count),
+        cmocka_unit_test(
+            a_slot_in_the_place_of_the_other_or_a_file_of_another_length_does_not_count),
         cmocka_unit_test(every_operation_comes_back_as_it_was),
         cmocka_unit_test(an_operations_fields_stand_where_the_header_says),
         cmocka_unit_test(every_shorter_operation_is_a_fault),

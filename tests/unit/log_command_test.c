@@ -40,6 +40,13 @@ static void write_file(const char *path, const char *name, const void *data, siz
     dir_close(dir);
 }
 
+static void write_note(const char *path, uint64_t newest)
+{
+    uint8_t note[LOG_NEWEST_LEN] = {0};
+    log_newest_encode(newest, note + newest % 2 * LOG_NEWEST_SLOT_LEN);
+    write_file(path, LOG_NEWEST_NAME, note, sizeof note);
+}
+
 /* Without the segment of that index; UINT32_MAX: all. */
 static void write_log(const char *path, const struct build *build, uint32_t missing)
 {
@@ -52,6 +59,41 @@ static void write_log(const char *path, const struct build *build, uint32_t miss
     }
     write_file(path, "tree", tree, sizeof tree);
     write_file(path, "prepared-3", "shardlog", 8);
+    write_note(path, build->segments[build->segment_count - 1].header.number);
+}
+
+static void remove_file(const char *path, const char *name)
+{
+    char file[256];
+    (void)snprintf(file, sizeof file, "%s/%s", path, name);
+    assert_int_equal(unlink(file), 0);
+}
+
+static bool has_file(const char *path, const char *name)
+{
+    char file[256];
+    (void)snprintf(file, sizeof file, "%s/%s", path, name);
+    return access(file, F_OK) == 0;
+}
+
+static void cut_file(const char *path, const char *name, uint64_t len)
+{
+    char file[256];
+    (void)snprintf(file, sizeof file, "%s/%s", path, name);
+    assert_int_equal(truncate(file, (off_t)len), 0);
+}
+
+static void flip_byte(const char *path, const char *name, long offset)
+{
+    char path_of_file[256];
+    (void)snprintf(path_of_file, sizeof path_of_file, "%s/%s", path, name);
+    FILE *file = fopen(path_of_file, "r+");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, offset, SEEK_SET), 0);
+    int byte = fgetc(file);
+    assert_int_equal(fseek(file, offset, SEEK_SET), 0);
+    assert_int_equal(fputc(byte ^ 1, file), byte ^ 1);
+    (void)fclose(file);
 }
 
 static struct fixture fixture_make(void)
@@ -60,6 +102,12 @@ static struct fixture fixture_make(void)
     (void)snprintf(fixture.from, sizeof fixture.from, "%s/from", fixture.scratch.path);
     (void)snprintf(fixture.to, sizeof fixture.to, "%s/to", fixture.scratch.path);
     return fixture;
+}
+
+static void fixture_fini(const struct fixture *fixture, struct build *build)
+{
+    build_fini(build);
+    scratch_remove(&fixture->scratch);
 }
 
 /* Three segments of a log that was stopped, with stamps 1001 to 1009. */
@@ -78,12 +126,6 @@ static struct build stopped(void)
     }
     build_marker(&build, LOG_IS_STOP);
     return build;
-}
-
-static void break_record(struct build *build, uint32_t index)
-{
-    const struct build_record *record = &build->records[index];
-    build->segments[record->segment].bytes[record->offset + 9] ^= 1;
 }
 
 /* --- commands --- */
@@ -223,8 +265,7 @@ static void a_stopped_log_is_said_to_be_fine(void **state)
                           "\"state\":\"fine\",\"records\":5,\"operations\":3,\"first\":\"1001\","
                           "\"last\":\"1003\",\"durable\":\"1003\"");
     assert_said(&fixture, "\"damaged\":false,\"stopped\":true}\n");
-    build_fini(&build);
-    scratch_remove(&fixture.scratch);
+    fixture_fini(&fixture, &build);
 }
 
 static void a_torn_log_is_told_from_a_damaged_one(void **state)
@@ -239,8 +280,7 @@ static void a_torn_log_is_told_from_a_damaged_one(void **state)
     assert_said(&fixture,
                 "torn at log-0000000000000009:4624 (a crash; the server cuts it at start)");
     assert_said(&fixture, "the server was not stopped");
-    build_fini(&build);
-    scratch_remove(&fixture.scratch);
+    fixture_fini(&fixture, &build);
 }
 
 static void damage_is_named_with_file_and_offset_and_what_lies_behind(void **state)
@@ -248,14 +288,13 @@ static void damage_is_named_with_file_and_offset_and_what_lies_behind(void **sta
     (void)state;
     struct fixture fixture = fixture_make();
     struct build build = stopped();
-    break_record(&build, 6);
+    build_break(&build, 6);
     write_log(fixture.from, &build, UINT32_MAX);
     assert_int_equal(verify(&fixture), 1);
     assert_said(&fixture, "damaged: log-0000000000000008: offset 4184: ");
     assert_said(&fixture, "behind it: 3 whole records with 2 operations, stamps 1005 to 1006\n");
     assert_said(&fixture, "12 records, 6 operations");
-    build_fini(&build);
-    scratch_remove(&fixture.scratch);
+    fixture_fini(&fixture, &build);
 }
 
 static void a_missing_segment_is_named(void **state)
@@ -266,8 +305,7 @@ static void a_missing_segment_is_named(void **state)
     write_log(fixture.from, &build, 1);
     assert_int_equal(verify(&fixture), 1);
     assert_said(&fixture, "damaged: log-0000000000000008 is missing\n");
-    build_fini(&build);
-    scratch_remove(&fixture.scratch);
+    fixture_fini(&fixture, &build);
 }
 
 static void a_file_under_another_segments_name_is_damage(void **state)
@@ -278,7 +316,101 @@ static void a_file_under_another_segments_name_is_damage(void **state)
     write_file(fixture.from, "log-0000000000000003", build.segments[2].bytes, SEGMENT_LEN);
     assert_int_equal(verify(&fixture), 1);
     assert_said(&fixture, "a segment of another number");
-    build_fini(&build);
+    assert_said(&fixture, "damaged: log.newest is missing");
+    assert_said(&fixture, "damaged: tree is missing");
+    fixture_fini(&fixture, &build);
+}
+
+/* RULES L2: without the note nobody saw it. */
+static void a_missing_newest_segment_is_named(void **state)
+{
+    (void)state;
+    for (uint32_t count = 1; count < 3; count++) {
+        struct fixture fixture = fixture_make();
+        struct build build = stopped();
+        write_log(fixture.from, &build, UINT32_MAX);
+        remove_file(fixture.from, "log-0000000000000009");
+        if (count == 2) {
+            remove_file(fixture.from, "log-0000000000000008");
+        }
+        assert_int_equal(verify(&fixture), 1);
+        assert_said(&fixture,
+                    count == 1
+                        ? "damaged: log-0000000000000009 is missing: log.newest tells of it\n"
+                        : "damaged: log-0000000000000008 to log-0000000000000009 is missing: "
+                          "log.newest tells of it\n");
+        const struct arguments json = {.json = true};
+        assert_int_equal(run(&fixture, log_verify, "log verify", &json), 1);
+        assert_said(&fixture, "\"state\":\"missing\"");
+        assert_said(&fixture, "\"newest\":{\"state\":\"fine\",\"number\":9},\"tree\":true,"
+                              "\"follows\":\"1000\",\"faults\":[]");
+        assert_said(&fixture, "\"damaged\":true,\"stopped\":false}\n");
+        assert_int_equal(run(&fixture, log_dump, "log dump", &json), 1);
+        assert_said(&fixture, count == 1 ? "{\"damage\":\"log-0000000000000009 is missing\"}\n"
+                                         : "{\"damage\":\"log-0000000000000008 to "
+                                           "log-0000000000000009 is missing\"}\n");
+        fixture_fini(&fixture, &build);
+    }
+}
+
+static void a_note_or_a_tree_that_is_missing_or_damaged_is_named(void **state)
+{
+    (void)state;
+    enum { REMOVED, EMPTY, CUT, FLIPPED };
+    static const struct {
+        const char *file;
+        int what;
+        const char *said;
+    } faults[] = {
+        {"tree", REMOVED, "tree is missing, and with it what is no longer in the log"},
+        {"tree", EMPTY, "tree is empty: what is no longer in the log is lost"},
+        {LOG_NEWEST_NAME, REMOVED, "log.newest is missing: whether the newest segment is there"},
+        {LOG_NEWEST_NAME, EMPTY, "log.newest is damaged: whether the newest"},
+        {LOG_NEWEST_NAME, CUT, "log.newest is damaged: whether the newest"},
+        {LOG_NEWEST_NAME, FLIPPED, "log.newest is damaged: whether the newest"},
+    };
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        struct fixture fixture = fixture_make();
+        struct build build = stopped();
+        write_log(fixture.from, &build, UINT32_MAX);
+        switch (faults[i].what) {
+        case REMOVED:
+            remove_file(fixture.from, faults[i].file);
+            break;
+        case FLIPPED:
+            flip_byte(fixture.from, faults[i].file, LOG_NEWEST_SLOT_LEN + 16);
+            break;
+        default:
+            cut_file(fixture.from, faults[i].file,
+                     faults[i].what == EMPTY ? 0 : LOG_NEWEST_SLOT_LEN);
+        }
+        assert_int_equal(verify(&fixture), 1);
+        assert_said(&fixture, faults[i].said);
+        const struct arguments json = {.json = true};
+        assert_int_equal(run(&fixture, log_verify, "log verify", &json), 1);
+        assert_said(&fixture, faults[i].said);
+        assert_int_equal(run(&fixture, log_dump, "log dump", &json), 1);
+        assert_said(&fixture, faults[i].said);
+        fixture_fini(&fixture, &build);
+    }
+}
+
+static void a_directory_that_lost_all_its_segments_is_damaged(void **state)
+{
+    (void)state;
+    struct fixture fixture = fixture_make();
+    write_note(fixture.from, 0);
+    write_file(fixture.from, "tree", tree, sizeof tree);
+    assert_int_equal(verify(&fixture), 0); /* there was none yet */
+    remove_file(fixture.from, LOG_NEWEST_NAME);
+    assert_int_equal(verify(&fixture), 1);
+    assert_said(&fixture, "damaged: no segment is there");
+    write_note(fixture.from, 12);
+    assert_int_equal(verify(&fixture), 1);
+    assert_said(&fixture, "damaged: log-000000000000000c is missing: log.newest tells of it\n");
+    assert_int_equal(run(&fixture, log_dump, "log dump", &(struct arguments){0}), 1);
+    assert_said(&fixture, "log-000000000000000c is missing");
+    assert_int_equal(salvage(&fixture), EXIT_CODE_UNAVAILABLE);
     scratch_remove(&fixture.scratch);
 }
 
@@ -307,8 +439,7 @@ static void a_directory_in_use_is_refused(void **state)
     assert_int_equal(salvage(&fixture), EXIT_CODE_USAGE);
     assert_int_equal(access(fixture.to, F_OK), -1);
     dir_close(dir);
-    build_fini(&build);
-    scratch_remove(&fixture.scratch);
+    fixture_fini(&fixture, &build);
 }
 
 /* --- dump --- */
@@ -338,8 +469,7 @@ static void a_dump_has_a_line_for_each_record_and_operation(void **state)
     assert_int_equal(line_count(&fixture), 3);
     assert_said(&fixture, "{\"stamp\":\"1005\",\"kind\":\"put\",\"table\":0,\"key\":\"some key\","
                           "\"size\":92,\"version\":\"1005\"}\n");
-    build_fini(&build);
-    scratch_remove(&fixture.scratch);
+    fixture_fini(&fixture, &build);
 }
 
 static void a_dump_goes_on_behind_damage_and_says_so(void **state)
@@ -347,15 +477,14 @@ static void a_dump_goes_on_behind_damage_and_says_so(void **state)
     (void)state;
     struct fixture fixture = fixture_make();
     struct build build = stopped();
-    break_record(&build, 6);
+    build_break(&build, 6);
     write_log(fixture.from, &build, UINT32_MAX);
     assert_int_equal(run(&fixture, log_dump, "log dump", &(struct arguments){0}), 1);
     assert_said(&fixture, "  1006 put");
     assert_said(&fixture, "behind damage");
     assert_said(&fixture, "log dump: log-0000000000000008: offset 4184");
     assert_null(strstr(fixture.said, "  1004 put"));
-    build_fini(&build);
-    scratch_remove(&fixture.scratch);
+    fixture_fini(&fixture, &build);
 }
 
 /* --- salvage --- */
@@ -371,8 +500,7 @@ static void salvage_of_a_fine_log_leaves_nothing_behind(void **state)
     assert_said(&fixture, "12 records with 9 operations in 3 segments, and the tree, are in ");
     assert_salvaged(&fixture, &build, UINT32_MAX, UINT32_MAX);
     assert_int_equal(read_back(fixture.to).controls, 0);
-    build_fini(&build);
-    scratch_remove(&fixture.scratch);
+    fixture_fini(&fixture, &build);
 }
 
 static void whatever_record_is_lost_all_others_are_salvaged(void **state)
@@ -381,14 +509,13 @@ static void whatever_record_is_lost_all_others_are_salvaged(void **state)
     for (uint32_t i = 0; i < 15; i++) {
         struct fixture fixture = fixture_make();
         struct build build = stopped();
-        break_record(&build, i);
+        build_break(&build, i);
         write_log(fixture.from, &build, UINT32_MAX);
         assert_int_equal(salvage(&fixture), 0);
         assert_said(&fixture, "left behind: log-");
         assert_salvaged(&fixture, &build, UINT32_MAX, i);
         assert_int_equal(read_back(fixture.to).controls, 1);
-        build_fini(&build);
-        scratch_remove(&fixture.scratch);
+        fixture_fini(&fixture, &build);
     }
 }
 
@@ -397,13 +524,12 @@ static void salvage_tells_bytes_and_stamps_of_what_it_left_behind(void **state)
     (void)state;
     struct fixture fixture = fixture_make();
     struct build build = stopped();
-    break_record(&build, 7);
+    build_break(&build, 7);
     write_log(fixture.from, &build, UINT32_MAX);
     assert_int_equal(salvage(&fixture), 0);
     assert_said(&fixture, "left behind: log-0000000000000008:4304 to 4432, 128 bytes, stamps above "
                           "1004 and below 1006\n");
-    build_fini(&build);
-    scratch_remove(&fixture.scratch);
+    fixture_fini(&fixture, &build);
 }
 
 static void a_lost_segment_is_left_behind_and_the_others_follow_each_other(void **state)
@@ -424,8 +550,7 @@ static void a_lost_segment_is_left_behind_and_the_others_follow_each_other(void 
                                   : "log-0000000000000009:0 to 8192, 8192 bytes, stamps above "
                                     "1006\n");
         assert_salvaged(&fixture, &build, lost, UINT32_MAX);
-        build_fini(&build);
-        scratch_remove(&fixture.scratch);
+        fixture_fini(&fixture, &build);
     }
 }
 
@@ -447,12 +572,100 @@ static void what_lies_behind_a_sealed_end_is_not_salvaged(void **state)
     build_segment(&build, SEGMENT_LEN, NULL, 0);
     build_checkpoint(&build);
     build_put(&build, 33);
-    break_record(&build, 1);
+    build_break(&build, 1);
     write_log(fixture.from, &build, UINT32_MAX);
     assert_int_equal(salvage(&fixture), 0);
     assert_salvaged(&fixture, &build, UINT32_MAX, 1);
-    build_fini(&build);
-    scratch_remove(&fixture.scratch);
+    fixture_fini(&fixture, &build);
+}
+
+/* RULES S8: its accounts are those of before. */
+static void what_is_salvaged_has_its_note_and_is_to_be_counted(void **state)
+{
+    (void)state;
+    struct fixture fixture = fixture_make();
+    struct build build = stopped();
+    write_log(fixture.from, &build, 1);
+    assert_int_equal(salvage(&fixture), 0);
+    assert_true(has_file(fixture.to, LOG_RECOUNT_NAME));
+    assert_false(has_file(fixture.to, LOG_NO_TREE_NAME));
+    (void)snprintf(fixture.from, sizeof fixture.from, "%s", fixture.to);
+    assert_int_equal(verify(&fixture), 0);
+    const struct arguments json = {.json = true};
+    assert_int_equal(run(&fixture, log_verify, "log verify", &json), 0);
+    assert_said(&fixture, "\"newest\":{\"state\":\"fine\",\"number\":8},\"tree\":true,"
+                          "\"follows\":\"0\",\"faults\":[]");
+    remove_file(fixture.to, "log-0000000000000008");
+    assert_int_equal(verify(&fixture), 1);
+    fixture_fini(&fixture, &build);
+}
+
+/* No stamp that the newest segment may have given is given again. */
+static void without_its_note_a_log_is_salvaged_as_one_that_lacks_its_end(void **state)
+{
+    (void)state;
+    struct fixture fixture = fixture_make();
+    struct build build = stopped();
+    write_log(fixture.from, &build, UINT32_MAX);
+    remove_file(fixture.from, LOG_NEWEST_NAME);
+    assert_int_equal(salvage(&fixture), 0);
+    assert_said(&fixture, "damaged: log.newest is missing");
+    assert_int_equal(read_back(fixture.to).controls, 1);
+    fixture_fini(&fixture, &build);
+}
+
+/* It was salvaged without a tick, and no server could start on it. */
+static void a_newest_segment_that_was_cut_is_left_behind(void **state)
+{
+    (void)state;
+    for (uint64_t len = 0; len < SEGMENT_LEN; len += LOG_SEGMENT_HEADER_LEN + 4) {
+        struct fixture fixture = fixture_make();
+        struct build build = stopped();
+        write_log(fixture.from, &build, UINT32_MAX);
+        cut_file(fixture.from, "log-0000000000000009", len);
+        assert_int_equal(verify(&fixture), 1);
+        assert_int_equal(salvage(&fixture), 0);
+        assert_said(&fixture, "left behind: log-0000000000000009:");
+        assert_int_equal(read_back(fixture.to).controls, 1);
+        fixture_fini(&fixture, &build);
+    }
+}
+
+static void headers_tell_what_was_left_behind(void **state)
+{
+    (void)state;
+    struct fixture fixture = fixture_make();
+    struct build build = stopped();
+    const struct build_record *record = &build.records[7];
+    build.segments[record->segment].bytes[record->offset + LOG_RECORD_HEADER_LEN + 40] ^= 1;
+    write_log(fixture.from, &build, UINT32_MAX);
+    assert_int_equal(salvage(&fixture), 0);
+    assert_said(&fixture, "4304 to 4432, 128 bytes, with the headers of 1 records of 1 operations, "
+                          "stamps 1005 to 1005, stamps above 1004 and below 1006\n");
+    assert_said(&fixture, "left behind in all: 0 segments, and 128 bytes with the headers of 1 "
+                          "records of 1 operations\n");
+    fixture_fini(&fixture, &build);
+}
+
+static void a_tree_is_given_up_only_when_told(void **state)
+{
+    (void)state;
+    struct fixture fixture = fixture_make();
+    struct build build = stopped();
+    write_log(fixture.from, &build, UINT32_MAX);
+    remove_file(fixture.from, "tree");
+    assert_int_equal(salvage(&fixture), EXIT_CODE_UNAVAILABLE);
+    assert_said(&fixture, "/from/tree: No such file or directory");
+    assert_said(&fixture, "--without-tree");
+    assert_false(has_file(fixture.to, "log-0000000000000007"));
+    (void)snprintf(fixture.to, sizeof fixture.to, "%s/again", fixture.scratch.path);
+    const struct arguments options = {.to = fixture.to, .without_tree = true};
+    assert_int_equal(run(&fixture, log_salvage, "log salvage", &options), 0);
+    assert_said(&fixture, "left behind: tree, and with it what was no longer in the log\n");
+    assert_true(has_file(fixture.to, LOG_NO_TREE_NAME));
+    (void)snprintf(fixture.from, sizeof fixture.from, "%s", fixture.to);
+    assert_int_equal(verify(&fixture), 0);
+    fixture_fini(&fixture, &build);
 }
 
 static void salvage_writes_over_nothing(void **state)
@@ -466,8 +679,7 @@ static void salvage_writes_over_nothing(void **state)
     assert_said(&fixture, "is not empty");
     const struct arguments none = {0};
     assert_int_equal(run(&fixture, log_salvage, "log salvage", &none), EXIT_CODE_USAGE);
-    build_fini(&build);
-    scratch_remove(&fixture.scratch);
+    fixture_fini(&fixture, &build);
 }
 
 static void without_any_checkpoint_nothing_is_named(void **state)
@@ -478,15 +690,14 @@ static void without_any_checkpoint_nothing_is_named(void **state)
     build_segment(&build, SEGMENT_LEN, NULL, 0);
     build_checkpoint(&build);
     build_put(&build, 10);
-    break_record(&build, 0);
+    build_break(&build, 0);
     write_log(fixture.from, &build, UINT32_MAX);
     assert_int_equal(salvage(&fixture), EXIT_CODE_UNAVAILABLE);
     assert_said(&fixture, "no checkpoint can be read");
     char path[256];
     (void)snprintf(path, sizeof path, "%s/tree", fixture.to);
     assert_int_equal(access(path, F_OK), -1);
-    build_fini(&build);
-    scratch_remove(&fixture.scratch);
+    fixture_fini(&fixture, &build);
 }
 
 int main(void)
@@ -497,6 +708,9 @@ int main(void)
         cmocka_unit_test(damage_is_named_with_file_and_offset_and_what_lies_behind),
         cmocka_unit_test(a_missing_segment_is_named),
         cmocka_unit_test(a_file_under_another_segments_name_is_damage),
+        cmocka_unit_test(a_missing_newest_segment_is_named),
+        cmocka_unit_test(a_note_or_a_tree_that_is_missing_or_damaged_is_named),
+        cmocka_unit_test(a_directory_that_lost_all_its_segments_is_damaged),
         cmocka_unit_test(a_directory_without_a_log_is_the_persons_mistake),
         cmocka_unit_test(a_directory_in_use_is_refused),
         cmocka_unit_test(a_dump_has_a_line_for_each_record_and_operation),
@@ -506,6 +720,11 @@ int main(void)
         cmocka_unit_test(salvage_tells_bytes_and_stamps_of_what_it_left_behind),
         cmocka_unit_test(a_lost_segment_is_left_behind_and_the_others_follow_each_other),
         cmocka_unit_test(what_lies_behind_a_sealed_end_is_not_salvaged),
+        cmocka_unit_test(what_is_salvaged_has_its_note_and_is_to_be_counted),
+        cmocka_unit_test(without_its_note_a_log_is_salvaged_as_one_that_lacks_its_end),
+        cmocka_unit_test(a_newest_segment_that_was_cut_is_left_behind),
+        cmocka_unit_test(headers_tell_what_was_left_behind),
+        cmocka_unit_test(a_tree_is_given_up_only_when_told),
         cmocka_unit_test(salvage_writes_over_nothing),
         cmocka_unit_test(without_any_checkpoint_nothing_is_named),
     };

@@ -54,12 +54,6 @@ static struct build stopped(void)
     return build;
 }
 
-static void break_record(struct build *build, uint32_t index)
-{
-    const struct build_record *record = &build->records[index];
-    build->segments[record->segment].bytes[record->offset + 9] ^= 1;
-}
-
 static void a_stopped_log_is_fine_and_told_in_order(void **state)
 {
     (void)state;
@@ -103,7 +97,7 @@ static enum log_verdict scan_vouched(uint64_t durable, bool is_marker)
     } else {
         build_put(&build, 10);
     }
-    break_record(&build, x);
+    build_break(&build, x);
     enum log_verdict verdict = scan(&build, &found);
     assert_int_equal(found.accepted, 2);
     assert_int_equal(found.scan.end, build.records[x].offset);
@@ -129,7 +123,7 @@ static void the_trees_durable_stamp_counts_the_same(void **state)
     build_put(&build, 10);
     assert_int_equal(build_scan(&build, 1, last + 1, &found), LOG_SCAN_FINE);
     assert_int_equal(build_scan(&build, 1, last + 2, &found), LOG_SCAN_DAMAGED);
-    break_record(&build, build.record_count - 1);
+    build_break(&build, build.record_count - 1);
     assert_int_equal(build_scan(&build, 1, last, &found), LOG_SCAN_TORN);
     assert_int_equal(build_scan(&build, 1, last + 1, &found), LOG_SCAN_DAMAGED);
     assert_non_null(strstr(found.text, "offset "));
@@ -145,8 +139,8 @@ static void a_record_behind_a_hole_vouches_for_nothing_by_being_there(void **sta
     for (unsigned i = 0; i < 5; i++) {
         build_put(&build, 10 + i);
     }
-    break_record(&build, x);
-    break_record(&build, x + 2);
+    build_break(&build, x);
+    build_break(&build, x + 2);
     assert_int_equal(scan(&build, &found), LOG_SCAN_TORN);
     assert_int_equal(found.accepted, x);
     assert_int_equal(found.scan.end, build.records[x].offset);
@@ -174,17 +168,18 @@ static void a_lost_checkpoint_or_marker_is_damage_if_a_marker_stands_behind(void
     build_marker(&build, LOG_IS_STOP);
     assert_int_equal(scan(&build, &found), LOG_SCAN_FINE);
     for (uint32_t i = 0; i + 1 < build.record_count; i++) {
-        break_record(&build, i);
+        build_break(&build, i);
         assert_int_equal(scan(&build, &found), LOG_SCAN_DAMAGED);
         assert_int_equal(found.scan.end, build.records[i].offset);
-        break_record(&build, i);
+        build_break(&build, i);
     }
-    break_record(&build, build.record_count - 1);
+    build_break(&build, build.record_count - 1);
     assert_int_equal(scan(&build, &found), LOG_SCAN_TORN);
     build_fini(&build);
 }
 
-static void a_lost_checkpoint_is_torn_if_nothing_behind_it_was_built_later(void **state)
+/* RULES L2: it was synced before its segment had a name. */
+static void a_segment_without_its_checkpoint_is_damage(void **state)
 {
     (void)state;
     struct build build = begun();
@@ -193,11 +188,10 @@ static void a_lost_checkpoint_is_torn_if_nothing_behind_it_was_built_later(void 
     uint32_t x = build.record_count;
     build_checkpoint(&build);
     build_put(&build, 10);
-    break_record(&build, x);
-    assert_int_equal(scan(&build, &found), LOG_SCAN_TORN);
+    build_break(&build, x);
+    assert_int_equal(scan(&build, &found), LOG_SCAN_DAMAGED);
     assert_int_equal(found.scan.end, LOG_SEGMENT_HEADER_LEN);
-    assert_int_equal(found.scan.proven_end, LOG_SEGMENT_HEADER_LEN);
-    assert_int_equal(found.scan.proven_chain, build_last(&build)->header.previous_chain);
+    assert_string_equal(found.text, "offset 4096: no whole checkpoint");
     build_fini(&build);
 }
 
@@ -210,7 +204,7 @@ static void the_oldest_segments_checkpoint_must_be_there(void **state)
     assert_int_equal(scan(&build, &found), LOG_SCAN_DAMAGED);
     build_checkpoint(&build);
     assert_int_equal(scan(&build, &found), LOG_SCAN_FINE);
-    break_record(&build, 0);
+    build_break(&build, 0);
     assert_int_equal(scan(&build, &found), LOG_SCAN_DAMAGED);
     build_fini(&build);
 }
@@ -231,7 +225,7 @@ static void a_torn_record_behind_a_raised_checkpoint_is_torn(void **state)
     assert_int_equal(found.scan.last, last);
     build_put(&build, 10);
     build_put(&build, 10);
-    break_record(&build, build.record_count - 2);
+    build_break(&build, build.record_count - 2);
     assert_int_equal(scan(&build, &found), LOG_SCAN_TORN);
     assert_int_equal(found.scan.last, last);
     build_sync(&build);
@@ -258,8 +252,34 @@ static void copies_may_stand_behind_a_raised_checkpoint(void **state)
     build_put(&build, 10);
     assert_int_equal(scan(&build, &found), LOG_SCAN_FINE);
     assert_int_equal(found.scan.last, last + (UINT64_C(1) << 32));
-    break_record(&build, copy);
+    build_break(&build, copy);
     assert_int_equal(scan(&build, &found), LOG_SCAN_DAMAGED);
+    build_fini(&build);
+}
+
+/* The checkpoint before them tells that all up to the last was synced with it (RULES L4). */
+static void copies_that_are_lost_with_their_marker_are_damage(void **state)
+{
+    (void)state;
+    struct build build = begun();
+    struct build_found found = {0};
+    uint64_t last = build.last;
+    build_segment(&build, SEGMENT_LEN, NULL, 0);
+    build.raised = last + (UINT64_C(1) << 32);
+    build.durable = last + 2;
+    build_checkpoint(&build);
+    build.raised = 0;
+    uint32_t copy = build.record_count;
+    build_put(&build, 10);
+    build_put(&build, 10);
+    assert_int_equal(scan(&build, &found), LOG_SCAN_FINE);
+    assert_int_equal(found.scan.proven_last, last + 2);
+    build_marker(&build, 0);
+    build_break(&build, copy + 2);
+    assert_int_equal(scan(&build, &found), LOG_SCAN_TORN);
+    build_break(&build, copy + 1);
+    assert_int_equal(scan(&build, &found), LOG_SCAN_DAMAGED);
+    assert_int_equal(found.scan.end, build.records[copy + 1].offset);
     build_fini(&build);
 }
 
@@ -307,14 +327,18 @@ static void what_lies_behind_a_sealed_end_is_not_looked_at(void **state)
     build_fini(&build);
 }
 
-/* A crash came before its checkpoint was written whole; recovery ended it where it began. */
+/* Nothing behind its checkpoint was proven, and recovery copied all of it. */
 static void a_segment_may_end_where_it_begins(void **state)
 {
     (void)state;
     struct build build = begun();
     struct build_found found = {0};
     build_segment(&build, SEGMENT_LEN, NULL, 0);
-    memset(build_last(&build)->bytes + LOG_SEGMENT_HEADER_LEN, 0xa5, 40);
+    uint64_t last = build.last, chain = build.chain;
+    build_checkpoint(&build);
+    build_put(&build, 10);
+    build.last = last;
+    build.chain = chain;
     build_segment(&build, SEGMENT_LEN, NULL, 0);
     build_checkpoint(&build);
     assert_int_equal(scan(&build, &found), LOG_SCAN_FINE);
@@ -331,6 +355,7 @@ static void a_segment_proves_all_before_it(void **state)
     assert_int_equal(scan(&build, &found), LOG_SCAN_FINE);
     assert_true(found.scan.durable < build.last);
     build_segment(&build, SEGMENT_LEN, NULL, 0);
+    build_checkpoint(&build);
     assert_int_equal(scan(&build, &found), LOG_SCAN_FINE);
     assert_int_equal(found.scan.durable, build.last);
     build_fini(&build);
@@ -344,7 +369,7 @@ static void a_stop_with_something_behind_it_was_none(void **state)
     build_marker(&build, LOG_IS_STOP);
     build_put(&build, 10);
     build_put(&build, 10);
-    break_record(&build, build.record_count - 2);
+    build_break(&build, build.record_count - 2);
     assert_int_equal(scan(&build, &found), LOG_SCAN_TORN);
     assert_false(found.scan.is_stopped);
     build_fini(&build);
@@ -508,6 +533,15 @@ static uint32_t whole_records(const struct build *build, uint32_t segment, uint6
 }
 
 /* Zeros from there on, and the segments behind it gone. */
+static uint64_t checkpoint_end(const struct build *build, uint32_t segment)
+{
+    uint32_t i = 0;
+    while (build->records[i].segment < segment) {
+        i++;
+    }
+    return build->records[i].offset + build->records[i].len;
+}
+
 static void every_shorter_prefix_is_torn_or_refused(void **state)
 {
     (void)state;
@@ -519,9 +553,8 @@ static void every_shorter_prefix_is_torn_or_refused(void **state)
             struct build_found found = {0};
             build.segments[i].bytes[at] = 0;
             enum log_verdict verdict = build_scan(&build, i + 1, 0, &found);
-            uint64_t checkpoint_end = build.records[0].offset + build.records[0].len;
             if (verdict == LOG_SCAN_DAMAGED) {
-                assert_true(at < SEGMENT_FIELDS_END || (i == 0 && at < checkpoint_end));
+                assert_true(at < checkpoint_end(&build, i));
                 continue;
             }
             assert_int_equal(found.accepted, whole_records(&build, i, at));
@@ -549,6 +582,7 @@ static struct build random_log(struct dice *dice, const uint8_t *old)
         if (is_full) {
             build_segment(&build, SEGMENT_LEN, old, SEGMENT_LEN);
             build_checkpoint(&build);
+            build_sync(&build);
         } else if (what < 7) {
             build_put(&build, dice_below(dice, dice_below(dice, 4) ? 64 : 1200));
         } else if (what < 9) {
@@ -660,10 +694,11 @@ int main(void)
         cmocka_unit_test(a_record_behind_a_hole_vouches_for_nothing_by_being_there),
         cmocka_unit_test(any_marker_vouches_for_all_before_it),
         cmocka_unit_test(a_lost_checkpoint_or_marker_is_damage_if_a_marker_stands_behind),
-        cmocka_unit_test(a_lost_checkpoint_is_torn_if_nothing_behind_it_was_built_later),
+        cmocka_unit_test(a_segment_without_its_checkpoint_is_damage),
         cmocka_unit_test(the_oldest_segments_checkpoint_must_be_there),
         cmocka_unit_test(a_torn_record_behind_a_raised_checkpoint_is_torn),
         cmocka_unit_test(copies_may_stand_behind_a_raised_checkpoint),
+        cmocka_unit_test(copies_that_are_lost_with_their_marker_are_damage),
         cmocka_unit_test(what_has_no_stamp_is_proven_by_a_stamp_behind_it),
         cmocka_unit_test(what_lies_behind_a_sealed_end_is_not_looked_at),
         cmocka_unit_test(a_segment_may_end_where_it_begins),

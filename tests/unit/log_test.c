@@ -128,22 +128,24 @@ static bool on_control(void *context, const struct log_record_header *header, st
     return true;
 }
 
-static bool on_accounts(void *context, uint64_t stamp, struct bytes accounts)
+static bool on_accounts(void *context, struct bytes accounts)
 {
     struct history *told = context;
-    (void)stamp;
     while (log_account_next(&accounts, &told->account)) {
     }
     return true;
 }
 
-static bool on_op(void *context, uint64_t stamp, const struct log_op *op)
+static bool on_ops(void *context, uint64_t first, const struct log_op *ops, uint32_t count)
 {
     struct history *told = context;
-    assert_true(told->count < OP_MAX);
-    assert_memory_equal(op->value.data, value_bytes + op->point, op->value.len);
-    told->entries[told->count++] =
-        (struct entry){stamp, (uint32_t)op->point, (uint32_t)op->value.len, op->kind};
+    assert_true(count <= OPS_TOLD_MAX && told->count + count <= OP_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct log_op *op = &ops[i];
+        assert_memory_equal(op->value.data, value_bytes + op->point, op->value.len);
+        told->entries[told->count++] =
+            (struct entry){first + i, (uint32_t)op->point, (uint32_t)op->value.len, op->kind};
+    }
     return true;
 }
 
@@ -153,17 +155,19 @@ static struct log *open_at(struct fixture *fixture, struct dir *dir, uint64_t tr
                            char error[256])
 {
     struct log_config config = {fixture->loop, dir, fixture->durability, SEGMENT_LEN};
-    return log_open(&config, fixture->applied, tree_durable, error, 256);
+    struct log_visitor visitor = {&fixture->told, on_control, on_accounts, NULL};
+    fixture->told = (struct history){.entries = fixture->told.entries};
+    return log_open(&config, fixture->applied, tree_durable, &visitor, error, 256);
 }
 
+/* What open_at has not told. */
 static void replay(struct log *log, struct history *told)
 {
-    struct log_visitor visitor = {told, on_control, on_accounts, on_op};
+    struct log_visitor visitor = {told, NULL, NULL, on_ops};
     char error[256] = "";
-    struct entry *entries = told->entries;
-    *told = (struct history){.entries = entries};
-    assert_true(log_replay_control(log, &visitor, error, sizeof(error)));
-    assert_true(log_replay_ops(log, &visitor, error, sizeof(error)));
+    if (!log_replay(log, &visitor, error, sizeof(error))) {
+        fail_msg("%s", error);
+    }
 }
 
 static void start(struct fixture *fixture)
@@ -483,21 +487,28 @@ static void damage(const struct fixture *fixture, uint64_t number, uint64_t offs
     free(bytes);
 }
 
+static void copy_file(const char *from, const char *to, const char *name)
+{
+    char source[512];
+    char target[512];
+    size_t len;
+    (void)snprintf(source, sizeof(source), "%s/%s", from, name);
+    (void)snprintf(target, sizeof(target), "%s/%s", to, name);
+    uint8_t *bytes = read_bytes(source, &len);
+    write_bytes(target, bytes, len);
+    free(bytes);
+}
+
+/* The worker may name and note one segment meanwhile: the note comes first, or it may tell of one not copied. */
 static void copy_dir(const char *from, const char *to)
 {
     DIR *dir = opendir(from);
     const struct dirent *entry;
     assert_non_null(dir);
+    copy_file(from, to, LOG_NEWEST_NAME);
     while ((entry = readdir(dir))) {
-        char source[512];
-        char target[512];
-        size_t len;
-        (void)snprintf(source, sizeof(source), "%s/%s", from, entry->d_name);
-        (void)snprintf(target, sizeof(target), "%s/%s", to, entry->d_name);
         if (strncmp(entry->d_name, "log-", 4) == 0) {
-            uint8_t *bytes = read_bytes(source, &len);
-            write_bytes(target, bytes, len);
-            free(bytes);
+            copy_file(from, to, entry->d_name);
         }
     }
     closedir(dir);
@@ -724,6 +735,34 @@ static void what_was_not_proven_durable_is_copied_before_the_new_segment_is_name
     assert_refused(fixture, 0, "offset");
 }
 
+/* One bad sector may hold the last of the copies and the marker behind them. */
+static void copies_that_are_lost_with_their_marker_are_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    add_durably(fixture, 100);
+    add_durably(fixture, 100);
+    reopen(fixture);
+    start(fixture);
+    uint64_t number = newest_number(fixture);
+    struct found copies = records_of(fixture, number);
+    assert_int_equal(copies.headers[copies.count - 1].type, LOG_MARKER);
+    assert_int_equal(copies.headers[copies.count - 2].type, LOG_OPERATIONS);
+    damage(fixture, number, copies.offsets[copies.count - 1]);
+    damage(fixture, number, copies.offsets[copies.count - 2]);
+    assert_refused(fixture, 0, "offset");
+}
+
+static void the_newest_segment_without_its_checkpoint_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    add_durably(fixture, SEGMENT_LEN - 5000);
+    add_durably(fixture, 5000);
+    wait_durable(fixture, log_last(fixture->log));
+    assert_int_equal(newest_number(fixture), 2);
+    damage(fixture, 2, LOG_SEGMENT_HEADER_LEN + LOG_RECORD_HEADER_LEN);
+    assert_refused(fixture, 0, "offset 4096: no whole checkpoint");
+}
+
 /* --- damage --- */
 
 static void damage_before_what_vouches_for_it_is_refused_with_file_and_offset(void **state)
@@ -822,6 +861,124 @@ static void a_missing_segment_is_refused(void **state)
     path_of(fixture, 1, path);
     assert_int_equal(unlink(path), 0);
     assert_refused(fixture, 0, "older segments are missing");
+}
+
+static uint64_t newest_path(const struct fixture *fixture, char path[256])
+{
+    uint64_t number = newest_number(fixture);
+    path_of(fixture, number, path);
+    return number;
+}
+
+static void remove_newest(const struct fixture *fixture)
+{
+    char path[256];
+    (void)newest_path(fixture, path);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void note_path(const struct fixture *fixture, char path[256])
+{
+    (void)snprintf(path, 256, "%s/" LOG_NEWEST_NAME, fixture->scratch.path);
+}
+
+/* RULES L2: what was acknowledged there was in no other file. */
+static void a_log_without_its_newest_segment_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    add_many(fixture, 500);
+    wait_durable(fixture, log_last(fixture->log));
+    log_close(fixture->log);
+    fixture->log = NULL;
+    uint64_t newest = newest_number(fixture);
+    char part[96];
+    (void)snprintf(part, sizeof(part),
+                   "log-%016" PRIx64 ": missing: the newest segment was number %" PRIu64, newest,
+                   newest);
+    while (newest_number(fixture) > 0) {
+        remove_newest(fixture);
+        assert_refused(fixture, 0, part);
+    }
+}
+
+static void a_log_that_does_not_know_its_newest_segment_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    static const uint8_t zeros[LOG_NEWEST_LEN];
+    char path[256];
+    add_durably(fixture, 100);
+    note_path(fixture, path);
+    write_bytes(path, zeros, sizeof(zeros));
+    assert_refused(fixture, 0, "log.newest: damaged");
+    assert_int_equal(unlink(path), 0);
+    assert_refused(fixture, 0, "log.newest: missing");
+    remove_newest(fixture);
+    reopen(fixture);
+    assert_true(log_is_new(fixture->log));
+}
+
+static void set_note(const struct fixture *fixture, uint64_t number)
+{
+    uint8_t bytes[LOG_NEWEST_LEN] = {0};
+    char path[256];
+    log_newest_encode(number, bytes + number % 2 * LOG_NEWEST_SLOT_LEN);
+    note_path(fixture, path);
+    write_bytes(path, bytes, sizeof(bytes));
+}
+
+static void a_segment_that_was_named_and_not_noted_is_taken(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t noted = 0;
+    add_many(fixture, 300);
+    wait_durable(fixture, log_last(fixture->log));
+    log_close(fixture->log);
+    fixture->log = NULL;
+    uint64_t newest = newest_number(fixture);
+    set_note(fixture, newest - 2);
+    assert_refused(fixture, 0, "log.newest: damaged");
+    set_note(fixture, newest - 1);
+    reopen(fixture);
+    assert_all_told(fixture);
+    start(fixture);
+    assert_int_equal(segment_read_newest(fixture->dir, &noted), 0);
+    assert_int_equal(noted, newest + 1);
+}
+
+/* What the other slot tells is enough while the newest segment is there. */
+static void every_flipped_byte_of_the_note_is_survived_or_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[256];
+    char segment_path[256];
+    char away[512];
+    char error[256] = "";
+    size_t len;
+    add_many(fixture, 200);
+    wait_durable(fixture, log_last(fixture->log));
+    log_close(fixture->log);
+    fixture->log = NULL;
+    note_path(fixture, path);
+    uint8_t *bytes = read_bytes(path, &len);
+    uint64_t newest = newest_path(fixture, segment_path);
+    (void)snprintf(away, sizeof(away), "%s/away", fixture->scratch.path);
+    assert_int_equal(len, LOG_NEWEST_LEN);
+    assert_true(newest > 1);
+    for (size_t at = 0; at < len; at++) {
+        bool is_of_newest = at / LOG_NEWEST_SLOT_LEN == newest % 2;
+        bytes[at] ^= 0x20;
+        write_bytes(path, bytes, len);
+        struct log *log = open_at(fixture, fixture->dir, 0, error);
+        assert_non_null(log);
+        log_close(log);
+        if (!is_of_newest) {
+            assert_int_equal(rename(segment_path, away), 0);
+            assert_refused(fixture, 0, "the newest segment was");
+            assert_int_equal(rename(away, segment_path), 0);
+        }
+        bytes[at] ^= 0x20;
+    }
+    free(bytes);
 }
 
 static void a_lost_log_beside_a_tree_is_refused(void **state)
@@ -988,6 +1145,31 @@ static void stamps_go_on_when_the_clock_steps_back(void **state)
     log_turn_end(fixture->log);
 }
 
+/* --- few writers --- */
+
+static void what_the_loop_syncs_itself_is_counted_among_the_syncs(void **state)
+{
+    struct fixture *fixture = *state;
+    struct log_stat before;
+    struct log_stat after;
+    uint32_t own_count = 0;
+    add_durably(fixture, 100);
+    log_stat(fixture->log, &before);
+    for (uint32_t i = 0; i < 8; i++) {
+        begin_turn(fixture);
+        add(fixture, 100);
+        log_turn_end_alone(fixture->log);
+        own_count += log_durable(fixture->log) == log_last(fixture->log);
+        wait_durable(fixture, log_last(fixture->log));
+    }
+    log_stat(fixture->log, &after);
+    assert_true(own_count > 0);
+    assert_true(after.appender.sync_count >= before.appender.sync_count + 8);
+    assert_in_range(after.appender.group_len_p50, 100, 400);
+    reopen(fixture);
+    assert_all_told(fixture);
+}
+
 /* --- level os --- */
 
 static void at_level_os_a_turn_is_released_when_it_is_written(void **state)
@@ -1128,7 +1310,8 @@ static void limit_file_len(rlim_t len)
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
-static void open_on_a_full_disk(struct fixture *fixture)
+/* Files may be half as long as a segment, and one is prepared. */
+static void start_on_a_full_disk(struct fixture *fixture)
 {
     char path[256];
     uint8_t *zeros = calloc(1, SEGMENT_LEN);
@@ -1139,6 +1322,11 @@ static void open_on_a_full_disk(struct fixture *fixture)
     reopen(fixture);
     limit_file_len(SEGMENT_LEN / 2);
     start(fixture);
+}
+
+static void open_on_a_full_disk(struct fixture *fixture)
+{
+    start_on_a_full_disk(fixture);
     wait_until(fixture, is_full);
 }
 
@@ -1180,6 +1368,42 @@ static void what_needs_a_segment_waits_until_the_disk_has_room(void **state)
     assert_all_told(fixture);
 }
 
+static void stop_with_a_segment_that_waits(struct fixture *fixture)
+{
+    uint32_t count = fixture->added.count;
+    begin_turn(fixture);
+    add(fixture, 2 * SEGMENT_LEN);
+    log_turn_end(fixture->log);
+    log_stop(fixture->log, on_stopped, fixture);
+    while (!fixture->is_stopped) {
+        loop_run(fixture->loop);
+    }
+    assert_true(log_durable(fixture->log) < log_last(fixture->log));
+    assert_int_equal(newest_number(fixture), 1);
+    limit_file_len(RLIM_INFINITY);
+    fixture->added.count = count;
+    fixture->added.account.used -= 2 * SEGMENT_LEN;
+    fixture->added.account.records--;
+    reopen(fixture);
+    assert_all_told(fixture);
+    assert_false(log_was_stopped(fixture->log));
+}
+
+static void a_stop_does_not_wait_for_a_full_disk(void **state)
+{
+    struct fixture *fixture = *state;
+    open_on_a_full_disk(fixture);
+    add_durably(fixture, 1000);
+    stop_with_a_segment_that_waits(fixture);
+}
+
+static void a_stop_does_not_wait_for_a_disk_that_is_found_full_meanwhile(void **state)
+{
+    struct fixture *fixture = *state;
+    start_on_a_full_disk(fixture);
+    stop_with_a_segment_that_waits(fixture);
+}
+
 /* --- --- */
 
 static int make_values(void **state)
@@ -1219,12 +1443,18 @@ int main(void)
         CASE(recovering_twice_gives_the_same_and_higher_stamps),
         CASE(an_unproven_control_record_does_not_undo_the_checkpoint),
         CASE(what_was_not_proven_durable_is_copied_before_the_new_segment_is_named),
+        CASE(copies_that_are_lost_with_their_marker_are_refused),
+        CASE(the_newest_segment_without_its_checkpoint_is_refused),
         CASE(damage_before_what_vouches_for_it_is_refused_with_file_and_offset),
         CASE(a_torn_tail_is_cut),
         CASE(a_marker_follows_quiet_and_vouches_for_what_was_last),
         CASE(quiet_adds_one_marker_and_the_log_goes_on_behind_it),
         CASE(a_marker_of_quiet_may_be_the_last_of_its_segment),
         CASE(a_missing_segment_is_refused),
+        CASE(a_log_without_its_newest_segment_is_refused),
+        CASE(a_log_that_does_not_know_its_newest_segment_is_refused),
+        CASE(a_segment_that_was_named_and_not_noted_is_taken),
+        CASE(every_flipped_byte_of_the_note_is_survived_or_refused),
         cmocka_unit_test_setup_teardown(a_lost_log_beside_a_tree_is_refused, setup_unopened,
                                         teardown),
         CASE(the_log_of_another_server_is_refused),
@@ -1235,6 +1465,7 @@ int main(void)
         CASE(a_stamp_stays_near_the_durable_one_when_the_clock_jumps),
         CASE(a_crash_behind_a_raised_marker_gives_no_stamp_twice),
         CASE(stamps_go_on_when_the_clock_steps_back),
+        CASE(what_the_loop_syncs_itself_is_counted_among_the_syncs),
         OS_CASE(at_level_os_a_turn_is_released_when_it_is_written),
         OS_CASE(at_level_os_a_control_record_is_durable_at_once),
         OS_CASE(at_level_os_many_segments_are_replayed),
@@ -1244,6 +1475,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_full_disk_is_told_and_no_fault, setup_unopened, teardown),
         cmocka_unit_test_setup_teardown(what_needs_a_segment_waits_until_the_disk_has_room,
                                         setup_unopened, teardown),
+        cmocka_unit_test_setup_teardown(a_stop_does_not_wait_for_a_full_disk, setup_unopened,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(
+            a_stop_does_not_wait_for_a_disk_that_is_found_full_meanwhile, setup_unopened, teardown),
     };
     return cmocka_run_group_tests(tests, make_values, free_values);
 }

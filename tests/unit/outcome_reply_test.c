@@ -87,6 +87,25 @@ static void refusals_have_their_details(void **state)
     outcome.reason = OP_REASON_DISK_FULL;
     assert_string_equal(response(OP_WRITE, &outcome),
                         "[1,7,[5,\"the server's disk is full\",[66,1024]],null]");
+    outcome = (struct outcome){.status = STATUS_TRY_LATER, .reason = OP_REASON_MAKING_ROOM};
+    assert_string_equal(response(OP_WRITE, &outcome),
+                        "[1,7,[2,\"the shard is full, and is still evicting what must go for this: "
+                        "try again\",null],null]");
+}
+
+/* The text named no record, and there was no detail. */
+static void a_scan_that_meets_damage_names_the_record(void **state)
+{
+    struct outcome outcome = {.status = STATUS_DAMAGED,
+                              .reason = OP_REASON_RECORD_DAMAGED,
+                              .value = bytes_text("\x92\xcd\x12\x34\xa2k\n")};
+    (void)state;
+    assert_string_equal(response(OP_SCAN, &outcome),
+                        "[1,7,[15,\"the stored record fails its checksum: key \\\"k?\\\", point "
+                        "0x0000000000001234\",[4660,\"k\\n\"]],null]");
+    outcome.value = bytes_of(NULL, 0);
+    assert_string_equal(response(OP_READ, &outcome),
+                        "[1,7,[15,\"the stored record fails its checksum\",null],null]");
 }
 
 int main(void)
@@ -96,6 +115,7 @@ int main(void)
         cmocka_unit_test(expire_is_answered_like_a_write_or_with_nil),
         cmocka_unit_test(the_others_have_their_forms),
         cmocka_unit_test(refusals_have_their_details),
+        cmocka_unit_test(a_scan_that_meets_damage_names_the_record),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

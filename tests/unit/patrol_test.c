@@ -98,8 +98,9 @@ static void patrol_pieces(struct fixture *f, const struct range *range, int coun
 {
     f->range = range;
     for (int i = 0; i < count; i++) {
-        assert_true(patrol_start(f->patrol, range, NOW_MS));
-        assert_false(patrol_start(f->patrol, range, NOW_MS));
+        assert_true(patrol_start(f->patrol, range, patrol_point(f->patrol), NOW_MS));
+        assert_false(patrol_start(f->patrol, range, patrol_point(f->patrol), NOW_MS));
+        assert_true(patrol_is_busy(f->patrol));
         loop_run(f->loop);
     }
 }

@@ -345,7 +345,7 @@ static void accounts_behind_a_checkpoint_count_though_its_stamp_is_higher(void *
     struct tree *tree = open_tree(f);
     const struct log_config config = {owner.loop, dir, DURABILITY_DISK, LOG_SEGMENT_LEN_MIN};
     const struct log_owner log_owner = {&owner, on_progress, put_accounts, put_checkpoint};
-    owner.log = log_open(&config, 0, 0, f->error, sizeof(f->error));
+    owner.log = log_open(&config, 0, 0, NULL, f->error, sizeof(f->error));
     accounts_replace(&owner.accounts, store_all, 1, no_split, NULL);
     assert_true(log_start(owner.log, &identity, &log_owner, f->error, sizeof(f->error)));
     log_turn_begin(owner.log, clock_wall_ms() + 600000);

@@ -30,6 +30,7 @@ struct fixture {
     struct tree *tree;
     struct accounts accounts;
     struct retries *retries;
+    struct retry_limits limits;
     uint64_t now_ms;
     uint64_t last; /* stamp */
     int64_t counter;
@@ -117,8 +118,9 @@ static void open_tree(struct fixture *f)
 static int setup(void **state)
 {
     static struct fixture fixture;
-    static const struct range lower_half = {0, BOUND_END / 2, 1 << 20, 0, 1};
+    static const struct range lower_half = {.end = BOUND_END / 2, .limit = 1 << 20, .epoch = 1};
     fixture = (struct fixture){.scratch = scratch_make(), .now_ms = START_MS};
+    fixture.limits = (struct retry_limits){UINT64_MAX, UINT64_MAX};
     struct fixture *f = &fixture;
     accounts_replace(&f->accounts, &lower_half, 1, split_nothing, NULL);
     f->retries = retries_new(&f->accounts, add_to_log, f);
@@ -139,6 +141,12 @@ static int teardown(void **state)
     tree_close(f->tree);
     scratch_remove(&f->scratch);
     return 0;
+}
+
+static void limit(struct fixture *f, uint64_t results_len, uint64_t lines_len)
+{
+    f->limits = (struct retry_limits){results_len, lines_len};
+    retries_limit(f->retries, &f->limits);
 }
 
 static struct op op_of(enum op_kind kind, uint32_t client, uint64_t seq, uint64_t done)
@@ -193,8 +201,14 @@ static uint64_t say_done(struct fixture *f, uint32_t client, uint64_t done)
 
 static void tick_all(struct fixture *f, uint32_t line_count)
 {
-    for (uint32_t i = 0; i < 2 * (line_count + 1024) / RETRY_ROUND_LINES; i++) {
+    for (uint32_t i = 0; i < 64 + line_count / 8; i++) {
         retries_tick(f->retries, f->now_ms);
+    }
+}
+
+static void clear(struct fixture *f, uint64_t start, uint64_t last)
+{
+    while (!retries_clear(f->retries, start, last)) {
     }
 }
 
@@ -259,6 +273,7 @@ static void restart(struct fixture *f, uint64_t applied)
     char error[256] = "";
     retries_free(f->retries);
     f->retries = retries_new(&f->accounts, add_to_log, f);
+    retries_limit(f->retries, &f->limits);
     struct tree_txn *txn = tree_begin_read(f->tree);
     assert_true(retries_load(f->retries, txn, error, sizeof(error)));
     tree_abort(txn);
@@ -475,6 +490,228 @@ static void an_answer_depends_on_the_stamp_of_its_result(void **state)
     assert_int_equal(f->outcome.need, 0);
 }
 
+/* --- in order of use --- */
+
+static void who_was_silent_for_longest_is_met_first_among_many(void **state)
+{
+    enum { LIVELY = 20000 };
+    struct fixture *f = *state;
+    ask(f, OP_POP, 0, 1, 1);
+    f->now_ms += 2 * 1000;
+    for (uint32_t client = 1; client <= LIVELY; client++) {
+        incr(f, client, 1, 1);
+    }
+    f->now_ms += RETRY_SILENT_MS - 1000;
+    retries_tick(f->retries, f->now_ms);
+    assert_int_equal(*used(f), 0);
+    assert_int_equal(f->entry_count, 1 + LIVELY + 1);
+    /* After a restart, too: of all that are there, in whatever order they were found. */
+    sweep(f, f->last, EVERYTHING);
+    incr(f, 7, 2, 1);
+    f->now_ms += RETRY_SILENT_MS;
+    incr(f, 5, 2, 1);
+    sweep(f, f->last, EVERYTHING);
+    restart(f, f->last);
+    uint32_t entry_count = f->entry_count;
+    tick_all(f, LIVELY);
+    assert_int_equal(f->entry_count, entry_count + LIVELY - 1); /* but 5 */
+    assert_int_equal(incr(f, 5, 2, 1)->integer, LIVELY + 3);
+    assert_int_equal(incr(f, 7, 2, 1)->status, STATUS_STALE);
+}
+
+static void who_is_used_all_the_time_is_not_taken_for_silent(void **state)
+{
+    struct fixture *f = *state;
+    incr(f, 'a', 1, 1);
+    incr(f, 'b', 1, 1);
+    for (uint64_t passed_ms = 0; passed_ms < 2 * RETRY_SILENT_MS; passed_ms += 900) {
+        f->now_ms += 900;
+        assert_int_equal(incr(f, 'a', 1, 1)->integer, 1);
+        retries_tick(f->retries, f->now_ms);
+    }
+    assert_int_equal(incr(f, 'a', 1, 1)->integer, 1);
+    assert_int_equal(f->entry_count, 3); /* b's, forgotten */
+    assert_int_equal(incr(f, 'b', 1, 1)->status, STATUS_STALE);
+}
+
+static void who_was_heard_by_a_clock_that_was_ahead_holds_up_nobody(void **state)
+{
+    struct fixture *f = *state;
+    f->now_ms += RETRY_REMEMBERED_MS;
+    incr(f, 'a', 1, 1);
+    f->now_ms -= RETRY_REMEMBERED_MS;
+    incr(f, 'b', 1, 1);
+    f->now_ms += RETRY_SILENT_MS;
+    retries_tick(f->retries, f->now_ms);
+    assert_int_equal(f->entry_count, 3);
+    assert_int_equal(incr(f, 'b', 1, 1)->status, STATUS_STALE);
+    assert_int_equal(incr(f, 'a', 1, 1)->integer, 1);
+}
+
+static void a_client_that_is_remembered_takes_a_third_of_a_kib_at_most(void **state)
+{
+    enum { CLIENTS = 2000, EACH = 40 };
+    struct fixture *f = *state;
+    size_t len = retries_len(f->retries);
+    for (uint32_t i = 0; i < CLIENTS * EACH; i++) {
+        incr(f, i % CLIENTS, 1 + i / CLIENTS, 1);
+    }
+    assert_true(retries_len(f->retries) - len > CLIENTS * EACH * 64);
+    f->now_ms += RETRY_SILENT_MS;
+    tick_all(f, CLIENTS);
+    assert_true(retries_len(f->retries) - len < CLIENTS * 340);
+}
+
+/* --- limits --- */
+
+static void the_line_that_holds_most_gives_up_its_oldest_results(void **state)
+{
+    struct fixture *f = *state;
+    limit(f, 16 * 1024, UINT64_MAX);
+    incr(f, 'b', 1, 1);
+    ask(f, OP_POP, 'b', 2, 1);
+    uint64_t seq = 0;
+    while (f->entry_count == seq + 2) { /* no LOG_DONE yet */
+        assert_true(++seq < 1000);
+        ask(f, OP_POP, 'a', seq + 1, 1);
+    }
+    assert_in_range(seq, 100, 256);
+    assert_int_equal(*used(f), retries_held(f->retries, 0, UINT64_MAX));
+    assert_in_range(*used(f), HELD * (seq / 3), HELD * (seq - 10));
+    assert_true(retries_len(f->retries) < (48 + 16) * 1024);
+    assert_int_equal(ask(f, OP_POP, 'a', 2, 1)->status, STATUS_STALE);
+    assert_int_equal(f->outcome.need, f->last); /* the LOG_DONE that says so */
+    assert_int_equal(incr(f, 'a', 1, 1)->status,
+                     STATUS_STALE); /* it may be on its way since long ago */
+    assert_int_equal(ask(f, OP_POP, 'a', seq + 1, 1)->status, STATUS_OK);
+    assert_int_equal(incr(f, 'b', 1, 1)->integer, 1);
+    assert_int_equal(ask(f, OP_POP, 'b', 2, 1)->integer, 2);
+    /* It goes on, and what it says is done stays so. */
+    assert_int_equal(ask(f, OP_POP, 'a', seq + 2, seq + 2)->status, STATUS_OK);
+    assert_int_equal(*used(f), 2 * HELD);
+}
+
+/* By the log alone, and by the tree alone. */
+static void what_was_given_up_stays_so_after_a_restart(void **state)
+{
+    struct fixture *f = *state;
+    limit(f, 4 * 1024, UINT64_MAX);
+    uint64_t seq = 0;
+    while (f->entry_count == seq) {
+        sweep(f, f->last, EVERYTHING); /* some are in the tree already */
+        assert_true(seq < 1000);
+        ask(f, OP_POP, 'a', ++seq, 1);
+    }
+    uint64_t before = *used(f);
+    assert_in_range(before, HELD, HELD * (seq - 1));
+    for (int i = 0; i < 2; i++) {
+        restart(f, i == 0 ? 0 : f->last);
+        assert_int_equal(ask(f, OP_POP, 'a', 1, 1)->status, STATUS_STALE);
+        assert_int_equal(ask(f, OP_POP, 'a', seq, 1)->integer, (int64_t)seq);
+        assert_int_equal(retries_held(f->retries, 0, UINT64_MAX), before);
+        sweep(f, f->last, EVERYTHING);
+        expect_in_tree(f, 1, (uint32_t)(before / HELD));
+    }
+    say_done(f, 'a', seq + 1);
+    assert_int_equal(*used(f), 0);
+}
+
+static void the_result_that_was_kept_last_stays_however_large_it_is(void **state)
+{
+    struct fixture *f = *state;
+    limit(f, 1, UINT64_MAX);
+    for (uint64_t seq = 1; seq <= 20; seq++) {
+        for (uint32_t client = 1; client <= 3; client++) {
+            const struct outcome first = *ask(f, OP_POP, client, seq, 1);
+            assert_int_equal(ask(f, OP_POP, client, seq, 1)->integer, first.integer);
+            assert_int_equal(f->outcome.status, STATUS_OK);
+        }
+        assert_int_equal(*used(f), HELD);
+        assert_int_equal(ask(f, OP_POP, 1, seq, 1)->status, STATUS_STALE);
+    }
+}
+
+static void many_lines_of_small_results_keep_to_the_limit_bit_by_bit(void **state)
+{
+    enum { CLIENTS = 500, EACH = 30, LIMIT = 256 * 1024 };
+    struct fixture *f = *state;
+    for (uint32_t i = 0; i < CLIENTS * EACH; i++) {
+        incr(f, i % CLIENTS, 1 + i / CLIENTS, 1);
+    }
+    limit(f, LIMIT, UINT64_MAX);
+    size_t len = retries_len(f->retries);
+    uint32_t entry_count = f->entry_count;
+    retries_tick(f->retries, f->now_ms);
+    assert_in_range(f->entry_count - entry_count, 1, 64); /* not all in one turn */
+    for (int i = 0; i < 200; i++) {
+        retries_tick(f->retries, f->now_ms);
+    }
+    assert_true(retries_len(f->retries) < len - (CLIENTS * EACH * 64 - LIMIT));
+    entry_count = f->entry_count;
+    retries_tick(f->retries, f->now_ms);
+    assert_int_equal(f->entry_count, entry_count);
+    for (uint32_t client = 0; client < CLIENTS; client++) {
+        assert_int_equal(incr(f, client, 1, 1)->status, STATUS_STALE);
+        assert_int_equal(incr(f, client, EACH, 1)->status, STATUS_OK);
+    }
+}
+
+/* Client by client until one is refused; returns which. */
+static uint32_t fill_with_clients(struct fixture *f, uint32_t client)
+{
+    uint32_t first = client;
+    uint32_t entry_count = f->entry_count;
+    while (incr(f, client, 1, 1)->status == STATUS_OK) {
+        client++;
+    }
+    assert_int_equal(f->outcome.status, STATUS_TRY_LATER);
+    assert_int_equal(f->outcome.reason, OP_REASON_TOO_MANY_CLIENTS);
+    assert_int_equal(f->outcome.need, 0);
+    assert_int_equal(say_done(f, client, 2), 0);
+    assert_int_equal(f->entry_count, entry_count + client - first);
+    return client;
+}
+
+static void lines_beyond_their_part_are_refused_and_none_goes_early(void **state)
+{
+    struct fixture *f = *state;
+    limit(f, UINT64_MAX, retries_len(f->retries) + 10 * 1024);
+    uint32_t first_end = fill_with_clients(f, 1);
+    assert_in_range(first_end, 25, 50);
+    f->now_ms += RETRY_SILENT_MS; /* without results lines take less */
+    tick_all(f, first_end);
+    uint32_t second_end = fill_with_clients(f, first_end);
+    sweep(f, f->last, EVERYTHING);
+    expect_in_tree(f, second_end - 1, second_end - first_end);
+    f->now_ms += RETRY_REMEMBERED_MS - 1;
+    tick_all(f, second_end);
+    uint32_t third_end = fill_with_clients(f, second_end);
+    for (uint32_t client = 1; client < second_end; client++) {
+        assert_int_equal(incr(f, client, 1, 1)->status, STATUS_STALE);
+    }
+    assert_int_equal(incr(f, 1, 2, 1)->status, STATUS_OK);
+    sweep(f, f->last, EVERYTHING);
+    restart(f, f->last);
+    uint32_t end = fill_with_clients(f, third_end);
+    assert_in_range(end - third_end, 0, 10);
+    f->now_ms += RETRY_SILENT_MS + RETRY_REMEMBERED_MS;
+    tick_all(f, end);
+    sweep(f, f->last, EVERYTHING);
+    expect_in_tree(f, 0, 0);
+    assert_int_equal(incr(f, end, 1, 1)->status, STATUS_OK);
+}
+
+static void there_is_room_for_one_largest_result_and_else_for_a_part_of_the_memory(void **state)
+{
+    (void)state;
+    struct retry_limits limits = retry_limits_of(UINT64_C(16) << 20);
+    assert_in_range(limits.results_len, VALUE_LEN_MAX + 1024, VALUE_LEN_MAX + (1 << 20));
+    assert_int_equal(limits.lines_len, 4 << 20);
+    limits = retry_limits_of(UINT64_C(1) << 30);
+    assert_int_equal(limits.results_len, 128 << 20);
+    assert_int_equal(limits.lines_len, 256 << 20);
+}
+
 /* --- sweep and recovery --- */
 
 static void what_is_not_durable_is_not_swept(void **state)
@@ -632,13 +869,40 @@ static void an_emptied_interval_has_no_results(void **state)
     }
     uint64_t point = op_of(OP_INCR, 'a', 7, 1).point;
     uint32_t entry_count = f->entry_count;
-    retries_clear(f->retries, point, point);
+    clear(f, point, point);
     assert_int_equal(f->entry_count, entry_count);
     assert_int_equal(incr(f, 'a', 6, 1)->integer, 6);
     assert_int_equal(incr(f, 'a', 8, 1)->integer, 8);
     assert_int_equal(incr(f, 'a', 7, 1)->integer, 21);
-    retries_clear(f->retries, 0, UINT64_MAX);
+    clear(f, 0, UINT64_MAX);
     assert_int_equal(incr(f, 'a', 20, 1)->integer, 22);
+}
+
+static void an_interval_is_emptied_in_steps_whoever_is_heard_meanwhile(void **state)
+{
+    enum { CLIENTS = 3000, EACH = 4 };
+    struct fixture *f = *state;
+    bool is_end;
+    for (uint32_t i = 0; i < CLIENTS * EACH; i++) {
+        ask(f, OP_POP, i % CLIENTS, 1 + i / CLIENTS, 1);
+    }
+    struct retry_batch *batch = retries_collect(f->retries, f->last, 8, &is_end);
+    assert_false(retries_clear(f->retries, 0, UINT64_MAX)); /* RULES V2 */
+    retries_swept(f->retries, batch, false);
+    assert_int_equal(retries_held(f->retries, 0, UINT64_MAX), CLIENTS * EACH * HELD);
+    uint32_t step_count = 1;
+    for (; !retries_clear(f->retries, 0, UINT64_MAX); step_count++) {
+        f->now_ms +=
+            2000; /* all that are heard go to the end of the list, some before they were looked at */
+        for (uint32_t client = 100; client < CLIENTS; client += step_count + 1) {
+            const struct op op = op_of(OP_DONE, client, 0, 1);
+            (void)retry_done(f->retries, &op, f->now_ms);
+        }
+        assert_true(step_count < 100);
+    }
+    assert_in_range(step_count, 3, 20);
+    assert_int_equal(retries_held(f->retries, 0, UINT64_MAX), 0);
+    assert_int_equal(f->entry_count, CLIENTS * EACH);
 }
 
 /* --- damage --- */
@@ -883,7 +1147,7 @@ static void an_interval_is_emptied_of_all_though_lines_go_meanwhile(void **state
     for (uint32_t client = 0; client < LIVING; client++) {
         ask(f, OP_POP, ENDED + client, 1, 1);
     }
-    retries_clear(f->retries, 0, UINT64_MAX);
+    clear(f, 0, UINT64_MAX);
     assert_int_equal(retries_held(f->retries, 0, UINT64_MAX), 0);
 }
 
@@ -895,8 +1159,10 @@ struct model {
     struct dice dice;
     uint64_t durable;
     uint64_t applied;
-    uint64_t base[CLIENTS]; /* about where its seqs are */
-    uint64_t done[CLIENTS]; /* the highest that it has told */
+    bool is_limited;         /* results are given up */
+    uint32_t given_up_count; /* answers without them that else had been there */
+    uint64_t base[CLIENTS];  /* about where its seqs are */
+    uint64_t done[CLIENTS];  /* the highest that it has told */
     struct {
         uint64_t stamp; /* 0: it has not run */
         int64_t integer;
@@ -923,7 +1189,8 @@ static void note_answer(struct fixture *f, struct model *m, uint32_t client, uin
         assert_true(f->outcome.need == 0 || f->outcome.need == m->runs[client][seq].stamp);
     } else {
         assert_int_equal(f->outcome.status, STATUS_STALE);
-        assert_true(may_be_stale);
+        assert_true(may_be_stale || m->is_limited);
+        m->given_up_count += !may_be_stale;
     }
 }
 
@@ -1070,26 +1337,45 @@ static void expect_nothing_stays(struct fixture *f)
     assert_false(retries_are_dirty(f->retries));
 }
 
+static void run_anything(struct fixture *f, struct model *m)
+{
+    for (uint32_t i = 0; i < 4000; i++) {
+        switch (dice_below(&m->dice, 40)) {
+        case 0:
+            random_crash(f, m);
+            break;
+        case 1:
+        case 2:
+        case 3:
+            random_round(f, m);
+            break;
+        default:
+            random_turn(f, m);
+            break;
+        }
+        assert_int_equal(retries_held(f->retries, 0, UINT64_MAX), *used(f));
+    }
+}
+
 static void nothing_runs_twice_whatever_is_swept_and_lost(void **state)
 {
     struct fixture *f = *state;
     static struct model model;
     start_model(&model, 20);
-    for (uint32_t i = 0; i < 4000; i++) {
-        switch (dice_below(&model.dice, 40)) {
-        case 0:
-            random_crash(f, &model);
-            break;
-        case 1:
-        case 2:
-        case 3:
-            random_round(f, &model);
-            break;
-        default:
-            random_turn(f, &model);
-            break;
-        }
-    }
+    run_anything(f, &model);
+    assert_int_equal(model.given_up_count, 0);
+    expect_nothing_stays(f);
+}
+
+static void nothing_runs_twice_whatever_is_given_up(void **state)
+{
+    struct fixture *f = *state;
+    static struct model model;
+    start_model(&model, 23);
+    model.is_limited = true;
+    limit(f, 2000, UINT64_MAX);
+    run_anything(f, &model);
+    assert_true(model.given_up_count > 20);
     expect_nothing_stays(f);
 }
 
@@ -1197,6 +1483,16 @@ int main(void)
         TEST(a_seq_of_another_kind_is_refused),
         TEST(the_highest_seq_of_all_goes_by_silence),
         TEST(an_answer_depends_on_the_stamp_of_its_result),
+        TEST(who_was_silent_for_longest_is_met_first_among_many),
+        TEST(who_is_used_all_the_time_is_not_taken_for_silent),
+        TEST(who_was_heard_by_a_clock_that_was_ahead_holds_up_nobody),
+        TEST(a_client_that_is_remembered_takes_a_third_of_a_kib_at_most),
+        TEST(the_line_that_holds_most_gives_up_its_oldest_results),
+        TEST(what_was_given_up_stays_so_after_a_restart),
+        TEST(the_result_that_was_kept_last_stays_however_large_it_is),
+        TEST(many_lines_of_small_results_keep_to_the_limit_bit_by_bit),
+        TEST(lines_beyond_their_part_are_refused_and_none_goes_early),
+        cmocka_unit_test(there_is_room_for_one_largest_result_and_else_for_a_part_of_the_memory),
         TEST(what_is_not_durable_is_not_swept),
         TEST(the_tree_keeps_a_result_until_the_done_that_passed_it_is_durable),
         TEST(a_result_that_is_done_without_a_record_is_not_lost_between_log_and_tree),
@@ -1207,6 +1503,7 @@ int main(void)
         TEST(a_round_takes_small_batches_and_ends),
         TEST(a_popped_value_that_went_counts_nothing_after_a_restart),
         TEST(an_emptied_interval_has_no_results),
+        TEST(an_interval_is_emptied_in_steps_whoever_is_heard_meanwhile),
         TEST(a_damaged_result_is_answered_as_such_and_no_other),
         TEST(a_damaged_line_refuses_its_client),
         TEST(what_is_no_result_and_no_line_is_not_replayed),
@@ -1216,6 +1513,7 @@ int main(void)
         TEST(a_hundred_thousand_clients_are_told_apart_and_forgotten),
         TEST(an_interval_is_emptied_of_all_though_lines_go_meanwhile),
         TEST(nothing_runs_twice_whatever_is_swept_and_lost),
+        TEST(nothing_runs_twice_whatever_is_given_up),
         TEST(a_replayed_log_is_what_was_in_memory),
         TEST(what_is_loaded_answers_as_memory_does),
     };

@@ -22,6 +22,7 @@ static const struct range whole = {.end = BOUND_END, .epoch = 2, .limit = LIMIT}
 struct fixture {
     struct bench bench;
     struct loop *work_loop;
+    struct scratch tree_scratch; /* beside a log a tree is not made anew */
     struct tree *tree;
     struct sweep *sweep;
     struct saving *saving;
@@ -94,7 +95,8 @@ static int setup(void **state)
     char error[256] = "";
     f = (struct fixture){.work_loop = loop_new()};
     bench_open(&f.bench, LIMIT, WHEN_FULL_REJECT, false);
-    f.tree = tree_open(f.bench.scratch.path, error, sizeof(error));
+    f.tree_scratch = scratch_make();
+    f.tree = tree_open(f.tree_scratch.path, error, sizeof(error));
     assert_non_null(f.tree);
     const struct sweep_config sweep = {f.work_loop, f.tree, f.bench.execution.hot,
                                        f.bench.execution.retries, f.bench.log};
@@ -122,6 +124,7 @@ static int teardown(void **state)
     saving_free(f->saving);
     sweep_free(f->sweep);
     tree_close(f->tree);
+    scratch_remove(&f->tree_scratch);
     bench_close(&f->bench);
     loop_free(f->work_loop);
     buffer_fini(&f->control);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "shardd/segment.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -22,6 +23,7 @@ struct fixture {
     bool (*is_there)(const struct fixture *fixture);
     struct segments *segments;
     struct file *made;
+    uint64_t noted; /* as the newest, when it was told */
 };
 
 static void open_segments(struct fixture *fixture)
@@ -115,6 +117,7 @@ static void segments_are_listed_in_order_and_nothing_else_is(void **state)
     put_file(fixture, "log-000000000000000", 0);
     put_file(fixture, "log-000000000000000a.old", 0);
     put_file(fixture, "log-000000000000000G", 0);
+    put_file(fixture, "log.newest", 0);
     put_file(fixture, "prepared-0000000000000001", 0);
     assert_int_equal(segment_list(fixture->dir, &numbers, &count), 0);
     assert_int_equal(count, 3);
@@ -137,6 +140,13 @@ static void what_was_half_prepared_is_struck(void **state)
     assert_false(dir_has(fixture->dir, "prepared-0000000000000006"));
 }
 
+static uint64_t noted(const struct fixture *fixture)
+{
+    uint64_t number = UINT64_MAX;
+    assert_int_equal(segment_read_newest(fixture->dir, &number), 0);
+    return number;
+}
+
 static void a_segment_is_whole_when_it_has_its_name(void **state)
 {
     struct fixture *fixture = *state;
@@ -148,7 +158,43 @@ static void a_segment_is_whole_when_it_has_its_name(void **state)
     assert_int_equal(file_read(file, 0, bytes, 5), 0);
     assert_string_equal(bytes, "begin");
     assert_int_equal(segments_prepared_count(fixture->segments), 0);
+    assert_int_equal(noted(fixture), 7);
     file_close(file);
+}
+
+static void a_directory_without_a_segment_notes_none(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t number = 0;
+    assert_int_equal(segment_read_newest(fixture->dir, &number), ENOENT);
+    put_file(fixture, "prepared.newest", 100); /* a crash came */
+    open_segments(fixture);
+    assert_int_equal(noted(fixture), 0);
+    assert_false(dir_has(fixture->dir, "prepared.newest"));
+}
+
+/* The process that named it may have been killed before it noted it, or have noted others. */
+static void what_is_found_is_noted_as_the_newest(void **state)
+{
+    struct fixture *fixture = *state;
+    open_segments(fixture);
+    file_close(make_now(fixture, 1, SEGMENT_LEN));
+    put_file(fixture, "log-0000000000000002", SEGMENT_LEN);
+    assert_int_equal(noted(fixture), 1);
+    segments_close(fixture->segments);
+    open_segments(fixture);
+    assert_int_equal(noted(fixture), 2);
+}
+
+static void a_note_that_was_cut_is_damaged(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t number = 0;
+    put_file(fixture, "log.newest", 8191);
+    assert_int_equal(segment_read_newest(fixture->dir, &number), EBADMSG);
+    assert_int_equal(dir_unlink(fixture->dir, "log.newest"), 0);
+    put_file(fixture, "log.newest", 8192);
+    assert_int_equal(segment_read_newest(fixture->dir, &number), EBADMSG);
 }
 
 static void a_long_segment_is_as_long_as_asked(void **state)
@@ -179,6 +225,7 @@ static void on_made(void *context, struct file *file)
 {
     struct fixture *fixture = context;
     fixture->made = file;
+    fixture->noted = noted(fixture);
 }
 
 static bool is_made(const struct fixture *fixture)
@@ -196,6 +243,7 @@ static void what_is_asked_for_before_one_is_prepared_waits_for_it(void **state)
     assert_null(bytes.data);
     wait_until(fixture, is_made);
     assert_string_equal(file_name(fixture->made), "log-0000000000000003");
+    assert_int_equal(fixture->noted, 3); /* RULES L2 */
     wait_until(fixture, is_prepared);
 }
 
@@ -346,6 +394,9 @@ int main(void)
         CASE(segments_are_listed_in_order_and_nothing_else_is),
         CASE(what_was_half_prepared_is_struck),
         CASE(a_segment_is_whole_when_it_has_its_name),
+        CASE(a_directory_without_a_segment_notes_none),
+        CASE(what_is_found_is_noted_as_the_newest),
+        CASE(a_note_that_was_cut_is_damaged),
         CASE(a_long_segment_is_as_long_as_asked),
         CASE(two_are_prepared_on_the_worker),
         CASE(what_is_asked_for_before_one_is_prepared_waits_for_it),

@@ -260,6 +260,165 @@ static void what_others_do_during_a_scan_does_not_stand_for_its_time(void **stat
     store_fixture_wait(f->store);
 }
 
+/* --- RULES S10 --- */
+
+static void stop(struct store_fixture *store)
+{
+    store->is_over = false;
+    store_stop(store->store, store_fixture_on_stopped, store);
+    store_fixture_run(store, store_fixture_is_over);
+    store_fixture_kill(store);
+}
+
+/* The last byte of what the tree has of the key. */
+static void flip(struct tree_txn *txn, const char *text)
+{
+    uint8_t key[TREE_KEY_LEN_MAX];
+    uint8_t copy[256];
+    struct bytes stored;
+    struct bytes at =
+        bytes_of(key, record_key_encode(point_of_key(bytes_text(text)), 0, bytes_text(text), key));
+    assert_true(tree_get(txn, TREE_RECORDS, at, &stored));
+    assert_true(stored.len <= sizeof(copy));
+    memcpy(copy, stored.data, stored.len);
+    copy[stored.len - 1] ^= 1;
+    tree_put(txn, TREE_RECORDS, at, bytes_of(copy, stored.len), bytes_of(NULL, 0));
+}
+
+/* All that is there is in the tree, where each `step`-th is damaged. Returns how many are. */
+static uint32_t damage(struct scan_fixture *f, uint32_t step)
+{
+    char error[256];
+    uint32_t count = 0;
+    store_fixture_make_cold(f->store);
+    stop(f->store);
+    struct tree *tree = tree_open(f->store->scratch.path, error, sizeof(error));
+    assert_non_null(tree);
+    struct tree_txn *txn = tree_begin_write(tree);
+    for (uint32_t i = 0; i < KEYS; i += step) {
+        flip(txn, f->keys[i]);
+        count++;
+    }
+    assert_int_equal(tree_commit(txn), TREE_FINE);
+    tree_close(tree);
+    store_fixture_start(f->store);
+    return count;
+}
+
+static void write_all(struct scan_fixture *f)
+{
+    for (uint32_t i = 0; i < KEYS; i++) {
+        change_one(f, i, OP_WRITE, 0);
+    }
+}
+
+/* Takes the page's damaged records; returns how many, or UINT32_MAX at the end of all. */
+static uint32_t take_page(struct scan_fixture *f, const struct outcome *outcome, struct op *op,
+                          uint32_t *record_count)
+{
+    static uint8_t last_key[KEY_LEN_MAX];
+    struct unpack in = unpack_of(outcome->value);
+    assert_int_equal(unpack_array(&in), 4);
+    uint32_t count = unpack_array(&in);
+    *record_count += count;
+    for (uint32_t i = 0; i < count; i++) {
+        take_record(f, &in, op);
+    }
+    bool is_end = unpack_peek(&in) == UNPACK_NIL;
+    if (is_end) {
+        unpack_nil(&in);
+    } else {
+        assert_int_equal(unpack_array(&in), 2);
+        op->point = unpack_uint(&in);
+        struct bytes key = unpack_text(&in);
+        memcpy(last_key, key.data, key.len);
+        op->key = bytes_of(last_key, key.len);
+    }
+    assert_int_equal(unpack_uint(&in), BOUND_END);
+    uint32_t damaged_count = unpack_array(&in);
+    assert_true(damaged_count <= SLICE_DAMAGED_MAX);
+    for (uint32_t i = 0; i < damaged_count; i++) {
+        assert_int_equal(unpack_array(&in), 3);
+        uint64_t point = unpack_uint(&in);
+        struct bytes key = unpack_text(&in);
+        uint32_t number = number_of(f, key);
+        assert_int_equal(point, point_of_key(key));
+        assert_false(f->is_seen[number]);
+        f->is_seen[number] = true;
+        assert_true(
+            bytes_equal(unpack_text(&in), bytes_text("the stored record fails its checksum")));
+    }
+    assert_true(unpack_is_done(&in));
+    return is_end ? UINT32_MAX : damaged_count;
+}
+
+static void assert_passes_over(struct scan_fixture *f, uint32_t step, uint32_t limit)
+{
+    uint32_t damaged_count = damage(f, step);
+    uint32_t record_count = 0;
+    struct op op = {.kind = OP_SCAN, .limit = limit, .skip_damaged = true};
+    memset(f->is_seen, 0, sizeof(f->is_seen));
+    while (true) {
+        const struct outcome *outcome = store_fixture_do(f->store, &op);
+        assert_int_equal(outcome->status, STATUS_OK);
+        if (take_page(f, outcome, &op, &record_count) == UINT32_MAX) {
+            break;
+        }
+    }
+    assert_int_equal(record_count, KEYS - damaged_count);
+    for (uint32_t i = 0; i < KEYS; i++) {
+        assert_true(f->is_seen[i]);
+    }
+}
+
+/* It stopped the scan of its range for good, with no word of where it is. */
+static void damaged_records_are_told_and_passed_over(void **state)
+{
+    struct scan_fixture *f = *state;
+    write_all(f);
+    assert_passes_over(f, 7, SCAN_RECORDS_MAX);
+}
+
+static void more_damaged_records_than_a_slice_tells_of_are_told_by_the_next(void **state)
+{
+    struct scan_fixture *f = *state;
+    write_all(f);
+    assert_passes_over(f, 1, 10);
+}
+
+static void a_scan_fails_at_a_damaged_record_names_it_and_gives_all_before_it(void **state)
+{
+    struct scan_fixture *f = *state;
+    struct cursor cursor = {.point = 0};
+    write_all(f);
+    damage(f, 300);
+    memset(f->is_seen, 0, sizeof(f->is_seen));
+    struct op options = {.kind = OP_SCAN, .limit = SCAN_RECORDS_MAX};
+    uint64_t first = point_of_key(bytes_text(f->keys[0]));
+    uint64_t other = point_of_key(bytes_text(f->keys[300]));
+    uint32_t number = other < first ? 300 : 0;
+    first = other < first ? other : first;
+    scan_once(f, &options, &cursor);
+    assert_false(cursor.is_end);
+    for (uint32_t i = 0; i < KEYS; i++) {
+        assert_int_equal(f->is_seen[i], point_of_key(bytes_text(f->keys[i])) < first);
+    }
+    struct op op = options;
+    op.point = cursor.point;
+    op.key = bytes_of(cursor.key, cursor.key_len);
+    const struct outcome *outcome = store_fixture_do(f->store, &op);
+    assert_int_equal(outcome->status, STATUS_DAMAGED);
+    assert_int_equal(outcome->reason, OP_REASON_RECORD_DAMAGED);
+    struct unpack in = unpack_of(outcome->value);
+    assert_int_equal(unpack_array(&in), 2);
+    assert_int_equal(unpack_uint(&in), first);
+    assert_true(bytes_equal(unpack_text(&in), bytes_text(f->keys[number])));
+    assert_true(unpack_is_done(&in));
+    /* What is written anew hides it. */
+    change_one(f, number, OP_WRITE, 0);
+    assert_int_equal(store_fixture_do(f->store, &op)->status, STATUS_OK);
+}
+
 static void a_scan_stays_in_its_range(void **state)
 {
     struct scan_fixture *f = *state;
@@ -313,6 +472,9 @@ int main(void)
         TEST(many_dirty_records_end_a_slice_and_the_next_goes_on_behind_them),
         TEST(a_scan_that_hides_what_is_due_waits_for_a_stamp_of_that_time),
         TEST(what_others_do_during_a_scan_does_not_stand_for_its_time),
+        TEST(damaged_records_are_told_and_passed_over),
+        TEST(more_damaged_records_than_a_slice_tells_of_are_told_by_the_next),
+        TEST(a_scan_fails_at_a_damaged_record_names_it_and_gives_all_before_it),
         TEST(a_scan_stays_in_its_range),
         TEST(a_scan_elsewhere_or_too_late_is_refused),
     };

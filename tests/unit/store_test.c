@@ -254,7 +254,29 @@ static void what_waits_is_bounded_and_counted(void **state)
     }
     assert_true(count > 0 && count <= STORE_QUEUE_LEN_MAX / sizeof(value));
     store_fixture_wait(f);
-    assert_true(store_has_room(f->store, STORE_QUEUE_LEN_MAX));
+    assert_true(store_has_room(f->store, op_len(&write)));
+}
+
+/* RULES F3: however much memory there is. */
+static void with_little_memory_less_waits(void **state)
+{
+    struct store_fixture *f = *state;
+    f->config.memory_limit = STORE_MEMORY_MIN;
+    run(f, OP_INCR, "cold");
+    store_fixture_make_cold(f);
+    static uint8_t value[4 << 20] = {0xc6, 0, 0x3f, 0xff, 0xfb};
+    struct op write = store_op(OP_WRITE, "cold");
+    write.value = bytes_of(value, sizeof(value));
+    uint32_t first = f->answer_count;
+    for (uint32_t i = 0; i < 5; i++) {
+        store_fixture_submit(f, &write);
+    }
+    store_fixture_wait(f);
+    for (uint32_t i = 0; i < 5; i++) {
+        const struct outcome *outcome = store_fixture_answer(f, first + i);
+        assert_int_equal(outcome->status, i < 2 ? STATUS_OK : STATUS_TRY_LATER);
+        assert_int_equal(outcome->reason, i < 2 ? OP_REASON_NONE : OP_REASON_TOO_MANY_WAIT);
+    }
 }
 
 static void what_is_freed_unanswered_is_given_back(void **state)
@@ -459,6 +481,7 @@ int main(void)
         TEST(what_the_tree_does_not_have_is_asked_for_once),
         TEST(who_waited_too_long_or_left_is_put_off_without_an_effect),
         TEST(what_waits_is_bounded_and_counted),
+        TEST(with_little_memory_less_waits),
         TEST(what_is_freed_unanswered_is_given_back),
         TEST(a_damaged_record_is_never_given_but_can_be_replaced_and_deleted),
         TEST(data_many_times_larger_than_the_memory_is_kept_within_it),

@@ -223,6 +223,25 @@ static void a_file_whose_end_was_cut_off_is_refused(void **state)
     open_tree(fixture);
 }
 
+/* LMDB would make an empty tree of an empty file. */
+static void a_file_that_is_no_tree_is_refused_and_the_way_past_it_named(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[256];
+    char error[512];
+    put_now(fixture, "kept", "value");
+    tree_close(fixture->tree);
+    (void)file_len_of(fixture, path);
+    for (off_t len = 4096; len >= 0; len -= 1024) {
+        assert_int_equal(truncate(path, len), 0);
+        assert_null(tree_open(fixture->scratch.path, error, sizeof(error)));
+        assert_non_null(strstr(error, path));
+        assert_non_null(strstr(error, "see: shardkv help log salvage"));
+    }
+    assert_int_equal(unlink(path), 0);
+    open_tree(fixture);
+}
+
 /* LMDB does not write what one transaction took at the file's end and gave back. */
 static void an_end_that_was_never_written_is_not_missing(void **state)
 {
@@ -263,6 +282,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_fault_sticks_and_undoes_the_transaction, setup, teardown),
         cmocka_unit_test(a_path_that_is_none_is_named),
         cmocka_unit_test_setup_teardown(a_file_whose_end_was_cut_off_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_file_that_is_no_tree_is_refused_and_the_way_past_it_named,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(an_end_that_was_never_written_is_not_missing, setup,
                                         teardown),
     };
