@@ -4,6 +4,7 @@
 #   make demo       installs what is missing, builds, starts a cluster, runs the quick start
 #   make test       installs what is missing, builds, runs every test
 #   make bench      installs what is missing, builds, measures beside Redis
+#   make model      installs what is missing, checks the protocol of moves exhaustively
 #
 #   SANITIZE=address,undefined | thread    builds apart, in build/<names>; CC=clang likewise
 #
@@ -224,6 +225,13 @@ build/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h proto/*.c proto/*.h)
 FUZZ_SECONDS ?= 60
 fuzz: $(addprefix build/fuzz/,$(FUZZERS))
 	@tests/fuzz/run $(FUZZ_SECONDS)
+
+# --- the protocol of moves as a model: make model MODEL="late V6" for parts of it ---
+
+.PHONY: model
+model:
+	@config/deps.sh build model
+	@BUILD=$(BUILD) tests/model/run $(MODEL)
 
 # --- speed: beside Redis, in one run; make bench BENCH="--quick ROW..." README=1 ---
 

@@ -14,3 +14,9 @@ uint64_t hash_bytes_seeded(struct bytes bytes, uint64_t seed)
 {
     return XXH3_64bits_withSeed(bytes.data, bytes.len, seed);
 }
+
+struct hash128 hash128_bytes(struct bytes bytes)
+{
+    XXH128_hash_t hash = XXH3_128bits(bytes.data, bytes.len);
+    return (struct hash128){hash.low64, hash.high64};
+}

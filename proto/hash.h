@@ -11,4 +11,11 @@ uint64_t hash_bytes(struct bytes bytes);
 /* With a seed of its own: of the log's bytes, whose segments are salted. */
 uint64_t hash_bytes_seeded(struct bytes bytes, uint64_t seed);
 
+struct hash128 {
+    uint64_t low, high;
+};
+
+/* XXH3_128bits: of what is summed up over a range. */
+struct hash128 hash128_bytes(struct bytes bytes);
+
 #endif

@@ -28,8 +28,23 @@
 
 enum when_full { WHEN_FULL_REJECT = 0, WHEN_FULL_EVICT = 1 };
 
-/* Recorded in the entry of the range that moves (DESIGN §7). */
-enum move_phase { MOVE_NONE = 0, MOVE_COPY = 1, MOVE_COMMITTED = 2, MOVE_ABORTED = 3 };
+/*
+ * Recorded in the entry of the range that moves (DESIGN §7; tests/model/move.pml has the whole of it):
+ *
+ *     NONE ──> COPY ──> COMMITTED ──> OPENED ──> NONE        the owner: the source in COPY and ABORTED,
+ *               │ ^         └─> UNDO ───^ │                  the target in COMMITTED, UNDO and OPENED
+ *               v └─── ABORTED <────┘
+ */
+enum move_phase {
+    MOVE_NONE = 0,
+    MOVE_COPY = 1,      /* the source is read, and changes go on there */
+    MOVE_COMMITTED = 2, /* the target may open */
+    MOVE_ABORTED = 3,   /* the source goes on; the target drops what it has */
+    MOVE_UNDO = 4,      /* asked to give the range back, if the target has not opened */
+    MOVE_OPENED = 5,    /* the target has opened: the source may delete its copy */
+};
+
+#define MOVE_PHASE_LAST MOVE_OPENED
 
 struct map_move {
     enum move_phase phase; /* MOVE_NONE: the other fields are zero */

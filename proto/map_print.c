@@ -59,6 +59,10 @@ static const char *phase_name(enum move_phase phase)
         return "committed";
     case MOVE_ABORTED:
         return "aborted";
+    case MOVE_UNDO:
+        return "undo";
+    case MOVE_OPENED:
+        return "opened";
     case MOVE_NONE:
         break;
     }

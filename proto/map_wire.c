@@ -133,7 +133,7 @@ static void unpack_move(struct unpack *in, struct map_move *move)
         return;
     }
     uint32_t count = unpack_fields(in, MOVE_FIELDS);
-    move->phase = (enum move_phase)unpack_uint_max(in, MOVE_ABORTED);
+    move->phase = (enum move_phase)unpack_uint_max(in, MOVE_PHASE_LAST);
     if (move->phase == MOVE_NONE) {
         unpack_fail(in, UNPACK_WRONG_TYPE);
     }

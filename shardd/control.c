@@ -9,7 +9,7 @@
 #include "proto/unpack.h"
 #include "shardd/seal.h"
 
-enum { CONTROL_FORMAT = 1, CONTROL_FIELDS = 8, CONTROL_FIELDS_MIN = 7 };
+enum { CONTROL_FORMAT = 1, CONTROL_FIELDS = 9, CONTROL_FIELDS_MIN = 7, MOVING_FIELDS = 8 };
 
 /* It is stored under one fixed key. */
 static const struct bytes control_key = {"control", 7};
@@ -17,6 +17,23 @@ static const struct bytes control_key = {"control", 7};
 static void pack_id(struct buffer *out, const uint8_t id[ID_LEN])
 {
     pack_bin(out, bytes_of(id, ID_LEN));
+}
+
+static void pack_movings(const struct movings *movings, struct buffer *out)
+{
+    pack_array(out, movings->count);
+    for (uint32_t i = 0; i < movings->count; i++) {
+        const struct moving *moving = &movings->items[i];
+        pack_array(out, MOVING_FIELDS);
+        pack_uint(out, moving->id);
+        pack_uint(out, moving->start);
+        pack_uint(out, moving->end);
+        pack_uint(out, (uint64_t)moving->state);
+        pack_uint(out, moving->sum.records);
+        pack_uint(out, moving->sum.bytes);
+        pack_uint(out, moving->sum.low);
+        pack_uint(out, moving->sum.high);
+    }
 }
 
 void control_encode(const struct ownership *ownership, struct buffer *out)
@@ -42,6 +59,7 @@ void control_encode(const struct ownership *ownership, struct buffer *out)
     for (uint32_t i = 0; i < ownership->start_count; i++) {
         pack_uint(out, ownership->starts[i]);
     }
+    pack_movings(&ownership->movings, out);
     seal_end(out, control_key);
 }
 
@@ -101,6 +119,38 @@ static void unpack_starts(struct unpack *in, struct ownership *ownership)
     ownership->start_count = count;
 }
 
+static void unpack_moving(struct unpack *in, struct moving *moving)
+{
+    if (unpack_array(in) != MOVING_FIELDS) {
+        unpack_fail(in, UNPACK_WRONG_TYPE);
+        return;
+    }
+    moving->id = unpack_uint(in);
+    moving->start = unpack_uint_max(in, BOUND_END - 1);
+    moving->end = unpack_uint_max(in, BOUND_END);
+    moving->state = (enum moving_state)unpack_uint_max(in, MOVING_READY);
+    moving->sum.records = unpack_uint(in);
+    moving->sum.bytes = unpack_uint(in);
+    moving->sum.low = unpack_uint(in);
+    moving->sum.high = unpack_uint(in);
+    if (moving->state == 0 || moving->end <= moving->start) {
+        unpack_fail(in, UNPACK_WRONG_TYPE);
+    }
+}
+
+static void unpack_movings(struct unpack *in, struct movings *movings)
+{
+    uint32_t count = unpack_array(in);
+    if (count > MOVING_MAX) {
+        unpack_fail(in, UNPACK_WRONG_TYPE);
+    }
+    for (uint32_t i = 0; i < count && unpack_is_fine(in); i++) {
+        struct moving moving = {0};
+        unpack_moving(in, &moving);
+        movings_add(movings, &moving);
+    }
+}
+
 static bool unpack_control(struct bytes payload, struct ownership *ownership, char *error,
                            size_t error_len)
 {
@@ -116,6 +166,9 @@ static bool unpack_control(struct bytes payload, struct ownership *ownership, ch
     unpack_ranges(&in, ownership);
     if (field_count > CONTROL_FIELDS_MIN) {
         unpack_starts(&in, ownership);
+    }
+    if (field_count > CONTROL_FIELDS_MIN + 1) {
+        unpack_movings(&in, &ownership->movings);
     }
     if (field_count < CONTROL_FIELDS_MIN || !unpack_is_fine(&in)) {
         (void)snprintf(error, error_len, "control state: %s", map_error.text);

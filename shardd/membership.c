@@ -324,8 +324,11 @@ static void save(struct membership *membership, struct push *push)
     const struct ownership *next = &membership->next;
     membership->saving = push;
     control_encode(next, &control);
-    const struct store_state state = {buffer_bytes(&control), next->ranges, next->range_count};
+    uint32_t held_count;
+    struct range *held = ownership_held(next, &held_count);
+    const struct store_state state = {buffer_bytes(&control), held, held_count};
     store_save(membership->store, &state, on_saved, membership);
+    free(held);
     buffer_fini(&control);
 }
 

@@ -11,6 +11,7 @@ void ownership_fini(struct ownership *ownership)
 {
     map_fini(&ownership->map);
     free(ownership->ranges);
+    movings_fini(&ownership->movings);
     *ownership = (struct ownership){0};
 }
 
@@ -22,6 +23,7 @@ void ownership_copy(const struct ownership *ownership, struct ownership *copy)
     for (uint32_t i = 0; i < ownership->range_count; i++) {
         made.ranges[i] = ownership->ranges[i];
     }
+    movings_copy(&ownership->movings, &made.movings);
     *copy = made;
 }
 
@@ -154,6 +156,13 @@ struct range_list {
     uint32_t count;
 };
 
+static int compare_ranges(const void *a, const void *b)
+{
+    uint64_t left = ((const struct range *)a)->start;
+    uint64_t right = ((const struct range *)b)->start;
+    return (left > right) - (left < right);
+}
+
 static void add_range(struct range_list *list, uint64_t start, uint64_t end,
                       const struct map_entry *entry)
 {
@@ -181,11 +190,44 @@ static void keep_parts(const struct range *held, const struct range *held_end,
     }
 }
 
+/* What a move brings or gives back is owned as what was owned before. */
+static void take_from_moves(struct ownership *next, struct range_list *held)
+{
+    struct movings *movings = &next->movings;
+    for (uint32_t i = 0; i < movings->count;) {
+        struct moving *moving = &movings->items[i];
+        const struct map_entry *entry = map_find(&next->map, point_of_bound(moving->start));
+        if (!entry || moving_follow(moving, entry, next->server) == MOVING_STAYS) {
+            i++;
+            continue;
+        }
+        if (moving->state != MOVING_FROZEN) {
+            held->items = memory_resize(held->items, held->count + 1, sizeof(*held->items));
+            held->items[held->count++] = (struct range){.start = moving->start, .end = moving->end};
+        }
+        movings_drop(movings, moving);
+    }
+}
+
+/* What this server has of the map's points, by start. */
+static struct range_list list_held(const struct ownership *before, struct ownership *next)
+{
+    struct range_list held = {0};
+    held.items = memory_get(before->range_count + 1, sizeof(*held.items));
+    for (uint32_t i = 0; i < before->range_count; i++) {
+        held.items[held.count++] = before->ranges[i];
+    }
+    take_from_moves(next, &held);
+    qsort(held.items, held.count, sizeof(*held.items), compare_ranges);
+    return held;
+}
+
 static void open_entries(const struct ownership *before, struct ownership *next)
 {
     struct range_list list = {0};
-    const struct range *held = before->ranges;
-    const struct range *held_end = held + before->range_count;
+    struct range_list all_held = list_held(before, next);
+    const struct range *held = all_held.items;
+    const struct range *held_end = held + all_held.count;
     for (uint32_t i = 0; i < next->map.entry_count; i++) {
         const struct map_entry *entry = &next->map.entries[i];
         while (held < held_end && held->end <= entry->start) {
@@ -200,6 +242,7 @@ static void open_entries(const struct ownership *before, struct ownership *next)
             keep_parts(held, held_end, entry, &list);
         }
     }
+    free(all_held.items);
     free(next->ranges);
     next->ranges = list.items;
     next->range_count = list.count;
@@ -225,4 +268,143 @@ enum ownership_took ownership_take(const struct ownership *ownership, const stru
     open_entries(ownership, &changed);
     *next = changed;
     return OWNERSHIP_CHANGED;
+}
+
+/* --- what accounts are kept of --- */
+
+/* DELETING has none, and FROZEN is owned. */
+static enum range_state state_of_moving(enum moving_state state)
+{
+    switch (state) {
+    case MOVING_CLOSED:
+        return RANGE_CLOSED;
+    case MOVING_READY:
+        return RANGE_READY;
+    case MOVING_IMPORT:
+    case MOVING_FROZEN:
+    case MOVING_DELETING:
+        break;
+    }
+    return RANGE_IMPORT;
+}
+
+static bool is_frozen(const struct ownership *ownership, const struct range *range)
+{
+    const struct moving *moving = movings_at(&ownership->movings, range->start);
+    return moving && moving->state == MOVING_FROZEN;
+}
+
+struct range *ownership_held(const struct ownership *ownership, uint32_t *count)
+{
+    const struct movings *movings = &ownership->movings;
+    struct range *held = memory_get(ownership->range_count + movings->count + 1, sizeof(*held));
+    uint32_t held_count = 0;
+    for (uint32_t i = 0; i < ownership->range_count; i++) {
+        held[held_count] = ownership->ranges[i];
+        held[held_count].state =
+            is_frozen(ownership, &held[held_count]) ? RANGE_FROZEN : RANGE_OPEN;
+        held_count++;
+    }
+    for (uint32_t i = 0; i < movings->count; i++) {
+        const struct moving *moving = &movings->items[i];
+        const struct map_entry *entry = map_find(&ownership->map, point_of_bound(moving->start));
+        if (entry && moving->state != MOVING_FROZEN && moving->state != MOVING_DELETING) {
+            held[held_count++] = (struct range){.start = moving->start,
+                                                .end = moving->end,
+                                                .limit = entry->size,
+                                                .when_full = entry->when_full,
+                                                .epoch = entry->epoch,
+                                                .state = state_of_moving(moving->state)};
+        }
+    }
+    qsort(held, held_count, sizeof(*held), compare_ranges);
+    *count = held_count;
+    return held;
+}
+
+/* --- this server's own steps --- */
+
+const struct map_entry *ownership_find_move(const struct ownership *ownership, uint64_t id)
+{
+    for (uint32_t i = 0; i < ownership->map.entry_count; i++) {
+        const struct map_entry *entry = &ownership->map.entries[i];
+        if (entry->move.phase != MOVE_NONE && entry->move.id == id) {
+            return entry;
+        }
+    }
+    return NULL;
+}
+
+static const struct map_entry *find_in_phase(const struct ownership *ownership, uint64_t id,
+                                             enum move_phase phase)
+{
+    const struct map_entry *entry = ownership_find_move(ownership, id);
+    return entry && entry->move.phase == phase ? entry : NULL;
+}
+
+bool ownership_freeze(const struct ownership *ownership, uint64_t id, const struct range_sum *sum,
+                      struct ownership *next)
+{
+    const struct map_entry *entry = find_in_phase(ownership, id, MOVE_COPY);
+    if (!entry || !is_id(entry->server, ownership->server) || !ownership_holds(ownership, entry) ||
+        movings_at(&ownership->movings, entry->start)) {
+        return false;
+    }
+    const struct moving frozen = {id, entry->start, entry->end, MOVING_FROZEN, *sum};
+    ownership_copy(ownership, next);
+    movings_add(&next->movings, &frozen);
+    return true;
+}
+
+bool ownership_import(const struct ownership *ownership, uint64_t id, struct ownership *next)
+{
+    const struct map_entry *entry = find_in_phase(ownership, id, MOVE_COPY);
+    if (!entry || !is_id(entry->move.target, ownership->server) ||
+        is_id(entry->server, ownership->server) || movings_at(&ownership->movings, entry->start) ||
+        movings_is_going(&ownership->movings, entry->start, entry->end) ||
+        ownership->movings.count == MOVING_MAX) {
+        return false;
+    }
+    const struct moving import = {id, entry->start, entry->end, MOVING_IMPORT, {0}};
+    ownership_copy(ownership, next);
+    movings_add(&next->movings, &import);
+    return true;
+}
+
+/* From one state to another. */
+static struct moving *step(const struct ownership *ownership, uint64_t id, enum moving_state from,
+                           enum moving_state to, struct ownership *next)
+{
+    if (!movings_find(&ownership->movings, id, from)) {
+        return NULL;
+    }
+    ownership_copy(ownership, next);
+    struct moving *moving = movings_find(&next->movings, id, from);
+    moving->state = to;
+    return moving;
+}
+
+bool ownership_ready(const struct ownership *ownership, uint64_t id, const struct range_sum *sum,
+                     struct ownership *next)
+{
+    struct moving *moving = step(ownership, id, MOVING_IMPORT, MOVING_READY, next);
+    if (moving) {
+        moving->sum = *sum;
+    }
+    return moving != NULL;
+}
+
+bool ownership_delete(const struct ownership *ownership, uint64_t id, struct ownership *next)
+{
+    return find_in_phase(ownership, id, MOVE_OPENED) &&
+           step(ownership, id, MOVING_CLOSED, MOVING_DELETING, next);
+}
+
+bool ownership_deleted(const struct ownership *ownership, uint64_t id, struct ownership *next)
+{
+    struct moving *moving = step(ownership, id, MOVING_DELETING, MOVING_DELETING, next);
+    if (moving) {
+        movings_drop(&next->movings, moving);
+    }
+    return moving != NULL;
 }

@@ -20,6 +20,7 @@
 
 #include "proto/map.h"
 #include "proto/status.h"
+#include "shardd/moving.h"
 #include "shardd/range.h"
 
 /*
@@ -40,6 +41,7 @@ struct ownership {
     struct map map;           /* revision 0: none yet */
     struct range *ranges;     /* owned; by start, each within one entry */
     uint32_t range_count;
+    struct movings movings; /* what moves have left here, or are bringing */
 
     /* Not durable: what a bootstrapd said last. */
     uint8_t expected[ID_LEN]; /* the server that it expects at this address; zero: none */
@@ -61,6 +63,12 @@ void ownership_start(struct ownership *ownership, uint64_t start);
  * version that drew none.
  */
 bool ownership_has_started(const struct ownership *ownership, uint64_t incarnation, uint64_t start);
+
+/*
+ * What an account is kept of, for free(): what is owned, FROZEN where it is, and what moves hold here, by start.
+ * What is going is not among it.
+ */
+struct range *ownership_held(const struct ownership *ownership, uint32_t *count);
 
 /* The owned range that the point is in, or NULL. */
 const struct range *ownership_find(const struct ownership *ownership, uint64_t point);
@@ -107,5 +115,27 @@ enum ownership_took {
  */
 enum ownership_took ownership_take(const struct ownership *ownership, const struct map *pushed,
                                    const struct bootstrap *from, struct ownership *next);
+
+/* --- this server's own steps in a move (RULES V). False: it is not at that step, and *next is untouched. --- */
+
+/* The source's: requests wait from here on; `sum` is what the target must have. */
+bool ownership_freeze(const struct ownership *ownership, uint64_t id, const struct range_sum *sum,
+                      struct ownership *next);
+
+/* The target's, in what the map says is COPY for it: BEGIN. Not while something there is still going. */
+bool ownership_import(const struct ownership *ownership, uint64_t id, struct ownership *next);
+
+/* All has come. */
+bool ownership_ready(const struct ownership *ownership, uint64_t id, const struct range_sum *sum,
+                     struct ownership *next);
+
+/* The source's, in what the map says is OPENED: DELETED. */
+bool ownership_delete(const struct ownership *ownership, uint64_t id, struct ownership *next);
+
+/* Nothing of it is left. */
+bool ownership_deleted(const struct ownership *ownership, uint64_t id, struct ownership *next);
+
+/* The entry whose move has that id; NULL: none. */
+const struct map_entry *ownership_find_move(const struct ownership *ownership, uint64_t id);
 
 #endif

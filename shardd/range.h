@@ -4,12 +4,25 @@
 
 #include "proto/map.h"
 
-/* A run of points that this server owns, all of one shard. */
+/*
+ * What a server does with a range. Owned are the first two: the others are what a move has left here, or not yet
+ * brought (shardd/moving.h).
+ */
+enum range_state {
+    RANGE_OPEN = 0, /* operations are carried out */
+    RANGE_FROZEN,   /* operations wait (RULES V4) */
+    RANGE_CLOSED,   /* another's; the copy is kept */
+    RANGE_IMPORT,   /* another's; what comes is nobody's yet */
+    RANGE_READY,    /* another's, or already this server's: all has come, operations wait (V4) */
+};
+
+/* A run of points of one shard of which this server holds records. */
 struct range {
     uint64_t start, end; /* bounds (RULES N3) */
     uint64_t limit;      /* bytes that its records may count */
     enum when_full when_full;
     uint64_t epoch; /* of its map entry */
+    enum range_state state;
 };
 
 #endif

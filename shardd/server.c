@@ -161,9 +161,11 @@ static bool raise_incarnation(struct store *store, struct ownership *ownership, 
     identity.incarnation = ownership->incarnation;
     memcpy(identity.cluster, ownership->cluster, ID_LEN);
     memcpy(identity.server, ownership->server, ID_LEN);
-    const struct store_state state = {buffer_bytes(&control), ownership->ranges,
-                                      ownership->range_count};
+    uint32_t held_count;
+    struct range *held = ownership_held(ownership, &held_count);
+    const struct store_state state = {buffer_bytes(&control), held, held_count};
     bool is_started = store_start(store, &identity, &state, error, error_len);
+    free(held);
     buffer_fini(&control);
     return is_started;
 }

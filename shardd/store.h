@@ -68,7 +68,7 @@ struct bytes store_control(const struct store *store);
 /* Borrowed for the call. */
 struct store_state {
     struct bytes control;
-    const struct range *ranges; /* owned: by start, disjoint */
+    const struct range *ranges; /* owned, or held for a move: by start, disjoint */
     uint32_t range_count;
 };
 
