@@ -43,7 +43,7 @@ static enum status check_bounds(const struct map *present, const struct map *wan
             bound_print(old->end, bounds[3]);
             text_set(why,
                      "shard %s: bounds %s to %s, and the map has %s from %s to %s: points change "
-                     "shards by a move, which this version cannot do",
+                     "servers with shardkv move",
                      new->name, bounds[0], bounds[1], old->name, bounds[2], bounds[3]);
             return STATUS_DENIED;
         }
@@ -60,9 +60,7 @@ static enum status check_owner(const struct cluster *cluster, const struct map_e
         cluster_find_site(cluster, &new->address)) {
         text_set(why, "shard %s: ", new->name);
         text_add_address(why, &new->address);
-        text_add(
-            why,
-            " is another server: a shard changes servers by a move, which this version cannot do");
+        text_add(why, " is another server: give the shard to it with shardkv move");
         return STATUS_DENIED;
     }
     return STATUS_OK;
@@ -261,6 +259,7 @@ static void plan_reset(struct plan *plan, struct map_entry *entry, const struct 
     memcpy(server.id, site->hello.server, ID_LEN);
     memcpy(entry->server, site->hello.server, ID_LEN);
     entry->is_new = true;
+    entry->move = (struct map_move){0};
     plan_touch(plan, entry);
     plan_set_server(plan, &server);
     plan_drop_idle_server(plan, lost);
@@ -301,6 +300,10 @@ enum status admin_plan_reset(const struct cluster *cluster, struct bytes name, s
         text_set(why, "no shard has the name ");
         text_add_foreign(why, name);
         return STATUS_INVALID;
+    }
+    if (entry->move.phase != MOVE_NONE && entry->move.phase != MOVE_ABORTED) {
+        text_set(why, "shard %s: a move of it goes on: abort or undo that first", entry->name);
+        return STATUS_DENIED;
     }
     const struct site *site = cluster_find_site(cluster, &entry->address);
     enum status status = check_lost(cluster, site, entry, why);

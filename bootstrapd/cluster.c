@@ -3,7 +3,9 @@
 
 #include <stdlib.h>
 
+#include "bootstrapd/numbers.h"
 #include "io/memory.h"
+#include "proto/point.h"
 
 struct cluster {
     struct ledger present;
@@ -11,6 +13,10 @@ struct cluster {
     uint32_t site_count;
     uint32_t *order;             /* indexes of present.map.entries, by address */
     struct site_report *reports; /* parallel to present.map.entries */
+    uint64_t site_version;
+    bool has_guest;
+    struct address guest;
+    uint64_t guest_capacity;
     struct text behind;
     bool is_settled; /* cluster_next found nothing, and nothing that matters was heard since */
 };
@@ -34,6 +40,11 @@ static int compare_sites(const void *a, const void *b)
     return address_compare(&((const struct site *)a)->address, &((const struct site *)b)->address);
 }
 
+static int compare_addresses(const void *a, const void *b)
+{
+    return address_compare(a, b);
+}
+
 static struct site *find_site(const struct site *sites, uint32_t count,
                               const struct address *address)
 {
@@ -41,32 +52,72 @@ static struct site *find_site(const struct site *sites, uint32_t count,
     return count ? bsearch(&wanted, sites, count, sizeof(*sites), compare_sites) : NULL;
 }
 
-/* Groups the entries by address; what was heard at addresses that stay is kept. */
-static void gather_sites(struct cluster *cluster)
+/* All at which a server is to be looked for, sorted; some several times. */
+static struct address *list_addresses(const struct cluster *cluster, uint32_t *count)
+{
+    const struct map *map = &cluster->present.map;
+    uint32_t listed = 0;
+    struct address *addresses =
+        memory_get((size_t)map->entry_count + map->server_count + 1, sizeof(*addresses));
+    for (uint32_t i = 0; i < map->entry_count; i++) {
+        addresses[listed++] = map->entries[i].address;
+    }
+    for (uint32_t i = 0; i < map->server_count; i++) {
+        addresses[listed++] = map->servers[i].address;
+    }
+    if (cluster->has_guest) {
+        addresses[listed++] = cluster->guest;
+    }
+    qsort(addresses, listed, sizeof(*addresses), compare_addresses);
+    *count = listed;
+    return addresses;
+}
+
+static void order_entries(struct cluster *cluster)
 {
     struct map *map = &cluster->present.map;
-    struct site *old = cluster->sites;
-    uint32_t old_count = cluster->site_count;
     cluster->order = memory_resize(cluster->order, map->entry_count, sizeof(*cluster->order));
     for (uint32_t i = 0; i < map->entry_count; i++) {
         cluster->order[i] = i;
     }
     qsort_r(cluster->order, map->entry_count, sizeof(*cluster->order), compare_entries, map);
+}
 
-    cluster->sites = memory_get(map->entry_count, sizeof(*cluster->sites));
-    cluster->site_count = 0;
-    struct site *site = NULL;
-    for (uint32_t i = 0; i < map->entry_count; i++) {
-        const struct address *address = &map->entries[cluster->order[i]].address;
-        if (!site || !address_equal(&site->address, address)) {
-            const struct site *known = find_site(old, old_count, address);
-            site = &cluster->sites[cluster->site_count++];
-            *site = known ? *known : (struct site){.address = *address};
-            site->first = i;
-            site->entry_count = 0;
-        }
-        site->entry_count++;
+/* Of the entries in their order, from `next` on: those at the site's address. */
+static uint32_t give_entries(const struct cluster *cluster, struct site *site, uint32_t next)
+{
+    const struct map *map = &cluster->present.map;
+    site->first = next;
+    while (next < map->entry_count &&
+           address_equal(&map->entries[cluster->order[next]].address, &site->address)) {
+        next++;
     }
+    site->entry_count = next - site->first;
+    return next;
+}
+
+/* Groups the entries by address; what was heard at addresses that stay is kept. */
+static void gather_sites(struct cluster *cluster)
+{
+    struct site *old = cluster->sites;
+    uint32_t old_count = cluster->site_count;
+    uint32_t address_count = 0;
+    uint32_t next = 0;
+    struct address *addresses = list_addresses(cluster, &address_count);
+    order_entries(cluster);
+    cluster->sites = memory_get(address_count, sizeof(*cluster->sites));
+    cluster->site_count = 0;
+    cluster->site_version++;
+    for (uint32_t i = 0; i < address_count; i++) {
+        if (i > 0 && address_equal(&addresses[i - 1], &addresses[i])) {
+            continue;
+        }
+        const struct site *known = find_site(old, old_count, &addresses[i]);
+        struct site *site = &cluster->sites[cluster->site_count++];
+        *site = known ? *known : (struct site){.address = addresses[i]};
+        next = give_entries(cluster, site, next);
+    }
+    free(addresses);
     free(old);
 }
 
@@ -118,6 +169,33 @@ const struct site *cluster_site(const struct cluster *cluster, uint32_t index)
 const struct site *cluster_find_site(const struct cluster *cluster, const struct address *address)
 {
     return find_site(cluster->sites, cluster->site_count, address);
+}
+
+const struct site *cluster_server_site(const struct cluster *cluster, const uint8_t server[ID_LEN])
+{
+    const struct map_server *known = map_find_server(&cluster->present.map, server);
+    return known ? cluster_find_site(cluster, &known->address) : NULL;
+}
+
+bool cluster_is_up(const struct cluster *cluster, const uint8_t server[ID_LEN])
+{
+    const struct site *site = cluster_server_site(cluster, server);
+    return site && site->state == SITE_UP && memcmp(site->hello.server, server, ID_LEN) == 0;
+}
+
+uint64_t cluster_site_version(const struct cluster *cluster)
+{
+    return cluster->site_version;
+}
+
+void cluster_invite(struct cluster *cluster, const struct address *address, uint64_t capacity)
+{
+    cluster->has_guest = address != NULL;
+    cluster->guest = address ? *address : (struct address){.port = 0};
+    cluster->guest_capacity = capacity;
+    cluster->is_settled = false;
+    gather_sites(cluster);
+    judge_all(cluster);
 }
 
 /* --- what was heard --- */
@@ -236,6 +314,81 @@ void cluster_on_missing(struct cluster *cluster, const struct address *address, 
     }
 }
 
+struct counting {
+    struct cluster *cluster;
+    const struct site *site;
+    uint64_t now_ms;
+};
+
+/* A shorter time makes no rate. */
+#define LOAD_OVER_MS_MIN 1000
+
+/* A server that was started again counts from 0: what was known stays until it has told twice. */
+static void take_load(struct site_report *report, uint64_t operations, uint64_t now_ms)
+{
+    uint64_t passed_ms = now_ms - report->operations_ms;
+    bool has_first = report->operations_ms != 0 && operations >= report->operations;
+    if (has_first && passed_ms < LOAD_OVER_MS_MIN) {
+        return;
+    }
+    if (has_first) {
+        report->load = (operations - report->operations) * 1000 / passed_ms;
+        report->is_load_known = true;
+    }
+    report->operations = operations;
+    report->operations_ms = now_ms;
+}
+
+/* Those that the server has by the present map. */
+static void take_count(void *context, const struct shard_numbers *numbers)
+{
+    const struct counting *counting = context;
+    const struct map *map = &counting->cluster->present.map;
+    const struct map_entry *entry = map_find(map, point_of_bound(numbers->start));
+    if (entry && entry->start == numbers->start && entry->end == numbers->end &&
+        entry->epoch == numbers->epoch &&
+        memcmp(entry->server, counting->site->hello.server, ID_LEN) == 0) {
+        struct site_report *report = &counting->cluster->reports[entry - map->entries];
+        report->counted = numbers->epoch;
+        report->records = numbers->records;
+        report->bytes = numbers->bytes;
+        if (numbers->has_operations) {
+            take_load(report, numbers->operations, counting->now_ms);
+        }
+    }
+}
+
+bool cluster_on_stat(struct cluster *cluster, const struct address *address, uint64_t now_ms,
+                     struct bytes result)
+{
+    struct site *site = find_site(cluster->sites, cluster->site_count, address);
+    struct counting counting = {cluster, site, now_ms};
+    return !site || site->contact != CONTACT_HELLO ||
+           numbers_unpack(result, &site->numbers, take_count, &counting);
+}
+
+bool cluster_count(const struct cluster *cluster, const struct map_entry *entry, bool is_exact,
+                   uint64_t *records, uint64_t *bytes)
+{
+    const struct site_report *report = &cluster->reports[entry - cluster->present.map.entries];
+    if (report->counted == 0 || (is_exact && report->counted != entry->epoch)) {
+        return false;
+    }
+    *records = report->records;
+    *bytes = report->bytes;
+    return true;
+}
+
+bool cluster_load(const struct cluster *cluster, const struct map_entry *entry, uint64_t *load)
+{
+    const struct site_report *report = &cluster->reports[entry - cluster->present.map.entries];
+    if (!report->is_load_known) {
+        return false;
+    }
+    *load = report->load;
+    return true;
+}
+
 /* --- what follows --- */
 
 static void bind_entry(struct plan *plan, struct map_entry *entry, const struct site *site)
@@ -250,6 +403,17 @@ static void bind_entry(struct plan *plan, struct map_entry *entry, const struct 
     plan_say(plan, &line);
 }
 
+static void say_added(struct plan *plan, const struct map_server *server)
+{
+    struct text line;
+    text_set(&line, "server ");
+    text_add_id(&line, server->id);
+    text_add(&line, " at ");
+    text_add_address(&line, &server->address);
+    text_add(&line, ": added");
+    plan_say(plan, &line);
+}
+
 /* Its incarnation, also when some of its data is missing; then the entries that nobody has yet. */
 static void plan_site(const struct cluster *cluster, const struct site *site, struct plan *plan)
 {
@@ -257,14 +421,20 @@ static void plan_site(const struct cluster *cluster, const struct site *site, st
     const struct map_server *known = map_find_server(next, site->hello.server);
     bool is_up = site->state == SITE_UP;
     /* Judged by the present map both of two addresses may be up: the first one gets the server. */
-    if (known ? !address_equal(&known->address, &site->address) : !is_up) {
+    bool is_guest = cluster->has_guest && address_equal(&cluster->guest, &site->address);
+    if (known ? !address_equal(&known->address, &site->address)
+              : !is_up || (site->entry_count == 0 && !is_guest)) {
         return;
     }
     struct map_server server = {.address = site->address,
                                 .incarnation = site->hello.incarnation,
-                                .start = site->hello.start};
+                                .start = site->hello.start,
+                                .capacity = is_guest ? cluster->guest_capacity : 0};
     memcpy(server.id, site->hello.server, ID_LEN);
     plan_set_server(plan, &server);
+    if (!known && site->entry_count == 0) {
+        say_added(plan, &server);
+    }
     for (uint32_t i = 0; i < site->entry_count; i++) {
         struct map_entry *entry = &next->entries[cluster->order[site->first + i]];
         if (is_up && id_bytes_is_zero(entry->server)) {
@@ -325,18 +495,35 @@ bool cluster_next(struct cluster *cluster, struct plan *plan)
     return !cluster->is_settled;
 }
 
-void cluster_adopt(struct cluster *cluster, struct plan *plan)
+/* What was said of an entry stays with its start; where that is the start of another one, epochs tell. */
+static void carry_reports(struct cluster *cluster, const struct map *next)
 {
-    struct map *old = &cluster->present.map;
-    const struct map *new = &plan->next.map;
-    struct site_report *reports = memory_get(new->entry_count, sizeof(*reports));
-    for (uint32_t i = 0; i < new->entry_count &&i < old->entry_count; i++) {
-        if (old->entries[i].start == new->entries[i].start) {
-            reports[i] = cluster->reports[i];
+    const struct map *old = &cluster->present.map;
+    struct site_report *reports = memory_get(next->entry_count, sizeof(*reports));
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < next->entry_count; i++) {
+        while (at < old->entry_count && old->entries[at].start < next->entries[i].start) {
+            at++;
+        }
+        if (at < old->entry_count && old->entries[at].start == next->entries[i].start) {
+            reports[i] = cluster->reports[at];
+            if (old->entries[at].end != next->entries[i].end) {
+                reports[i].counted = 0;
+                reports[i].is_load_known = false;
+                reports[i].operations_ms = 0;
+            }
+            if (memcmp(old->entries[at].server, next->entries[i].server, ID_LEN) != 0) {
+                reports[i].operations_ms = 0; /* another one counts */
+            }
         }
     }
     free(cluster->reports);
     cluster->reports = reports;
+}
+
+void cluster_adopt(struct cluster *cluster, struct plan *plan)
+{
+    carry_reports(cluster, &plan->next.map);
     ledger_fini(&cluster->present);
     cluster->present = plan->next;
     plan->next = (struct ledger){0};
@@ -348,7 +535,8 @@ void cluster_adopt(struct cluster *cluster, struct plan *plan)
 bool cluster_may_push(const struct cluster *cluster, const struct site *site)
 {
     struct site_entries entries = entries_of(cluster);
-    bool is_member = memcmp(site->hello.cluster, cluster->present.map.cluster, ID_LEN) == 0;
+    bool is_member = memcmp(site->hello.cluster, cluster->present.map.cluster, ID_LEN) == 0 ||
+                     map_find_server(&cluster->present.map, site->hello.server);
     return site->is_accepted && (is_member || site_is_bound(site, &entries));
 }
 

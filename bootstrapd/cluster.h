@@ -30,10 +30,25 @@ void cluster_free(struct cluster *cluster); /* NULL is allowed */
 /* The durable ledger. Valid until cluster_adopt. */
 const struct ledger *cluster_ledger(const struct cluster *cluster);
 
-/* One for each address in the map, by address. Valid until cluster_adopt. */
+/* One for each address of a shard or a server in the map, and the guest's, by address. Valid until cluster_adopt. */
 uint32_t cluster_site_count(const struct cluster *cluster);
 const struct site *cluster_site(const struct cluster *cluster, uint32_t index);
 const struct site *cluster_find_site(const struct cluster *cluster, const struct address *address);
+
+/* Where the server is to be found; NULL when the map does not know it. */
+const struct site *cluster_server_site(const struct cluster *cluster, const uint8_t server[ID_LEN]);
+
+/* Whether that server answers there, and is at work. */
+bool cluster_is_up(const struct cluster *cluster, const uint8_t server[ID_LEN]);
+
+/* Raised whenever there are other sites. */
+uint64_t cluster_site_version(const struct cluster *cluster);
+
+/*
+ * Looks at an address that is not in the map for an empty server, whose id is then taken into the map with that
+ * capacity: one at a time. NULL: no longer.
+ */
+void cluster_invite(struct cluster *cluster, const struct address *address, uint64_t capacity);
 
 /* --- what was heard at an address; of one that is not in the map nothing is noted --- */
 
@@ -61,6 +76,10 @@ void cluster_on_opened(struct cluster *cluster, const struct address *address, s
 
 void cluster_on_down(struct cluster *cluster, const struct address *address, const char *reason);
 
+/* It answered `stat`. False: that was none. `now_ms` by a clock that does not step. */
+bool cluster_on_stat(struct cluster *cluster, const struct address *address, uint64_t now_ms,
+                     struct bytes result);
+
 /* --- what follows --- */
 
 /*
@@ -73,12 +92,22 @@ bool cluster_next(struct cluster *cluster, struct plan *plan);
 /* The plan's ledger is durable now. Takes it; plan_fini stays the caller's. */
 void cluster_adopt(struct cluster *cluster, struct plan *plan);
 
+/*
+ * What the owner of `entry`, one of the ledger's, has counted in it. False: nothing yet, or, if `is_exact`, not at the
+ * entry's present epoch.
+ */
+bool cluster_count(const struct cluster *cluster, const struct map_entry *entry, bool is_exact,
+                   uint64_t *records, uint64_t *bytes);
+
+/* Operations a second, between the last two answers to `stat`. False: not known yet. */
+bool cluster_load(const struct cluster *cluster, const struct map_entry *entry, uint64_t *load);
+
 /* Whether the server that has `entry`, one of the ledger's, has said that its data is missing. */
 bool cluster_is_missing(const struct cluster *cluster, const struct map_entry *entry);
 
 /*
- * Whether the server there may be sent the map: it is a member of the cluster, as one of its entries
- * is durably bound to it, or was. (One whose shards were reset goes by its own log: it must hear that
+ * Whether the server there may be sent the map: it is a member of the cluster, as the map knows it there, or one of
+ * its entries is durably bound to it, or was. (One whose shards were reset goes by its own log: it must hear that
  * it owns nothing.)
  */
 bool cluster_may_push(const struct cluster *cluster, const struct site *site);

@@ -64,6 +64,10 @@ static void unpack_hello_field(struct unpack *in, struct site_hello *hello)
         hello->epoch = unpack_uint(in);
     } else if (bytes_equal(name, bytes_text("revision"))) {
         hello->revision = unpack_uint(in);
+    } else if (bytes_equal(name, bytes_text("now_ms"))) {
+        hello->now_ms = unpack_uint(in);
+    } else if (bytes_equal(name, bytes_text("stamp"))) {
+        hello->stamp = unpack_uint(in);
     } else {
         unpack_skip(in);
     }

@@ -6,12 +6,22 @@
  * What bootstrapd must not forget: the map and a few words beside it. One ledger is one payload of
  * the map store (bootstrapd/mapstore.h), as MessagePack:
  *
- *     [map, term, config hash, is founded, applied hash]       longer in later versions
+ *     [map, term, config hash, is founded, applied hash,
+ *      moves, moves numbered, cuts, history, history numbered]      longer in later versions
  *
- * The instance id is the map's own.
+ * The instance id is the map's own. One of an earlier version ends behind the applied hash.
  */
 
-#include "proto/map.h"
+#include "bootstrapd/history.h"
+
+/*
+ * Bounds at which a shard was split by itself: where both sides have one owner again, they join again (a bound that
+ * a person wrote stays). Sorted.
+ */
+struct cuts {
+    uint64_t *bounds;
+    uint32_t count;
+};
 
 struct ledger {
     struct map map;
@@ -19,12 +29,21 @@ struct ledger {
     uint64_t config_hash;  /* of the map file's text at the founding, or the last start with one */
     uint64_t applied_hash; /* of the text that was applied last; before that the same */
     bool is_founded;       /* every entry was bound and opened once: clients may be told the map */
+    struct moves moves;    /* that wait or go on */
+    uint64_t move_count;   /* numbered so far */
+    struct cuts cuts;
+    struct history recent;
+    uint64_t history_count; /* numbered so far */
 };
 
 void ledger_fini(struct ledger *ledger);
 
 /* Ends the process when out of memory. */
 void ledger_copy(const struct ledger *ledger, struct ledger *copy);
+
+void cuts_add(struct cuts *cuts, uint64_t bound);
+void cuts_drop(struct cuts *cuts, uint64_t bound);
+bool cuts_has(const struct cuts *cuts, uint64_t bound);
 
 /*
  * The first ledger of a cluster, from what a person wrote: revision 1, every entry new and bound to

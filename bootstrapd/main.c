@@ -5,14 +5,15 @@
  *
  *     main -> server -> request -> watch
  *                          |
- *                     coordinator -> push -> greeting -> cluster -> site, plan -> ledger, text
- *                          |                               ^
- *                          |--------> admin ---------------+
- *                          |
- *                          +--------> mapstore -> slot, ledger
+ *                     coordinator -> push -> greeting -------+
+ *                          |          +---+                  v
+ *                          |              v               cluster -> numbers -> site
+ *                          |--> orders -> conduct -> parts   |  +-> plan -> ledger -> history -> moves
+ *                          |--> rebalance -> balance --------^
+ *                          |--> admin -----------------------+
+ *                          +--> mapstore -> slot, ledger
  *
- * An arrow says "knows of"; greeting, admin, cluster, site, plan, ledger and slot are
- * pure.
+ * An arrow says "knows of"; what stands right of coordinator is pure, but for push and mapstore.
  */
 
 #include <errno.h>
@@ -34,6 +35,7 @@ struct settings {
     const char *data_path;
     uint64_t connection_max;
     bool is_insecure_allowed;
+    bool is_auto;
     bool is_check;
 };
 
@@ -61,6 +63,9 @@ static enum options_result parse_options(int argc, char **argv, struct settings 
          .out.number = &settings->connection_max},
         {"insecure-bind", 0, OPTION_FLAG, NULL, "allow --listen on an address that is not loopback",
          .out.flag = &settings->is_insecure_allowed},
+        {"auto-rebalance", 0, OPTION_FLAG, NULL,
+         "move ranges unasked when a server is a tenth off its share",
+         .out.flag = &settings->is_auto},
         {"check", 'n', OPTION_FLAG, NULL, "check options and map, then exit",
          .out.flag = &settings->is_check},
     };
@@ -96,6 +101,7 @@ static bool check_listen(const struct settings *settings, struct bootstrapd_conf
         return false;
     }
     config->connection_max = (uint32_t)settings->connection_max;
+    config->is_auto = settings->is_auto;
     return listener_raise_file_limit(config->connection_max, error, error_len);
 }
 

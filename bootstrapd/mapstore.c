@@ -14,6 +14,12 @@
 #define MAP_FILE     "map"
 #define MAP_FILE_NEW "map.new" /* not yet founded, or not yet the larger one */
 
+#define HISTORY_FILE     "history"
+#define HISTORY_FILE_NEW "history.new"
+
+/* Far more than the longest has. */
+#define HISTORY_LEN_MAX (UINT64_C(4) << 20)
+
 /* Room for about 500 shards with short names before the file has to be made anew. */
 #define SLOT_LEN_MIN (UINT64_C(64) << 10)
 
@@ -33,6 +39,15 @@ struct mapstore {
     int error_number;
     loop_callback *on_durable; /* NULL: no write is under way */
     void *context;
+
+    struct keeping {
+        struct job job;
+        struct mapstore *store;
+        struct buffer encoded;
+        int error_number;
+        mapstore_kept *on_kept; /* NULL: none is under way */
+        void *context;
+    } keeping;
 };
 
 struct mapstore *mapstore_open(struct loop *loop, const char *path, char *error, size_t error_len)
@@ -284,12 +299,110 @@ void mapstore_write(struct mapstore *store, const struct ledger *ledger, loop_ca
     worker_submit(store->worker, &store->job);
 }
 
+/* --- history --- */
+
+static bool read_history(struct mapstore *store, struct buffer *stored)
+{
+    int error_number = 0;
+    struct file *file = file_open(store->dir, HISTORY_FILE, FILE_READ, &error_number);
+    if (!file) {
+        return false;
+    }
+    uint64_t len = file_len(file);
+    bool is_read = false;
+    if (len <= HISTORY_LEN_MAX) {
+        uint8_t *to = buffer_reserve(stored, len);
+        memory_must(to != NULL);
+        is_read = file_read(file, 0, to, len) == 0;
+        stored->len += len;
+    }
+    file_close(file);
+    return is_read;
+}
+
+bool mapstore_load_history(struct mapstore *store, struct buffer *payload)
+{
+    struct buffer stored = {0};
+    struct slot slot;
+    bool is_there = dir_has(store->dir, HISTORY_FILE);
+    bool is_fine = is_there && read_history(store, &stored) &&
+                   slot_decode(buffer_bytes(&stored), &slot) == SLOT_FINE;
+    if (is_fine) {
+        buffer_append_bytes(payload, slot.payload);
+        memory_must(!payload->failed);
+    } else if (is_there) {
+        logline(LOGLINE_WARNING, "%s/%s: cannot be read: what was done earlier is not shown",
+                dir_path(store->dir), HISTORY_FILE);
+    }
+    buffer_fini(&stored);
+    return is_fine;
+}
+
+static int write_history(struct mapstore *store, struct bytes encoded)
+{
+    int fault =
+        dir_has(store->dir, HISTORY_FILE_NEW) ? dir_unlink(store->dir, HISTORY_FILE_NEW) : 0;
+    struct file *file =
+        fault == 0 ? file_open(store->dir, HISTORY_FILE_NEW, FILE_NEW, &fault) : NULL;
+    if (!file) {
+        return fault;
+    }
+    fault = file_write(file, 0, encoded.data, encoded.len);
+    if (fault == 0) {
+        fault = file_sync(file);
+    }
+    file_close(file);
+    if (fault == 0) {
+        fault = dir_rename(store->dir, HISTORY_FILE_NEW, HISTORY_FILE);
+    }
+    return fault ? fault : dir_sync(store->dir);
+}
+
+static struct keeping *keeping_of(struct job *job)
+{
+    return (struct keeping *)(void *)((char *)job - offsetof(struct keeping, job));
+}
+
+static void run_keep(struct job *job)
+{
+    struct keeping *keeping = keeping_of(job);
+    keeping->error_number = write_history(keeping->store, buffer_bytes(&keeping->encoded));
+}
+
+static void keep_done(struct job *job)
+{
+    struct keeping *keeping = keeping_of(job);
+    if (keeping->error_number != 0) {
+        logline(LOGLINE_WARNING, "%s/%s: cannot write: %s", dir_path(keeping->store->dir),
+                HISTORY_FILE, strerror(keeping->error_number));
+    }
+    mapstore_kept *on_kept = keeping->on_kept;
+    keeping->on_kept = NULL;
+    on_kept(keeping->context, keeping->error_number == 0);
+}
+
+void mapstore_keep(struct mapstore *store, struct bytes payload, mapstore_kept *on_kept,
+                   void *context)
+{
+    struct keeping *keeping = &store->keeping;
+    assert(keeping->on_kept == NULL);
+    buffer_clear(&keeping->encoded);
+    slot_encode(&(struct slot){1, payload}, &keeping->encoded);
+    memory_must(!keeping->encoded.failed);
+    keeping->store = store;
+    keeping->on_kept = on_kept;
+    keeping->context = context;
+    keeping->job = (struct job){.run = run_keep, .done = keep_done};
+    worker_submit(store->worker, &keeping->job);
+}
+
 void mapstore_free(struct mapstore *store)
 {
     if (!store) {
         return;
     }
     worker_free(store->worker);
+    buffer_fini(&store->keeping.encoded);
     buffer_fini(&store->encoded);
     file_close(store->file);
     dir_close(store->dir);

@@ -12,8 +12,11 @@
  *  - `map` exists only once it has a valid slot: it is made as `map.new`, synced, renamed. Without
  *    a valid slot the cluster was founded and its map is lost: the start is refused (RULES M5).
  *  - A ledger that outgrows its slot gets a new file with larger ones, by the same way.
- *  - A failed write or sync ends the process (as RULES L5: the kernel has marked the pages clean).
+ *  - A failed write or sync of it ends the process (as RULES L5: the kernel has marked the pages clean).
  *  - After the start all writing is done by a worker, one write at a time.
+ *
+ * Beside it `history`, one slot with what is only for people (bootstrapd/history.h): made anew each time, by a disk that
+ * has room for it, and no loss to anybody but them if it is damaged or gone.
  */
 
 #include "bootstrapd/ledger.h"
@@ -37,6 +40,16 @@ bool mapstore_write_now(struct mapstore *store, const struct ledger *ledger, cha
 /* `on_durable` runs on the loop; not before the next turn. No other write may be under way. */
 void mapstore_write(struct mapstore *store, const struct ledger *ledger, loop_callback *on_durable,
                     void *context);
+
+/* The payload of the last mapstore_keep; false: there is none that can be read, and *payload is empty. At the start. */
+bool mapstore_load_history(struct mapstore *store, struct buffer *payload);
+
+/* False: it could not be written, which was said; what was kept before is there. */
+typedef void mapstore_kept(void *context, bool is_kept);
+
+/* Behind a write that is under way, before one that comes. Calls back on the loop; one at a time. */
+void mapstore_keep(struct mapstore *store, struct bytes payload, mapstore_kept *on_kept,
+                   void *context);
 
 /* Waits for a write that is under way, whose callback will not run. NULL is allowed. */
 void mapstore_free(struct mapstore *store);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "bootstrapd/greeting.h"
+#include "io/clock.h"
 #include "io/memory.h"
 #include "io/random.h"
 #include "proto/pack.h"
@@ -13,6 +14,9 @@
 
 /* A server's own sign that bootstrapd lives. */
 #define PING_EVERY_MS 1000
+
+/* Pings from one `stat` to the next. */
+#define PINGS_PER_STAT 5
 
 /* A server that answers nothing for so long is down. */
 #define ANSWER_WITHIN_MS 3000
@@ -31,23 +35,31 @@ struct link {
     bool is_judged;  /* the cluster knows why the connection ends */
     bool is_pinging; /* a ping is not answered yet */
     bool is_pushing;
+    bool is_counting; /* `stat` is not answered yet */
+    bool is_asking;   /* nor `move.status` */
+    uint32_t ping_count;
     uint64_t sent_revision;
     uint64_t taken_revision;  /* acknowledged on this connection */
     uint8_t expected[ID_LEN]; /* the server that its hello named; zero: none */
+    uint8_t server[ID_LEN];   /* that answered hello; zero: none yet on this connection */
 };
 
 struct push {
     struct loop *loop;
     struct cluster *cluster;
+    struct conduct *conduct;
     const struct push_handler *handler;
     void *context;
     struct link **links; /* by address, as the cluster's sites */
     uint32_t link_count;
     struct buffer params; /* of map.push: the present map */
     uint64_t revision;    /* of `params` */
+    uint64_t site_version;
     bool is_stopping;
     uint32_t closing_count; /* connections that are yet to close before on_stopped */
 };
+
+static const uint8_t no_params[] = {0x90};
 
 static const struct peer_handler link_handler;
 
@@ -59,7 +71,11 @@ static void link_connect(struct link *link)
     link->is_judged = false;
     link->is_pinging = false;
     link->is_pushing = false;
+    link->is_counting = false;
+    link->is_asking = false;
+    link->ping_count = 0;
     link->taken_revision = 0;
+    memset(link->server, 0, ID_LEN);
     timer_set(link->timer, ANSWER_WITHIN_MS);
     link->peer = peer_connect(link->loop, &link->address, &link_handler, link);
 }
@@ -86,12 +102,114 @@ static void heard(struct push *push)
     push->handler->on_heard(push->context);
 }
 
-/* --- map.push --- */
-
 static const struct site *site_of(const struct link *link)
 {
     return cluster_find_site(link->push->cluster, &link->address);
 }
+
+/* --- moves --- */
+
+/* Who told a pace, and of what move. */
+struct pace_call {
+    struct link *link;
+    uint64_t id;
+};
+
+/* One that was not taken is told again when the server next says where it is. */
+static void on_paced(void *context, const struct rpc_message *message)
+{
+    struct pace_call *call = context;
+    const struct link *link = call->link;
+    if (link->push && (!message || message->code != STATUS_OK)) {
+        conduct_untell(link->push->conduct, link->server, call->id);
+    }
+    free(call);
+}
+
+static void link_pace(struct link *link)
+{
+    const struct push *push = link->push;
+    struct move_pace pace;
+    while (conduct_take_pace(push->conduct, push->cluster, link->server, &pace)) {
+        struct buffer params = {0};
+        struct pace_call *call = memory_get(1, sizeof(*call));
+        *call = (struct pace_call){link, pace.id};
+        move_pace_pack(&pace, &params);
+        memory_must(!params.failed);
+        peer_call(link->peer, "move.pace", buffer_bytes(&params), ANSWER_WITHIN_MS, on_paced, call);
+        buffer_fini(&params);
+    }
+}
+
+/* False: they are malformed. */
+static bool link_take_reports(struct link *link, struct unpack *in)
+{
+    const struct push *push = link->push;
+    struct move_reports reports;
+    const struct site *site = site_of(link);
+    if (!move_reports_unpack(in, &reports)) {
+        return false;
+    }
+    if (site->is_accepted && !id_bytes_is_zero(link->server)) {
+        conduct_on_reports(push->conduct, link->server, &reports);
+        link_pace(link);
+    }
+    move_reports_fini(&reports);
+    return true;
+}
+
+static void on_asked(void *context, const struct rpc_message *message)
+{
+    struct link *link = context;
+    link->is_asking = false;
+    if (!link->push || !message || message->code != STATUS_OK || !peer_is_open(link->peer)) {
+        return;
+    }
+    struct unpack in = unpack_of(message->result);
+    if (link_take_reports(link, &in)) {
+        heard(link->push);
+    } else {
+        peer_close(link->peer, "malformed answer to move.status");
+    }
+}
+
+static void link_ask_moves(struct link *link)
+{
+    const struct push *push = link->push;
+    if (link->state == LINK_SERVING && !link->is_asking &&
+        conduct_has_part(push->cluster, link->server)) {
+        link->is_asking = true;
+        peer_call(link->peer, "move.status", bytes_of(no_params, sizeof(no_params)),
+                  ANSWER_WITHIN_MS, on_asked, link);
+    }
+}
+
+/* --- stat --- */
+
+static void on_counted(void *context, const struct rpc_message *message)
+{
+    struct link *link = context;
+    link->is_counting = false;
+    if (link->push && message && message->code == STATUS_OK && peer_is_open(link->peer)) {
+        if (cluster_on_stat(link->push->cluster, &link->address, clock_mono_ms(),
+                            message->result)) {
+            heard(link->push);
+        } else {
+            peer_close(link->peer, "malformed answer to stat");
+        }
+    }
+}
+
+static void link_count(struct link *link)
+{
+    if (!link->is_counting) {
+        link->is_counting = true;
+        peer_call(link->peer, "stat", bytes_of(no_params, sizeof(no_params)), ANSWER_WITHIN_MS,
+                  on_counted, link);
+    }
+}
+
+/* --- map.push --- */
 
 typedef void take_entry(struct cluster *cluster, const struct address *address, struct bytes name,
                         uint64_t epoch);
@@ -113,15 +231,18 @@ static void decode_entries(const struct link *link, struct unpack *in, take_entr
     }
 }
 
-/* `[revision, opened]`; where data is missing `[revision, opened, missing]`. */
+/* `[revision, opened, missing, reports]`; from earlier versions only as long as it must be. */
 static bool decode_taken(struct link *link, struct bytes answer, bool has_missing)
 {
     struct unpack in = unpack_of(answer);
     uint32_t field_count = unpack_array(&in);
     uint64_t revision = unpack_uint(&in);
     decode_entries(link, &in, cluster_on_opened);
-    if (has_missing) {
+    if (field_count > 2) {
         decode_entries(link, &in, cluster_on_missing);
+    }
+    if (field_count > 3 && !link_take_reports(link, &in)) {
+        return false;
     }
     if (field_count < 2U + has_missing || !unpack_is_fine(&in)) {
         return false;
@@ -155,6 +276,9 @@ static void on_pushed(void *context, const struct rpc_message *message)
     if (is_taken && link->sent_revision < push->revision) {
         link_push(link);
     }
+    if (is_taken && conduct_wants_count(push->cluster, link->server)) {
+        link_count(link);
+    }
 }
 
 /* A server is told the map once it is durably bound, and not while it is refused. */
@@ -185,7 +309,6 @@ static void on_pong(void *context, const struct rpc_message *message)
 /* What a server did not take, or has not opened yet, is pushed again each time. */
 static void link_tick(struct link *link)
 {
-    static const uint8_t no_params[] = {0x90};
     const struct push *push = link->push;
     if (!link->is_pinging) {
         link->is_pinging = true;
@@ -195,6 +318,9 @@ static void link_tick(struct link *link)
     if (link->taken_revision < push->revision ||
         cluster_awaits_open(push->cluster, site_of(link))) {
         link_push(link);
+    }
+    if (link->ping_count++ % PINGS_PER_STAT == 0) {
+        link_count(link);
     }
     timer_set(link->timer, PING_EVERY_MS);
 }
@@ -222,6 +348,7 @@ static void greeted(struct link *link, const struct site_hello *hello)
 {
     struct push *push = link->push;
     cluster_on_hello(push->cluster, &link->address, hello);
+    memcpy(link->server, hello->server, ID_LEN);
     const struct site *site = site_of(link);
     if (site->state == SITE_UP || cluster_may_push(push->cluster, site)) {
         link->state = LINK_SERVING;
@@ -253,6 +380,7 @@ static void on_greeted(void *context, const struct rpc_message *message)
         link_part(link, "no shard server");
         heard(push);
     } else {
+        hello.heard_ms = clock_wall_ms();
         greeted(link, &hello);
     }
 }
@@ -277,9 +405,20 @@ static void link_on_open(void *context, struct peer *peer)
 static void link_on_request(void *context, struct peer *peer, const struct rpc_message *message)
 {
     struct link *link = context;
-    if (link->push) {
-        link->push->handler->on_request(link->push->context, peer, message);
+    if (!link->push) {
+        return;
     }
+    if (message->type == RPC_NOTIFICATION &&
+        bytes_equal(message->method, bytes_text("move.changed"))) {
+        struct unpack in = unpack_of(message->params);
+        if (link_take_reports(link, &in)) {
+            heard(link->push);
+        } else {
+            peer_close(peer, "malformed move.changed");
+        }
+        return;
+    }
+    link->push->handler->on_request(link->push->context, peer, message);
 }
 
 static void link_on_close(void *context, struct peer *peer, const char *reason)
@@ -292,6 +431,7 @@ static void link_on_close(void *context, struct peer *peer, const char *reason)
         free(link);
         return;
     }
+    conduct_on_gone(push->conduct, link->server);
     if (push->is_stopping) {
         if (--push->closing_count == 0) {
             push->handler->on_stopped(push->context);
@@ -325,6 +465,7 @@ static struct link *link_new(struct push *push, const struct address *address)
 /* Its memory stays until the connection has closed. */
 static void link_free(struct link *link)
 {
+    conduct_on_gone(link->push->conduct, link->server);
     link->push = NULL;
     timer_free(link->timer);
     link->timer = NULL;
@@ -337,12 +478,13 @@ static void link_free(struct link *link)
 
 /* --- all of them --- */
 
-struct push *push_new(struct loop *loop, struct cluster *cluster,
+struct push *push_new(struct loop *loop, struct cluster *cluster, struct conduct *conduct,
                       const struct push_handler *handler, void *context)
 {
     struct push *push = memory_get(1, sizeof(*push));
     push->loop = loop;
     push->cluster = cluster;
+    push->conduct = conduct;
     push->handler = handler;
     push->context = context;
     return push;
@@ -396,6 +538,9 @@ static void link_follow(struct link *link)
             link_push(link);
         }
     }
+    if (link->state == LINK_SERVING) {
+        link_pace(link);
+    }
 }
 
 void push_follow(struct push *push)
@@ -410,10 +555,20 @@ void push_follow(struct push *push)
         map_pack(map, &push->params);
         memory_must(!push->params.failed);
         push->revision = map->revision;
+    }
+    if (push->site_version != cluster_site_version(push->cluster)) {
+        push->site_version = cluster_site_version(push->cluster);
         match_sites(push);
     }
     for (uint32_t i = 0; i < push->link_count; i++) {
         link_follow(push->links[i]);
+    }
+}
+
+void push_ask_moves(struct push *push)
+{
+    for (uint32_t i = 0; i < push->link_count && !push->is_stopping; i++) {
+        link_ask_moves(push->links[i]);
     }
 }
 

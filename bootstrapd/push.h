@@ -9,17 +9,17 @@
  *        ^  50 ms .. 1 s                                |      when it is behind
  *        +----------------- closed ---------------------+
  *
- * What servers say goes to the cluster; what follows from it is the owner's. A server that is
+ * What servers say goes to the cluster, and of moves to the conduct; what follows from it is the owner's. A server that is
  * refused is let go and asked again, so that what is known of it is at most about a second old.
  */
 
-#include "bootstrapd/cluster.h"
+#include "bootstrapd/conduct.h"
 #include "io/peer.h"
 
 struct push;
 
 struct push_handler {
-    /* The cluster has heard something. Must not call into push. */
+    /* The cluster, or the conduct, has heard something. Must not call into push. */
     void (*on_heard)(void *context);
     /* A request that a server sent over the connection. */
     void (*on_request)(void *context, struct peer *peer, const struct rpc_message *message);
@@ -27,12 +27,15 @@ struct push_handler {
     void (*on_stopped)(void *context);
 };
 
-/* `cluster` must outlive it. Connects at the first push_follow. */
-struct push *push_new(struct loop *loop, struct cluster *cluster,
+/* `cluster` and `conduct` must outlive it. Connects at the first push_follow. */
+struct push *push_new(struct loop *loop, struct cluster *cluster, struct conduct *conduct,
                       const struct push_handler *handler, void *context);
 
-/* The cluster's map is another one: connects, lets go and pushes accordingly. */
+/* The cluster's map is another one, or its sites are: connects, lets go and pushes accordingly. */
 void push_follow(struct push *push);
+
+/* Asks the servers that have a part in a move how far it is. */
+void push_ask_moves(struct push *push);
 
 /* Lets all go; on_stopped follows, perhaps at once. */
 void push_stop(struct push *push);

@@ -3,50 +3,53 @@
 
 #include <stdlib.h>
 
+#include "bootstrapd/request_internal.h"
 #include "io/clock.h"
 #include "io/memory.h"
-#include "proto/pack.h"
-
-struct request {
-    struct coordinator *coordinator;
-    struct watchers *watchers; /* NULL: must not watch */
-    struct peer *peer;
-    uint32_t msgid;
-    struct unpack params; /* behind the array's head */
-    uint32_t param_count;
-};
 
 static const struct ledger *ledger_of(const struct request *request)
 {
     return cluster_ledger(coordinator_cluster(request->coordinator));
 }
 
-static void refuse(struct request *request, enum status code, const char *text)
+void request_refuse(const struct request *request, enum status code, const char *text)
 {
     peer_refuse(request->peer, request->msgid, code, text);
 }
 
-/* The caller packs the result. */
-static struct buffer *respond(struct request *request)
+struct buffer *request_respond(const struct request *request)
 {
     struct buffer *out = peer_output(request->peer);
     rpc_response(out, request->msgid);
     return out;
 }
 
-static void pack_id(struct buffer *out, const char *name, const uint8_t id[ID_LEN])
+void request_pack_id(struct buffer *out, const char *name, const uint8_t id[ID_LEN])
 {
     pack_text(out, name);
     pack_bin(out, bytes_of(id, ID_LEN));
 }
 
-static void pack_named_uint(struct buffer *out, const char *name, uint64_t value)
+void request_pack_uint(struct buffer *out, const char *name, uint64_t value)
 {
     pack_text(out, name);
     pack_uint(out, value);
 }
 
-static void pack_problem(struct buffer *out, const struct text *problem)
+void request_pack_text(struct buffer *out, const char *name, const char *text)
+{
+    pack_text(out, name);
+    pack_text(out, text);
+}
+
+void request_pack_address(struct buffer *out, const char *name, const struct address *address)
+{
+    char printed[ADDRESS_TEXT_LEN];
+    address_print(address, printed);
+    request_pack_text(out, name, printed);
+}
+
+void request_pack_problem(struct buffer *out, const struct text *problem)
 {
     pack_text(out, "problem");
     if (text_is_empty(problem)) {
@@ -54,6 +57,44 @@ static void pack_problem(struct buffer *out, const struct text *problem)
     } else {
         pack_text(out, problem->chars);
     }
+}
+
+/* --- options --- */
+
+static void take_option(struct unpack *in, const struct request_option *option)
+{
+    switch (option->kind) {
+    case REQUEST_TEXT:
+        *(struct bytes *)option->value = unpack_text(in);
+        break;
+    case REQUEST_UINT:
+        *(uint64_t *)option->value = unpack_uint(in);
+        break;
+    case REQUEST_BOOL:
+        *(bool *)option->value = unpack_bool(in);
+        break;
+    }
+    if (option->is_given) {
+        *option->is_given = true;
+    }
+}
+
+bool request_take_options(struct unpack *in, bool is_there, const struct request_option *options,
+                          uint32_t option_count)
+{
+    uint32_t pair_count = is_there ? unpack_map(in) : 0;
+    for (uint32_t i = 0; i < pair_count; i++) {
+        struct bytes name = unpack_text(in);
+        uint32_t j = 0;
+        while (j < option_count && !bytes_equal(name, bytes_text(options[j].name))) {
+            j++;
+        }
+        if (j == option_count) {
+            return false;
+        }
+        take_option(in, &options[j]);
+    }
+    return unpack_is_done(in);
 }
 
 /* --- hello, ping --- */
@@ -100,29 +141,29 @@ static void answer_hello(struct request *request)
     const struct map *map = &ledger_of(request)->map;
     struct hello_options options = {0};
     if (!unpack_hello(request, &options)) {
-        refuse(request, STATUS_INVALID, "hello: options are cluster (16 bytes) and role");
+        request_refuse(request, STATUS_INVALID, "hello: options are cluster (16 bytes) and role");
     } else if (options.cluster.len > 0 &&
                !bytes_equal(options.cluster, bytes_of(map->cluster, ID_LEN))) {
-        refuse(request, STATUS_WRONG_CLUSTER, "this is the bootstrapd of another cluster");
+        request_refuse(request, STATUS_WRONG_CLUSTER, "this is the bootstrapd of another cluster");
     } else if (bytes_equal(options.role, bytes_text("bootstrapd"))) {
-        refuse(request, STATUS_DENIED, "this is a bootstrapd, not a server");
+        request_refuse(request, STATUS_DENIED, "this is a bootstrapd, not a server");
     } else {
-        struct buffer *out = respond(request);
+        struct buffer *out = request_respond(request);
         pack_map(out, 6);
         pack_text(out, "program");
         pack_text(out, "bootstrapd");
         pack_text(out, "version");
         pack_text(out, SHARDKV_VERSION);
-        pack_id(out, "cluster", map->cluster);
-        pack_id(out, "instance", map->instance);
-        pack_named_uint(out, "revision", map->revision);
-        pack_named_uint(out, "now_ms", clock_wall_ms());
+        request_pack_id(out, "cluster", map->cluster);
+        request_pack_id(out, "instance", map->instance);
+        request_pack_uint(out, "revision", map->revision);
+        request_pack_uint(out, "now_ms", clock_wall_ms());
     }
 }
 
 static void answer_ping(struct request *request)
 {
-    pack_nil(respond(request));
+    pack_nil(request_respond(request));
 }
 
 /* --- map.get, map.watch --- */
@@ -133,7 +174,7 @@ static bool is_map_there(struct request *request)
     struct text founding = {{0}};
     cluster_say_founding(coordinator_cluster(request->coordinator), &founding);
     if (!text_is_empty(&founding)) {
-        refuse(request, STATUS_TRY_LATER, founding.chars);
+        request_refuse(request, STATUS_TRY_LATER, founding.chars);
     }
     return text_is_empty(&founding);
 }
@@ -141,17 +182,17 @@ static bool is_map_there(struct request *request)
 static void answer_map_get(struct request *request)
 {
     if (is_map_there(request)) {
-        map_pack(&ledger_of(request)->map, respond(request));
+        map_pack(&ledger_of(request)->map, request_respond(request));
     }
 }
 
 static void answer_map_watch(struct request *request)
 {
     if (!request->watchers) {
-        refuse(request, STATUS_DENIED, "map.watch: a server gets the map pushed");
+        request_refuse(request, STATUS_DENIED, "map.watch: a server gets the map pushed");
     } else if (is_map_there(request)) {
         watchers_add(request->watchers, request->peer);
-        map_pack(&ledger_of(request)->map, respond(request));
+        map_pack(&ledger_of(request)->map, request_respond(request));
     }
 }
 
@@ -171,15 +212,15 @@ static void pack_site(struct buffer *out, const struct map *map, const struct si
     pack_text(out, "address");
     pack_text(out, address);
     if (bound) {
-        pack_id(out, "id", bound->id);
+        request_pack_id(out, "id", bound->id);
     } else {
         pack_text(out, "id");
         pack_nil(out);
     }
     pack_text(out, "state");
     pack_text(out, site_state_text(site->state));
-    pack_named_uint(out, "incarnation", bound ? bound->incarnation : 0);
-    pack_problem(out, &site->problem);
+    request_pack_uint(out, "incarnation", bound ? bound->incarnation : 0);
+    request_pack_problem(out, &site->problem);
 }
 
 /* What matters most: behind, then a founding that waits, then the first server with a problem. */
@@ -205,12 +246,12 @@ static void answer_status(struct request *request)
     const struct map *map = &ledger_of(request)->map;
     struct text problem = {{0}};
     find_problem(cluster, &problem);
-    struct buffer *out = respond(request);
+    struct buffer *out = request_respond(request);
     pack_map(out, 6);
-    pack_id(out, "cluster", map->cluster);
-    pack_named_uint(out, "revision", map->revision);
-    pack_id(out, "instance", map->instance);
-    pack_problem(out, &problem);
+    request_pack_id(out, "cluster", map->cluster);
+    request_pack_uint(out, "revision", map->revision);
+    request_pack_id(out, "instance", map->instance);
+    request_pack_problem(out, &problem);
     pack_text(out, "servers");
     pack_array(out, cluster_site_count(cluster));
     for (uint32_t i = 0; i < cluster_site_count(cluster); i++) {
@@ -295,16 +336,17 @@ static void answer_map_apply(struct request *request)
     struct bytes json;
     bool is_dry_run = false;
     if (!unpack_text_and_flag(request, "dry_run", &json, &is_dry_run)) {
-        refuse(request, STATUS_INVALID, "map.apply: the map as JSON text, and the option dry_run");
+        request_refuse(request, STATUS_INVALID,
+                       "map.apply: the map as JSON text, and the option dry_run");
         return;
     }
     struct text why = {{0}};
     struct asker *asker = asker_new(request);
     asker->is_dry_run = is_dry_run;
-    enum status status =
-        coordinator_apply(request->coordinator, json, is_dry_run, on_applied, asker, &why);
+    const struct coordinator_asker by = {peer_remote(request->peer), on_applied, asker};
+    enum status status = coordinator_apply(request->coordinator, json, is_dry_run, &by, &why);
     if (status != STATUS_OK) {
-        refuse(request, status, why.chars);
+        request_refuse(request, status, why.chars);
         asker_free(asker);
     }
 }
@@ -314,30 +356,26 @@ static void answer_shard_reset(struct request *request)
     struct bytes name;
     bool is_loss_accepted = false;
     if (!unpack_text_and_flag(request, "accept_loss", &name, &is_loss_accepted)) {
-        refuse(request, STATUS_INVALID, "shard.reset: a shard's name, and the option accept_loss");
+        request_refuse(request, STATUS_INVALID,
+                       "shard.reset: a shard's name, and the option accept_loss");
         return;
     }
     if (!is_loss_accepted) {
-        refuse(request, STATUS_DENIED,
-               "shard.reset: gives up what the shard had: accept_loss must be true");
+        request_refuse(request, STATUS_DENIED,
+                       "shard.reset: gives up what the shard had: accept_loss must be true");
         return;
     }
     struct text why = {{0}};
     struct asker *asker = asker_new(request);
-    enum status status = coordinator_reset(request->coordinator, name, on_reset, asker, &why);
+    const struct coordinator_asker by = {peer_remote(request->peer), on_reset, asker};
+    enum status status = coordinator_reset(request->coordinator, name, &by, &why);
     if (status != STATUS_OK) {
-        refuse(request, status, why.chars);
+        request_refuse(request, status, why.chars);
         asker_free(asker);
     }
 }
 
 /* --- which --- */
-
-struct method {
-    const char *name;
-    uint32_t param_min, param_max;
-    void (*answer)(struct request *request);
-};
 
 static const struct method methods[] = {
     {"hello", 0, 1, answer_hello},
@@ -347,6 +385,24 @@ static const struct method methods[] = {
     {"status", 0, 0, answer_status},
     {"map.apply", 1, 2, answer_map_apply},
     {"shard.reset", 1, 2, answer_shard_reset},
+    {"move.start", 1, 1, request_move_start},
+    {"move.list", 0, 1, request_move_list},
+    {"move.pause", 1, 1, request_move_pause},
+    {"move.resume", 1, 1, request_move_resume},
+    {"move.abort", 1, 1, request_move_abort},
+    {"move.throttle", 2, 2, request_move_throttle},
+    {"move.undo", 1, 2, request_move_undo},
+    {"server.add", 1, 2, request_server_add},
+    {"server.list", 0, 0, request_server_list},
+    {"server.drain", 1, 2, request_server_drain},
+    {"server.remove", 1, 1, request_server_remove},
+    {"server.set_address", 2, 2, request_server_set_address},
+    {"shard.list", 0, 0, request_shard_list},
+    {"shard.resize", 2, 2, request_shard_resize},
+    {"map.log", 0, 1, request_map_log},
+    {"rebalance.plan", 0, 1, request_rebalance_plan},
+    {"rebalance.run", 0, 1, request_rebalance_run},
+    {"rebalance.stop", 0, 0, request_rebalance_stop},
 };
 
 static const struct method *find_method(struct bytes name)
@@ -371,6 +427,7 @@ void request_handle(struct coordinator *coordinator, struct watchers *watchers, 
         .watchers = watchers,
         .peer = peer,
         .msgid = message->msgid,
+        .encoded = message->params,
         .params = unpack_of(message->params),
     };
     request.param_count = unpack_array(&request.params);
@@ -378,12 +435,12 @@ void request_handle(struct coordinator *coordinator, struct watchers *watchers, 
     if (!method) {
         text_set(&why, "bootstrapd has no method ");
         text_add_foreign(&why, message->method);
-        refuse(&request, STATUS_UNKNOWN_METHOD, why.chars);
+        request_refuse(&request, STATUS_UNKNOWN_METHOD, why.chars);
     } else if (!unpack_is_fine(&request.params) || request.param_count < method->param_min ||
                request.param_count > method->param_max) {
         text_set(&why, "%s: takes %u to %u parameters, not %u", method->name, method->param_min,
                  method->param_max, request.param_count);
-        refuse(&request, STATUS_INVALID, why.chars);
+        request_refuse(&request, STATUS_INVALID, why.chars);
     } else {
         method->answer(&request);
     }

@@ -219,8 +219,8 @@ struct bootstrapd *bootstrapd_open(struct loop *loop, const struct bootstrapd_co
     if (!bootstrapd->store || !load(bootstrapd->store, config, &ledger, error, error_len)) {
         goto failed;
     }
-    bootstrapd->coordinator =
-        coordinator_new(loop, bootstrapd->store, &ledger, &coordinator_handler, bootstrapd);
+    bootstrapd->coordinator = coordinator_new(loop, bootstrapd->store, &ledger, config->is_auto,
+                                              &coordinator_handler, bootstrapd);
     /* Only now is it known how many servers there are: each takes a connection, too. */
     if (!listener_raise_file_limit(config->connection_max + cluster_site_count(coordinator_cluster(
                                                                 bootstrapd->coordinator)),
@@ -251,6 +251,11 @@ bool bootstrapd_check_map(const struct bootstrapd_config *config, char *error, s
 const struct address *bootstrapd_address(const struct bootstrapd *bootstrapd)
 {
     return &bootstrapd->address;
+}
+
+const struct ledger *bootstrapd_ledger(const struct bootstrapd *bootstrapd)
+{
+    return cluster_ledger(coordinator_cluster(bootstrapd->coordinator));
 }
 
 /* --- end --- */

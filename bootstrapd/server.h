@@ -18,6 +18,7 @@ struct bootstrapd_config {
     const char *map_name;  /* the map file's, for messages; NULL: none was given */
     struct bytes map_text; /* the map file's contents */
     uint32_t connection_max;
+    bool is_auto; /* rebalances unasked */
 };
 
 /*
@@ -32,6 +33,10 @@ bool bootstrapd_check_map(const struct bootstrapd_config *config, char *error, s
 
 /* Where it really listens. */
 const struct address *bootstrapd_address(const struct bootstrapd *bootstrapd);
+
+/* What is durable. Valid until the loop's next turn. */
+struct ledger;
+const struct ledger *bootstrapd_ledger(const struct bootstrapd *bootstrapd);
 
 /*
  * Answers what is under way, refuses new requests with SHUTTING_DOWN, closes its connections, then

@@ -145,12 +145,29 @@ static void say_restored(const struct site *site, const struct site_entries *ent
         site->hello.incarnation < known->incarnation ? "" : ", of another history", name);
 }
 
+/* One with shards that another one has is judged by their data. */
+static enum site_state judge_stranger(const struct site *site, const struct map *map,
+                                      struct text *problem)
+{
+    for (uint32_t i = 0; i < map->server_count && site->entry_count == 0; i++) {
+        if (address_equal(&map->servers[i].address, &site->address)) {
+            text_add(problem, "server ");
+            text_add_id(problem, site->hello.server);
+            text_add(problem, " answers here, where the map has server ");
+            text_add_id(problem, map->servers[i].id);
+            text_add(problem, ", which owns nothing: remove that one to add this one");
+            return SITE_REFUSED;
+        }
+    }
+    return SITE_UP;
+}
+
 static enum site_state judge_server(struct site *site, const struct site_entries *entries,
                                     struct text *problem)
 {
     const struct map_server *known = map_find_server(entries->map, site->hello.server);
     if (!known) {
-        return SITE_UP;
+        return judge_stranger(site, entries->map, problem);
     }
     if (!address_equal(&known->address, &site->address)) {
         text_add(problem, "server ");

@@ -15,6 +15,7 @@
  *     hello, another start       the same incarnation was seen           refused (RULES M4)
  *     hello, restored copy       it knows nothing of the start seen      refused (RULES M4)
  *     hello, another server id   this address is bound to an id          data missing (RULES M3)
+ *     hello, another server id   here is a server that owns nothing      refused
  *     a report of missing data   the entry is bound to it                data missing
  *     hello, else                                                        up
  */
@@ -37,6 +38,17 @@ struct site_hello {
     bool is_restored; /* it does not know of the start that it was greeted with */
     uint64_t epoch;   /* highest taken */
     uint64_t revision;
+    uint64_t now_ms;   /* its clock, since 1970 */
+    uint64_t stamp;    /* its last */
+    uint64_t heard_ms; /* this clock, when that came */
+};
+
+/* Of its last `stat`. */
+struct site_numbers {
+    bool is_there;
+    bool is_disk_full;
+    uint64_t disk_free_bytes;
+    uint64_t tree_reusable_bytes;
 };
 
 enum site_contact {
@@ -51,6 +63,7 @@ struct site {
     struct site_hello hello;
     enum status refusal; /* STATUS_OK: none */
     struct text reason;
+    struct site_numbers numbers;
 
     /* Judged: */
     enum site_state state;
@@ -66,6 +79,11 @@ struct site {
 struct site_report {
     uint64_t opened;
     uint64_t missing;
+    uint64_t counted; /* what it holds: */
+    uint64_t records, bytes;
+    uint64_t operations, operations_ms; /* since its start, and when that was heard; 0: never */
+    uint64_t load;                      /* operations a second between the last two times */
+    bool is_load_known;
 };
 
 /* The map's entries, ordered so that those of one address stand together. */

@@ -343,6 +343,11 @@ int file_sync(struct file *file)
     return outcome(fdatasync(file->fd));
 }
 
+void file_read_ahead(const struct file *file)
+{
+    (void)posix_fadvise(file->fd, 0, 0, POSIX_FADV_WILLNEED);
+}
+
 uint64_t file_len(const struct file *file)
 {
     return atomic_load_explicit(&file->len, memory_order_relaxed);

@@ -59,6 +59,9 @@ int file_preallocate(struct file *file, uint64_t len);
 /* Makes the file `len` bytes long, with blocks of its own for all of them; what stands there is nobody's concern. */
 int file_allocate(struct file *file, uint64_t len);
 int file_sync(struct file *file); /* fdatasync */
+
+/* All of it is going to be read: the disk may begin. */
+void file_read_ahead(const struct file *file);
 uint64_t file_len(const struct file *file);
 const char *file_name(const struct file *file); /* as it was opened */
 void file_close(struct file *file);             /* NULL is allowed */

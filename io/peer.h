@@ -49,7 +49,10 @@ void peer_pause(struct peer *peer, uint32_t pause_ms);
 /* Open calls of one peer; what is above gets no response. */
 #define PEER_CALLS_MAX 1024
 
-/* `params`: one encoded array. `on_reply` never runs inside the call. */
+/*
+ * `params`: one encoded array; its last bytes may be appended to peer_output instead, right behind the call. `on_reply`
+ * never runs inside the call.
+ */
 void peer_call(struct peer *peer, const char *method, struct bytes params, uint32_t timeout_ms,
                peer_reply *on_reply, void *context);
 

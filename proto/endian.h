@@ -56,6 +56,12 @@ static inline void endian_put_be16(uint8_t *to, uint16_t number)
     memcpy(to, &number, sizeof number);
 }
 
+static inline void endian_put_be32(uint8_t *to, uint32_t number)
+{
+    number = htobe32(number);
+    memcpy(to, &number, sizeof number);
+}
+
 static inline void endian_put_be64(uint8_t *to, uint64_t number)
 {
     number = htobe64(number);

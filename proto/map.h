@@ -72,6 +72,8 @@ struct map_server {
     struct address address;
     uint64_t incarnation; /* of the last start seen (RULES M4) */
     uint64_t start;       /* the random number of that start; 0: not known */
+    uint64_t capacity;    /* bytes that its shards' sizes may add up to; 0: not told */
+    bool is_draining;     /* gets nothing more; what it has is moved off */
 };
 
 struct map {

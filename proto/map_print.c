@@ -7,6 +7,7 @@
 
 #include "proto/id.h"
 #include "proto/json.h"
+#include "proto/move.h"
 #include "proto/point.h"
 
 /* Longer than any piece that is printed at once; texts of unknown length go through json_quote. */
@@ -50,29 +51,10 @@ static void add_settings(struct buffer *json, const struct map_entry *entry)
     }
 }
 
-static const char *phase_name(enum move_phase phase)
-{
-    switch (phase) {
-    case MOVE_COPY:
-        return "copy";
-    case MOVE_COMMITTED:
-        return "committed";
-    case MOVE_ABORTED:
-        return "aborted";
-    case MOVE_UNDO:
-        return "undo";
-    case MOVE_OPENED:
-        return "opened";
-    case MOVE_NONE:
-        break;
-    }
-    return "none";
-}
-
 static void add_move(struct buffer *json, const struct map_move *move)
 {
-    add(json, "\"move\": {\"phase\": \"%s\", \"id\": \"%" PRIu64 "\", ", phase_name(move->phase),
-        move->id);
+    add(json, "\"move\": {\"phase\": \"%s\", \"id\": \"%" PRIu64 "\", ",
+        move_phase_text(move->phase), move->id);
     add_id(json, "source", move->source);
     add(json, ", ");
     add_id(json, "target", move->target);
@@ -109,7 +91,13 @@ static void add_server(struct buffer *json, const struct map_server *server)
     add_id(json, "id", server->id);
     add(json, ", \"address\": ");
     json_quote(bytes_text(address), json);
-    add(json, ", \"incarnation\": \"%" PRIu64 "\" }", server->incarnation);
+    add(json, ", \"incarnation\": \"%" PRIu64 "\"", server->incarnation);
+    if (server->capacity > 0) {
+        char capacity[SIZE_TEXT_LEN];
+        size_print(server->capacity, capacity);
+        add(json, ", \"capacity\": \"%s\"", capacity);
+    }
+    add(json, server->is_draining ? ", \"draining\": true }" : " }");
 }
 
 static void add_header(struct buffer *json, const struct map *map)

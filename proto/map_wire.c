@@ -9,7 +9,7 @@
 #include "proto/point.h"
 
 /* The form is in PROTOCOL.md, "The map". Arrays may grow at their end, the map by keys. */
-#define SERVER_FIELDS 5 /* the last is not in older ones */
+#define SERVER_FIELDS 7 /* the last three are not in older ones */
 #define ENTRY_FIELDS  11
 #define MOVE_FIELDS   4
 
@@ -55,6 +55,8 @@ static void pack_server(struct buffer *out, const struct map_server *server)
     pack_uint(out, server->address.port);
     pack_uint(out, server->incarnation);
     pack_uint(out, server->start);
+    pack_uint(out, server->capacity);
+    pack_bool(out, server->is_draining);
 }
 
 void map_pack(const struct map *map, struct buffer *out)
@@ -163,11 +165,13 @@ static void unpack_entry(struct unpack *in, struct map_entry *entry)
 static void unpack_server(struct unpack *in, struct map_server *server)
 {
     *server = (struct map_server){0};
-    uint32_t count = unpack_fields(in, SERVER_FIELDS - 1);
+    uint32_t count = unpack_fields(in, SERVER_FIELDS - 3);
     unpack_id(in, server->id);
     unpack_address(in, &server->address);
     server->incarnation = unpack_uint(in);
-    server->start = count >= SERVER_FIELDS ? unpack_uint(in) : 0;
+    server->start = count >= SERVER_FIELDS - 2 ? unpack_uint(in) : 0;
+    server->capacity = count >= SERVER_FIELDS - 1 ? unpack_uint(in) : 0;
+    server->is_draining = count >= SERVER_FIELDS ? unpack_bool(in) : false;
     skip_fields(in, count, SERVER_FIELDS);
 }
 

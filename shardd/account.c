@@ -99,6 +99,42 @@ void accounts_set(struct accounts *accounts, const struct log_account *numbers)
     }
 }
 
+/* --- states --- */
+
+static void look_whether_open(struct account *account)
+{
+    account->is_open = account->range.state == RANGE_OPEN && !account->is_settling;
+}
+
+static bool set_state(struct accounts *accounts, uint64_t start, enum range_state state)
+{
+    struct account *account = accounts_find(accounts, point_of_bound(start));
+    if (!account || account->range.start != start) {
+        return false;
+    }
+    account->range.state = state;
+    look_whether_open(account);
+    return true;
+}
+
+bool accounts_freeze(struct accounts *accounts, uint64_t start)
+{
+    return set_state(accounts, start, RANGE_FROZEN);
+}
+
+void accounts_thaw(struct accounts *accounts, uint64_t start)
+{
+    (void)set_state(accounts, start, RANGE_OPEN);
+}
+
+void accounts_settle(struct accounts *accounts)
+{
+    for (uint32_t i = 0; i < accounts->count; i++) {
+        accounts->items[i].is_settling = false;
+        look_whether_open(&accounts->items[i]);
+    }
+}
+
 /* --- when the ranges change --- */
 
 static void take_part(const struct account *old, struct account *account, accounts_split *split,
@@ -114,9 +150,15 @@ static void take_part(const struct account *old, struct account *account, accoun
         used = records = 0;
         split(context, start, end, &used, &records);
     } else {
+        account->operations += old->operations;
         account->evicted += old->evicted;
         account->expired += old->expired;
     }
+    if (from->start == to->start && from->end == to->end) {
+        account->hand = old->hand;
+        account->delay_ms = old->delay_ms;
+    }
+    account->is_settling |= old->is_settling || from->state != to->state;
     account->used += used;
     account->records += records;
 }
@@ -135,6 +177,7 @@ void accounts_replace(struct accounts *accounts, const struct range *ranges, uin
              j < accounts->count && accounts->items[j].range.start < ranges[i].end; j++) {
             take_part(&accounts->items[j], &items[i], split, context);
         }
+        look_whether_open(&items[i]);
     }
     accounts_fini(accounts);
     accounts->items = items;

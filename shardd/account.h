@@ -18,10 +18,21 @@ enum account_cold {
     ACCOUNT_COLD_NONE,
 };
 
+struct hand;
+
 struct account {
     struct range range;
-    uint64_t used; /* bytes: records, and popped values that are kept as results (RULES Q2) */
+    /*
+     * Operations are carried out. Not while a change of what may be done here is becoming durable, so that those that
+     * waited for it come before those that arrive meanwhile (RULES R2).
+     */
+    bool is_open;
+    bool is_settling;
+    struct hand *hand; /* of the move that reads this range; NULL: none */
+    uint32_t delay_ms; /* RULES V1: for who changes something here while a stream is at its cap */
+    uint64_t used;     /* bytes: records, and popped values that are kept as results (RULES Q2) */
     uint64_t records;
+    uint64_t operations;   /* of clients, since the start */
     uint64_t evicted;      /* since the start */
     uint64_t evicted_cold; /* of these, not hot: ahead of need */
     uint64_t expired;      /* since the start */
@@ -48,6 +59,22 @@ void accounts_fini(struct accounts *accounts);
 /* NULL when nobody's point. Valid until the accounts are replaced. */
 struct account *accounts_find(const struct accounts *accounts, uint64_t point);
 
+/* Whether its operations must wait for a step of a move (RULES V4). */
+static inline bool account_is_held(const struct account *account)
+{
+    return account->is_settling || account->range.state == RANGE_FROZEN ||
+           account->range.state == RANGE_READY;
+}
+
+/* From now on, until the accounts are replaced: what is asked of it waits. False: there is no such range. */
+bool accounts_freeze(struct accounts *accounts, uint64_t start);
+
+/* Undoes that. */
+void accounts_thaw(struct accounts *accounts, uint64_t start);
+
+/* What has changed is durable: all accounts are as their states say. */
+void accounts_settle(struct accounts *accounts);
+
 /* `used` and `records` by these differences; never below zero. */
 void account_change(struct accounts *accounts, struct account *account, int64_t used,
                     int64_t records);
@@ -59,7 +86,7 @@ uint32_t accounts_put_all(const struct accounts *accounts, struct buffer *out);
 /*
  * From now on `ranges` are owned. What an old account covers goes along, undivided: a range that is
  * part of an old one takes its numbers with `split`; what no old account covers is empty. `split` counts the
- * records of an interval: *used and *records.
+ * records of an interval: *used and *records. What has another state than before is settling.
  */
 typedef void accounts_split(void *context, uint64_t start, uint64_t end, uint64_t *used,
                             uint64_t *records);

@@ -115,6 +115,13 @@ uint64_t arguments_uint(struct arguments *arguments, const char *name)
     return number;
 }
 
+struct bytes arguments_bin(struct arguments *arguments, const char *name)
+{
+    struct bytes bytes = next(arguments) ? unpack_text(&arguments->in) : bytes_of(NULL, 0);
+    check(arguments, name, "bytes");
+    return bytes;
+}
+
 int64_t arguments_int(struct arguments *arguments, const char *name)
 {
     int64_t number = next(arguments) ? unpack_int(&arguments->in) : 0;

@@ -41,6 +41,7 @@ static inline bool arguments_are_fine(const struct arguments *arguments)
 struct bytes arguments_key(struct arguments *arguments);
 struct bytes arguments_key_or_nil(struct arguments *arguments); /* nil: empty */
 struct bytes arguments_value(struct arguments *arguments);      /* one encoded object */
+struct bytes arguments_bin(struct arguments *arguments, const char *name);
 uint64_t arguments_uint(struct arguments *arguments, const char *name);
 void arguments_id(struct arguments *arguments, const char *name, uint8_t id[ID_LEN]);
 int64_t arguments_int(struct arguments *arguments, const char *name);

@@ -5,6 +5,7 @@
 #include "proto/pack.h"
 #include "proto/point.h"
 #include "proto/unpack.h"
+#include "shardd/hand.h"
 
 /* Pieces of the table that are looked through for one record to evict, and the buckets of each. */
 #define VICTIM_PIECES      2
@@ -52,6 +53,9 @@ static uint64_t take_away(struct execution *execution, struct account *account,
         .key = record->key,
     };
     uint64_t stamp = log_add(execution->log, &logged);
+    if (account->hand) {
+        hand_on_change(account->hand, stamp, &logged, record->version ? record : NULL);
+    }
     const struct record deletion = {
         .point = record->point,
         .table = record->table,
@@ -79,6 +83,10 @@ static void store(struct execution *execution, const struct place *place, struct
         .value = record->value,
     };
     record->version = log_add(execution->log, &logged);
+    if (place->account->hand) {
+        hand_on_change(place->account->hand, record->version, &logged,
+                       place->is_there && !place->is_damaged ? &place->view.record : NULL);
+    }
     count(execution, place->account, place->size, size, !place->is_there);
     hot_put(execution->hot, place->entry, record, HOT_RECORD, true);
 }
@@ -368,7 +376,11 @@ static void slide(struct execution *execution, struct place *place, struct outco
         .ttl_ms = record->ttl_ms,
         .key = record->key,
     };
-    note_touch(execution, log_add(execution->log, &touch));
+    uint64_t stamp = log_add(execution->log, &touch);
+    note_touch(execution, stamp);
+    if (place->account->hand) {
+        hand_on_change(place->account->hand, stamp, &touch, record);
+    }
     place->entry = hot_touch(execution->hot, record->point, place->entry, expiry_ms);
     hot_view(execution->hot, record->point, place->entry, &place->view);
     describe(execution, place, outcome);
@@ -477,9 +489,10 @@ static uint64_t run_delete(struct execution *execution, struct place *place, con
                            struct outcome *outcome)
 {
     if (meets_conditions(place, op, outcome) && place->is_there) {
-        const struct record record = {.point = op->point, .table = op->table, .key = op->key};
+        const struct record damaged = {.point = op->point, .table = op->table, .key = op->key};
+        const struct record *record = place->is_damaged ? &damaged : &place->view.record;
         outcome->need =
-            take_away(execution, place->account, place->entry, &record, place->size, LOG_DELETE);
+            take_away(execution, place->account, place->entry, record, place->size, LOG_DELETE);
         outcome->was_there = true;
     }
     return 0;
@@ -586,6 +599,21 @@ static bool must_wait(const struct execution *execution, const struct op *op,
     return true;
 }
 
+/*
+ * RULES V4, R2: what waits for a step of a move waits in its order. Behind operations on the same key that wait for a
+ * fetch it waits with them.
+ */
+static enum execute_result meet_closed(const struct execution *execution, const struct op *op,
+                                       const struct account *account, struct outcome *outcome)
+{
+    if (!account || !account_is_held(account)) {
+        outcome_refuse(outcome, STATUS_WRONG_SHARD, OP_REASON_NONE);
+        return EXECUTE_DONE;
+    }
+    const struct hot_record *entry = hot_peek(execution->hot, op->point, op->table, op->key);
+    return entry && hot_state(entry) == HOT_FETCHING ? EXECUTE_FETCH : EXECUTE_HELD;
+}
+
 enum execute_result execute(struct execution *execution, const struct op *op,
                             const struct execute_damage *damage, struct outcome *outcome)
 {
@@ -595,13 +623,13 @@ enum execute_result execute(struct execution *execution, const struct op *op,
         return EXECUTE_DONE;
     }
     struct place place = {.account = accounts_find(execution->accounts, op->point)};
-    if (!place.account) {
-        outcome_refuse(outcome, STATUS_WRONG_SHARD, OP_REASON_NONE);
-        return EXECUTE_DONE;
+    if (!place.account || !place.account->is_open) {
+        return meet_closed(execution, op, place.account, outcome);
     }
     if (!find(execution, op, damage, &place)) {
         return EXECUTE_FETCH;
     }
+    place.account->operations++;
     outcome->need = place.need;
     if (is_answered(execution, op, outcome)) {
         return EXECUTE_DONE;

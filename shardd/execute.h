@@ -10,6 +10,7 @@
  *     find in the hot table ─┬─ there, or known to be nowhere ─> run ─> log_add, hot_put ─> outcome
  *                            │                                   └─ no room yet ─> EXECUTE_ROOM
  *                            └─ perhaps in the tree ─> EXECUTE_FETCH: nothing has happened
+ *     the range is handed over ─> EXECUTE_HELD
  *
  * A full shard that evicts: what needs little room makes it by itself. For what needs much a turn gives up so many
  * records and no more; the rest is for the turns and the patrol that come, which go by account->wanted.
@@ -47,6 +48,7 @@ enum execute_result {
     EXECUTE_DONE,
     EXECUTE_FETCH, /* the tree has to be asked first */
     EXECUTE_ROOM,  /* again in a later turn: the shard wants room for it, and evicts */
+    EXECUTE_HELD,  /* again when the range's state has changed (RULES V4) */
 };
 
 /* A stored record that fails its checksum, where the tree was asked: its size is known, and no more. */

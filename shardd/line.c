@@ -88,11 +88,15 @@ static uint64_t hash_client(const struct lines *lines, const uint8_t client[ID_L
 }
 
 /* The buckets from `half` on are those that the first ones have already been split into. */
-static uint32_t bucket_of(const struct lines *lines, const uint8_t client[ID_LEN])
+static uint32_t bucket_of_hash(const struct lines *lines, uint64_t hash)
 {
-    uint64_t hash = hash_client(lines, client);
     uint64_t bucket = hash & (2 * (uint64_t)lines->half - 1);
     return (uint32_t)(bucket < lines->bucket_count ? bucket : bucket & (lines->half - 1));
+}
+
+static uint32_t bucket_of(const struct lines *lines, const uint8_t client[ID_LEN])
+{
+    return bucket_of_hash(lines, hash_client(lines, client));
 }
 
 static void add_chunk(struct lines *lines, uint32_t chunk)
@@ -199,6 +203,36 @@ void lines_remove(struct lines *lines, struct line *line)
             shrink(lines);
         }
     }
+}
+
+/* --- walking --- */
+
+/* Its low 32 bits, the lowest first. */
+static uint32_t reverse(uint64_t hash)
+{
+    uint32_t bits = (uint32_t)hash;
+    bits = (bits >> 1 & 0x55555555) | (bits & 0x55555555) << 1;
+    bits = (bits >> 2 & 0x33333333) | (bits & 0x33333333) << 2;
+    bits = (bits >> 4 & 0x0f0f0f0f) | (bits & 0x0f0f0f0f) << 4;
+    return __builtin_bswap32(bits);
+}
+
+/*
+ * By reversed hashes: of these a bucket holds an interval, which is halved where it splits (Redis' SCAN goes by the
+ * same). So what was visited is always all below the cursor.
+ */
+bool lines_walk(const struct lines *lines, uint64_t *cursor, lines_visit *visit, void *context)
+{
+    uint32_t bucket = bucket_of_hash(lines, reverse(*cursor));
+    bool is_split = bucket >= lines->half || bucket + lines->half < lines->bucket_count;
+    uint32_t mask = (is_split ? 2 * lines->half : lines->half) - 1;
+    for (struct line *line = lines_bucket(lines, bucket); line; line = line->next) {
+        if (reverse(hash_client(lines, line->client)) >= *cursor) {
+            visit(context, line);
+        }
+    }
+    *cursor = (*cursor | ~reverse(mask)) + 1;
+    return *cursor <= UINT32_MAX;
 }
 
 /* --- lists --- */

@@ -120,6 +120,13 @@ struct line *lines_find(struct lines *lines, const uint8_t client[ID_LEN]);
 struct line *lines_get(struct lines *lines, const uint8_t client[ID_LEN]);
 void lines_remove(struct lines *lines, struct line *line);
 
+/*
+ * The lines of one bucket, and on: *cursor is 0 at first. Who goes on until it returns false has visited each line that
+ * was there throughout, once, whatever came, went, and was moved between its steps. `visit` leaves the table alone.
+ */
+typedef void lines_visit(void *context, struct line *line);
+bool lines_walk(const struct lines *lines, uint64_t *cursor, lines_visit *visit, void *context);
+
 /* The first line of a bucket below lines->bucket_count; the others by `next`. */
 struct line *lines_bucket(const struct lines *lines, uint32_t bucket);
 

@@ -611,6 +611,30 @@ uint64_t log_add(struct log *log, const struct log_op *op)
     return log->last;
 }
 
+/*
+ * The floor in memory is enough as far as stamps may be above what is durable. Beyond it a marker makes a floor
+ * durable; where something is always on its way to the disk there is no place for one, but each group that becomes
+ * durable lets the next go further.
+ */
+bool log_lift(struct log *log, uint64_t stamp)
+{
+    if (stamp <= max(log->last, log->floor)) {
+        return true;
+    }
+    close_record(log); /* its further stamps would count on from its first */
+    uint64_t highest = highest_lift(log);
+    log->floor = max(log->floor, stamp < highest ? stamp : highest);
+    if (log->floor >= stamp) {
+        return true;
+    }
+    if (is_all_durable(log) && log->stop_ticket == 0 && log->raising < stamp) {
+        make_room(log, LOG_RECORD_HEADER_LEN);
+        place_marker(log, stamp + 1, 0, false);
+    }
+    sync_open(log); /* a marker of quiet, too, behind which nothing else may come */
+    return false;
+}
+
 /* Appends all accounts, without the control state that the owner puts behind them. */
 static uint16_t put_all_accounts(struct log *log, struct buffer *out)
 {

@@ -122,6 +122,12 @@ void log_turn_begin(struct log *log, uint64_t now_ms);
 uint64_t log_add(struct log *log, const struct log_op *op);
 
 /*
+ * Further operations get stamps above this one (RULES N2). False: that is further above what is durable than a stamp
+ * may be, and is on its way; to be asked again in a later turn, or when something is durable.
+ */
+bool log_lift(struct log *log, uint64_t stamp);
+
+/*
  * A control record of its own, behind what was added before, durable at every level (RULES L6): nothing is done
  * because of it before log_durable is there. All accounts stand before a LOG_STATE. Returns its stamp.
  */

@@ -87,6 +87,7 @@ static bool add_found(struct log *log, uint64_t number, const struct fault_text 
     }
     struct segment *segment = memory_get(1, sizeof(*segment));
     const char *reason = read_header(file, &segment->header);
+    file_read_ahead(file);
     file_close(file);
     log_append_segment(log, segment);
     if (!reason && segment->header.number != number) {

@@ -24,6 +24,14 @@ struct push {
     void *context;
 };
 
+/* A step of a move. */
+struct change {
+    struct change *next;
+    membership_step *step;
+    membership_stepped *on_stepped;
+    void *context;
+};
+
 /* Outlives the membership when the reply comes late. */
 struct fetch {
     struct membership *membership; /* NULL: it is gone */
@@ -45,7 +53,12 @@ struct membership {
     struct push *last;
     uint32_t push_count;
     struct push *saving; /* not in the list any more */
+    struct change *first_change;
+    struct change **changes_end;
+    struct change *changing; /* or this is what is being saved */
     struct ownership next;
+    void (*on_changed)(void *context);
+    void *on_changed_context;
 };
 
 struct membership *membership_new(struct store *store, struct sessions *sessions,
@@ -55,6 +68,7 @@ struct membership *membership_new(struct store *store, struct sessions *sessions
     membership->store = store;
     membership->sessions = sessions;
     membership->ownership = *ownership;
+    membership->changes_end = &membership->first_change;
     *ownership = (struct ownership){0};
     return membership;
 }
@@ -80,6 +94,17 @@ static struct push *pop_push(struct membership *membership)
     return push;
 }
 
+static struct change *pop_change(struct membership *membership)
+{
+    struct change *change = membership->first_change;
+    membership->first_change = change->next;
+    if (!membership->first_change) {
+        membership->changes_end = &membership->first_change;
+    }
+    return change;
+}
+
+/* Steps that are not done yet are forgotten. */
 void membership_free(struct membership *membership)
 {
     if (!membership) {
@@ -88,6 +113,10 @@ void membership_free(struct membership *membership)
     struct push *push = membership->saving ? membership->saving : pop_push(membership);
     for (; push; push = pop_push(membership)) {
         answer_push(push, STATUS_SHUTTING_DOWN, status_text(STATUS_SHUTTING_DOWN));
+    }
+    free(membership->changing);
+    while (membership->first_change) {
+        free(pop_change(membership));
     }
     if (membership->fetch) {
         membership->fetch->membership = NULL;
@@ -104,7 +133,14 @@ const struct ownership *membership_ownership(const struct membership *membership
 
 bool membership_is_idle(const struct membership *membership)
 {
-    return !membership->saving && membership->push_count == 0;
+    return !membership->saving && !membership->changing && membership->push_count == 0 &&
+           !membership->first_change;
+}
+
+struct peer *membership_bootstrapd(const struct membership *membership, uint64_t *heard_ms)
+{
+    *heard_ms = membership->bootstrap_heard_ms;
+    return membership->bootstrap_peer;
 }
 
 /* --- who is here --- */
@@ -292,40 +328,61 @@ static void tell_operator(const struct ownership *before, const struct ownership
     }
 }
 
-static void start_pushes(struct membership *membership);
+static void start_next(struct membership *membership);
+
+/* What is saved holds from now on. */
+static void adopt(struct membership *membership)
+{
+    struct ownership before = membership->ownership;
+    membership->ownership = membership->next;
+    /* What bootstrapds said meanwhile. */
+    memcpy(membership->ownership.expected, before.expected, ID_LEN);
+    membership->ownership.has_stranger = before.has_stranger;
+    membership->ownership.is_restored = before.is_restored;
+    tell_operator(&before, &membership->ownership);
+    tell_watchers(membership, &before.map, &membership->ownership.map);
+    ownership_fini(&before);
+}
+
+static void end_saving(struct membership *membership, bool is_saved)
+{
+    struct push *push = membership->saving;
+    struct change *change = membership->changing;
+    membership->saving = NULL;
+    membership->changing = NULL;
+    if (push) {
+        answer_push(push, is_saved ? STATUS_OK : STATUS_TRY_LATER,
+                    is_saved ? "" : "the map cannot be stored: the disk is full");
+    }
+    if (change) {
+        change->on_stepped(change->context, is_saved);
+        free(change);
+    }
+}
 
 static void on_saved(void *context, bool is_saved)
 {
     struct membership *membership = context;
-    struct push *push = membership->saving;
-    membership->saving = NULL;
     if (is_saved) {
-        struct ownership before = membership->ownership;
-        membership->ownership = membership->next;
-        /* What bootstrapds said meanwhile. */
-        memcpy(membership->ownership.expected, before.expected, ID_LEN);
-        membership->ownership.has_stranger = before.has_stranger;
-        membership->ownership.is_restored = before.is_restored;
-        tell_operator(&before, &membership->ownership);
-        tell_watchers(membership, &before.map, &membership->ownership.map);
-        ownership_fini(&before);
-        answer_push(push, STATUS_OK, "");
+        adopt(membership);
     } else {
         ownership_fini(&membership->next);
-        answer_push(push, STATUS_TRY_LATER, "the map cannot be stored: the disk is full");
     }
     membership->next = (struct ownership){0};
-    start_pushes(membership);
+    if (is_saved && membership->on_changed) {
+        membership->on_changed(membership->on_changed_context);
+    }
+    end_saving(membership, is_saved);
+    start_next(membership);
 }
 
-static void save(struct membership *membership, struct push *push)
+static void save(struct membership *membership)
 {
     struct buffer control = {0};
     const struct ownership *next = &membership->next;
-    membership->saving = push;
-    control_encode(next, &control);
     uint32_t held_count;
     struct range *held = ownership_held(next, &held_count);
+    control_encode(next, &control);
     const struct store_state state = {buffer_bytes(&control), held, held_count};
     store_save(membership->store, &state, on_saved, membership);
     free(held);
@@ -354,13 +411,28 @@ static bool take_push(struct membership *membership, struct push *push)
     return false;
 }
 
-/* The next push that changes something. */
-static void start_pushes(struct membership *membership)
+/* The next step of a move, or push, that changes something. */
+static void start_next(struct membership *membership)
 {
-    struct push *push;
-    while (!membership->saving && (push = pop_push(membership))) {
+    while (!membership->saving && !membership->changing) {
+        if (membership->first_change) {
+            struct change *change = pop_change(membership);
+            if (change->step(change->context, &membership->ownership, &membership->next)) {
+                membership->changing = change;
+                save(membership);
+            } else {
+                change->on_stepped(change->context, false);
+                free(change);
+            }
+            continue;
+        }
+        struct push *push = pop_push(membership);
+        if (!push) {
+            return;
+        }
         if (take_push(membership, push)) {
-            save(membership, push);
+            membership->saving = push;
+            save(membership);
         }
     }
 }
@@ -376,7 +448,7 @@ static void add_push(struct membership *membership, const struct push *push)
     }
     membership->last = added;
     membership->push_count++;
-    start_pushes(membership);
+    start_next(membership);
 }
 
 void membership_push(struct membership *membership, struct peer *peer, uint32_t msgid,
@@ -407,6 +479,25 @@ void membership_push(struct membership *membership, struct peer *peer, uint32_t 
     };
     *map = (struct map){0};
     add_push(membership, &push);
+}
+
+/* --- steps of moves --- */
+
+void membership_change(struct membership *membership, membership_step *step,
+                       membership_stepped *on_stepped, void *context)
+{
+    struct change *change = memory_get(1, sizeof(*change));
+    *change = (struct change){NULL, step, on_stepped, context};
+    *membership->changes_end = change;
+    membership->changes_end = &change->next;
+    start_next(membership);
+}
+
+void membership_on_changed(struct membership *membership, void (*on_changed)(void *context),
+                           void *context)
+{
+    membership->on_changed = on_changed;
+    membership->on_changed_context = context;
 }
 
 /* --- maps that are asked for --- */

@@ -73,6 +73,27 @@ void membership_push(struct membership *membership, struct peer *peer, uint32_t 
                      struct map *map, membership_pushed *on_pushed, void *context);
 
 /*
+ * This server's own step in a move (RULES V): what becomes of `present`. False: it is not at that step any more, and
+ * *next is untouched.
+ */
+typedef bool membership_step(void *context, const struct ownership *present,
+                             struct ownership *next);
+
+/* It is durable and holds, or was not done: not any more, or the disk is full. */
+typedef void membership_stepped(void *context, bool is_done);
+
+/* Behind the change that is under way, before maps that wait. `on_stepped` may come from inside, with false. */
+void membership_change(struct membership *membership, membership_step *step,
+                       membership_stepped *on_stepped, void *context);
+
+/* After each change of the ownership that holds durably, before whoever asked for it is answered. */
+void membership_on_changed(struct membership *membership, void (*on_changed)(void *context),
+                           void *context);
+
+/* The connection of the bootstrapd that is at work, or NULL; when it was heard last (monotonic ms). */
+struct peer *membership_bootstrapd(const struct membership *membership, uint64_t *heard_ms);
+
+/*
  * A client knows of `epoch`, which is above what is held here (RULES M6). True: wait, the map of the
  * current bootstrapd is asked for or being taken. False: nobody can tell more than is known here.
  */

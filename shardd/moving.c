@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "shardd/moving.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "io/memory.h"
@@ -27,6 +28,7 @@ void movings_add(struct movings *movings, const struct moving *moving)
 
 void movings_drop(struct movings *movings, struct moving *moving)
 {
+    assert(movings->items && movings->count > 0);
     *moving = movings->items[--movings->count];
 }
 

@@ -55,8 +55,9 @@ enum op_kind {
     X(LOG_FULL,        14, "the server's disk is full, and so is its log: what changes something must wait") \
     X(UNREAD_REPLIES,  15, "too many replies wait to be read")                                     \
     X(MAKING_ROOM,     16, "the shard is full, and is still evicting what must go for this: try again") \
-    X(TOO_MANY_WAIT,   17, "too many operations wait") \
-    X(TOO_MANY_CLIENTS, 18, "as many clients are remembered as fit the server's memory: use fewer, and each for longer")
+    X(TOO_MANY_WAIT,   17, "too many operations wait")                                             \
+    X(TOO_MANY_CLIENTS, 18, "as many clients are remembered as fit the server's memory: use fewer, and each for longer") \
+    X(HELD_TOO_LONG,   19, "its range is being handed over to another server: try again")
 /* clang-format on */
 
 enum op_reason {

@@ -380,6 +380,7 @@ static struct moving *step(const struct ownership *ownership, uint64_t id, enum 
     }
     ownership_copy(ownership, next);
     struct moving *moving = movings_find(&next->movings, id, from);
+    assert(moving);
     moving->state = to;
     return moving;
 }

@@ -29,6 +29,7 @@ struct request {
     struct peer *peer;
     uint32_t msgid;
     const struct method *method;
+    struct bytes params;
     struct arguments arguments; /* as many as the method takes */
 };
 
@@ -78,7 +79,7 @@ static const char *name_of(const struct op *op)
 static void slow_down(const struct op *op, struct peer *peer)
 {
     const struct request_scope *scope = op->context;
-    uint32_t delay_ms = op_changes(op) ? store_writer_delay_ms(scope->store) : 0;
+    uint32_t delay_ms = op_changes(op) ? store_writer_delay_ms(scope->store, op->point) : 0;
     if (delay_ms > 0) {
         peer_pause(peer, delay_ms);
     }
@@ -365,10 +366,18 @@ static const struct map_entry *pack_entries(const struct ownership *ownership, i
     return listed;
 }
 
+static void pack_reports(const struct request_scope *scope, struct buffer *out)
+{
+    struct move_reports reports;
+    mover_report(scope->mover, &reports);
+    move_reports_pack(&reports, out);
+    move_reports_fini(&reports);
+}
+
 /*
- * `[revision, opened]`: all that is marked new and open here, so that a push that is repeated tells it
- * again. Where data is missing the map was taken all the same: DATA_MISSING, `[revision, opened,
- * missing]` (RULES M3).
+ * `[revision, opened, missing, reports]`: all that is marked new and open here, so that a push that is repeated tells it
+ * again; what is missing; and of moves. Where data is missing the map was taken all the same: DATA_MISSING with that
+ * as its detail (RULES M3).
  */
 static void reply_pushed(void *context, struct peer *peer, uint32_t msgid, enum status status,
                          const char *text)
@@ -387,11 +396,12 @@ static void reply_pushed(void *context, struct peer *peer, uint32_t msgid, enum 
     } else {
         rpc_response(out, msgid);
     }
-    pack_array(out, missed ? 3 : 2);
+    pack_array(out, 4);
     pack_uint(out, ownership->map.revision);
     pack_entries(ownership, ownership_has_opened, out);
+    buffer_append_bytes(out, buffer_bytes(&missing));
+    pack_reports(scope, out);
     if (missed) {
-        buffer_append_bytes(out, buffer_bytes(&missing));
         rpc_error_end(out);
     }
     buffer_fini(&missing);
@@ -410,6 +420,75 @@ static void run_map_push(struct request *request)
     } else {
         membership_push(request->scope->membership, request->peer, request->msgid, &map,
                         reply_pushed, request->scope);
+    }
+}
+
+/* --- moves --- */
+
+static void run_move_status(struct request *request)
+{
+    pack_reports(request->scope, answer(request));
+}
+
+static void run_move_pace(struct request *request)
+{
+    struct move_pace pace;
+    struct unpack in = unpack_of(request->params);
+    if (!move_pace_unpack(&in, &pace)) {
+        refuse(request, STATUS_INVALID, "move.pace: malformed");
+    } else if (mover_pace(request->scope->mover, &pace)) {
+        pack_nil(answer(request));
+    } else {
+        refuse(request, STATUS_CONFLICT, "move.pace: no such move leaves this server");
+    }
+}
+
+static void run_import_begin(struct request *request)
+{
+    struct arguments *arguments = &request->arguments;
+    struct import_greeting greeting;
+    greeting.id = arguments_uint(arguments, "id");
+    greeting.start = arguments_uint(arguments, "start");
+    greeting.end = arguments_uint(arguments, "end");
+    arguments_id(arguments, "source", greeting.source);
+    greeting.stamp = arguments_uint(arguments, "stamp");
+    greeting.now_ms = arguments_uint(arguments, "now_ms");
+    if (arguments_are_fine(arguments)) {
+        mover_import_begin(request->scope->mover, request->peer, request->msgid, &greeting);
+    } else {
+        refuse(request, arguments->status, arguments->text);
+    }
+}
+
+static void run_import_data(struct request *request)
+{
+    struct arguments *arguments = &request->arguments;
+    uint64_t id = arguments_uint(arguments, "id");
+    uint64_t seq = arguments_uint(arguments, "seq");
+    struct bytes items = arguments_bin(arguments, "items");
+    if (arguments_are_fine(arguments)) {
+        mover_import_data(request->scope->mover, request->peer, request->msgid, id, seq, items);
+    } else {
+        refuse(request, arguments->status, arguments->text);
+    }
+}
+
+static void run_import_end(struct request *request)
+{
+    struct arguments *arguments = &request->arguments;
+    uint64_t id = arguments_uint(arguments, "id");
+    uint64_t seq = arguments_uint(arguments, "seq");
+    struct range_sum sum;
+    sum.records = arguments_uint(arguments, "records");
+    sum.bytes = arguments_uint(arguments, "bytes");
+    sum.high = arguments_uint(arguments, "high");
+    sum.low = arguments_uint(arguments, "low");
+    uint64_t stamp = arguments_uint(arguments, "stamp");
+    if (arguments_are_fine(arguments)) {
+        mover_import_end(request->scope->mover, request->peer, request->msgid, id, seq, &sum,
+                         stamp);
+    } else {
+        refuse(request, arguments->status, arguments->text);
     }
 }
 
@@ -461,6 +540,11 @@ static const struct method methods[] = {
     {NAMED("map.get"),   run_map_get,   "[]",                                       0, 0, 0,         0},
     {NAMED("map.watch"), run_map_watch, "[]",                                       0, 0, 0,         0},
     {NAMED("map.push"),  run_map_push,  "[map]",                                    1, 1, 0,         0},
+    {NAMED("move.status"),  run_move_status,  "[]",                                 0, 0, 0,         0},
+    {NAMED("move.pace"),    run_move_pace,    "[id, bytes_per_s, is_paused, is_forced]", 3, 16, 0,   0},
+    {NAMED("import.begin"), run_import_begin, "[id, start, end, source, stamp, now_ms]", 6, 6, 0,    0},
+    {NAMED("import.data"),  run_import_data,  "[id, seq, items]",                   3, 3, 0,         0},
+    {NAMED("import.end"),   run_import_end,   "[id, seq, records, bytes, high, low, stamp]", 7, 7, 0,       0},
     {NAMED("stat"),      run_stat,      "[]",                                       0, 0, 0,         0},
 };
 /* clang-format on */
@@ -496,6 +580,7 @@ void request_take(struct request_scope *scope, struct peer *peer, const struct r
     request.peer = peer;
     request.msgid = message->msgid;
     request.method = method;
+    request.params = message->params;
     if (!method) {
         refuse_unknown(&request, message->method);
         return;

@@ -9,6 +9,7 @@
 
 #include "io/peer.h"
 #include "shardd/membership.h"
+#include "shardd/mover.h"
 #include "shardd/session.h"
 #include "shardd/store.h"
 
@@ -16,6 +17,7 @@
 struct request_scope {
     struct store *store;
     struct membership *membership;
+    struct mover *mover;
     struct sessions *sessions;
     bool is_stopping; /* all is answered with SHUTTING_DOWN */
 };

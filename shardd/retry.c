@@ -112,6 +112,13 @@ static uint8_t *put_state(struct retries *retries, const struct line *line)
     return varint_put(to, line->now.seen_ms);
 }
 
+size_t retry_begin_result(struct retries *retries, const struct line *line, uint64_t seq)
+{
+    const uint8_t *end = varint_put(put_state(retries, line), seq);
+    retries->value.len = (size_t)(end - retries->value.data);
+    return retries->value.len;
+}
+
 void retry_note_logged(struct retries *retries, struct line *line, uint64_t stamp)
 {
     line->stamp = stamp;
@@ -143,6 +150,17 @@ uint64_t retry_log_done(struct retries *retries, struct line *line)
     const uint8_t *state_end = put_state(retries, line);
     retries->value.len = (size_t)(state_end - retries->value.data);
     return log_value(retries, line, LOG_DONE, 0);
+}
+
+uint64_t retry_log_result(struct retries *retries, struct line *line, uint64_t seq, uint64_t point,
+                          struct bytes encoded)
+{
+    (void)retry_begin_result(retries, line, seq);
+    buffer_append_bytes(&retries->value, encoded);
+    memory_must(!retries->value.failed);
+    uint64_t stamp = log_value(retries, line, LOG_RESULT, point);
+    buffer_shrink(&retries->value, VALUE_CAPACITY_KEPT);
+    return stamp;
 }
 
 /* --- results that go --- */
@@ -374,9 +392,7 @@ uint64_t retry_keep(struct retries *retries, const struct op *op, const struct o
     struct line *line = lines_get(&retries->lines, op->identity.client);
     uint64_t seq = op->identity.seq;
     note_heard(retries, line, now_ms);
-    const uint8_t *state_end = varint_put(put_state(retries, line), seq);
-    size_t state_len = (size_t)(state_end - retries->value.data);
-    retries->value.len = state_len;
+    size_t state_len = retry_begin_result(retries, line, seq);
     result_encode(op->kind, outcome, held, &retries->value);
     struct bytes encoded =
         bytes_of(retries->value.data + state_len, retries->value.len - state_len);

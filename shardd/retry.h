@@ -29,7 +29,7 @@
  * lines exceed theirs, clients that are not known yet are refused.
  */
 
-#include "proto/log.h"
+#include "proto/stream.h"
 #include "shardd/account.h"
 #include "shardd/op.h"
 #include "shardd/tree.h"
@@ -90,6 +90,37 @@ bool retries_clear(struct retries *retries, uint64_t start, uint64_t last);
 
 /* Bytes that popped values with a point in [start, last] count. Looks at every line with results. */
 uint64_t retries_held(struct retries *retries, uint64_t start, uint64_t last);
+
+/* --- what goes along with a range that moves (RULES Q2) --- */
+
+struct retry_walk {
+    uint64_t start, last; /* points */
+    uint64_t since_ms;    /* 0: all lines, with results in [start, last]; else lines heard since */
+    void (*on_line)(void *context, const struct stream_line *line);
+    void (*on_result)(void *context, uint64_t stamp, const struct log_op *op);
+    void *context;
+    uint64_t cursor; /* where it goes on; 0 at first */
+};
+
+/*
+ * A step. False: through; each line that was there throughout was met once, and then its results. What the callbacks
+ * are given ends with the call, and they call nothing of this module.
+ */
+bool retries_walk(struct retries *retries, struct retry_walk *walk);
+
+/* --- what a move brings: the greater wins, since neither server may run again what the other remembers --- */
+
+enum retry_taken {
+    RETRY_TAKEN,
+    RETRY_NOT_ONE, /* it cannot be decoded */
+    RETRY_NO_ROOM, /* as many clients are remembered as may be */
+};
+
+/* Another server's LOG_RESULT, of a range that comes from there: kept, logged and counted as one of this server's. */
+enum retry_taken retries_take_result(struct retries *retries, const struct log_op *op);
+
+/* A line, which is damaged there or here: all that its client asks again is STALE from now on. */
+enum retry_taken retries_take_line(struct retries *retries, const struct stream_line *told);
 
 /* --- start --- */
 

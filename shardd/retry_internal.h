@@ -4,7 +4,8 @@
 
 /*
  * The parts of shardd/retry.h: retry.c (operations, and silence), retry_limit.c (sizes, and what is given up for
- * memory), retry_start.c (the start), retry_sweep.c (the sweep).
+ * memory), retry_start.c (the start), retry_sweep.c (the sweep), retry_walk.c (what goes along with a range),
+ * retry_move.c (what comes along with one).
  *
  *     lists by use     heard    what has not been silent for RETRY_SILENT_MS: may have results
  *                      silent   all of it forgotten; to be remembered for RETRY_REMEMBERED_MS more
@@ -19,6 +20,7 @@
  */
 
 #include "shardd/line.h"
+#include "shardd/result.h"
 #include "shardd/retry.h"
 
 /* A line that is used all the time is moved once in so long: an operation need not touch its neighbours. */
@@ -64,8 +66,15 @@ void retry_settle(struct retries *retries, struct line *line);
 /* The log has the line as it is, so what went is covered by `stamp`. */
 void retry_note_logged(struct retries *retries, struct line *line, uint64_t stamp);
 
+/* Begins a LOG_RESULT's value in retries->value: the encoded result is to follow. Returns its length so far. */
+size_t retry_begin_result(struct retries *retries, const struct line *line, uint64_t seq);
+
 /* A LOG_DONE. */
 uint64_t retry_log_done(struct retries *retries, struct line *line);
+
+/* A LOG_RESULT. */
+uint64_t retry_log_result(struct retries *retries, struct line *line, uint64_t seq, uint64_t point,
+                          struct bytes encoded);
 
 /* Whether it is held is the caller's to say. */
 struct kept *retry_take_result(struct retries *retries, struct line *line, uint64_t seq,
@@ -94,6 +103,18 @@ static inline bool retry_has_too_much(const struct retries *retries)
 void retry_give_up(struct retries *retries, const struct line *spared, uint64_t seq);
 
 /* --- retry_start.c --- */
+
+/* What a LOG_RESULT or LOG_DONE says; `encoded` points into it. */
+struct told {
+    struct line_state state; /* without `highest` */
+    bool is_result;
+    uint64_t seq;
+    struct bytes encoded;
+    struct result result;
+};
+
+/* False: it is not one. */
+bool retry_decode(const struct log_op *op, struct told *told);
 
 /* Each entry of this module that does not belong to the start begins with it. */
 void retry_end_recovery(struct retries *retries);

@@ -132,26 +132,37 @@ static void replay_state(struct retries *retries, struct line *line, uint64_t st
     line->is_damaged = false; /* the log has all of it */
 }
 
-bool retries_replay(struct retries *retries, uint64_t stamp, const struct log_op *op)
+bool retry_decode(const struct log_op *op, struct told *told)
 {
-    struct line_state state = {0};
     struct bytes rest = op->value;
-    struct result result = {0};
-    uint64_t seq = 0;
-    if (op->key.len != ID_LEN || !varint_get(&rest, &state.done) ||
-        !varint_get(&rest, &state.forgotten) || !varint_get(&rest, &state.seen_ms)) {
+    *told = (struct told){.is_result = op->kind == LOG_RESULT};
+    if (op->key.len != ID_LEN || !varint_get(&rest, &told->state.done) ||
+        !varint_get(&rest, &told->state.forgotten) || !varint_get(&rest, &told->state.seen_ms)) {
         return false;
     }
-    bool is_result = op->kind == LOG_RESULT;
-    if (is_result ? !varint_get(&rest, &seq) || !result_decode(rest, &result) : rest.len > 0) {
+    if (!told->is_result) {
+        return rest.len == 0;
+    }
+    if (!varint_get(&rest, &told->seq) || !result_decode(rest, &told->result)) {
+        return false;
+    }
+    told->encoded = rest;
+    return true;
+}
+
+bool retries_replay(struct retries *retries, uint64_t stamp, const struct log_op *op)
+{
+    struct told told;
+    if (!retry_decode(op, &told)) {
         return false;
     }
     retries->is_recovering = true;
     struct line *line = lines_get(&retries->lines, op->key.data);
-    bool has_ended = !is_result && state.done == 0 && state.forgotten == 0;
-    replay_state(retries, line, stamp, &state, has_ended);
-    if (is_result && seq >= line->now.done && seq > line->now.forgotten) {
-        retry_take_result(retries, line, seq, op->point, stamp, rest)->is_held = result.held > 0;
+    bool has_ended = !told.is_result && told.state.done == 0 && told.state.forgotten == 0;
+    replay_state(retries, line, stamp, &told.state, has_ended);
+    if (told.is_result && told.seq >= line->now.done && told.seq > line->now.forgotten) {
+        retry_take_result(retries, line, told.seq, op->point, stamp, told.encoded)->is_held =
+            told.result.held > 0;
     }
     retry_note_logged(retries, line, stamp > line->stamp ? stamp : line->stamp);
     retry_settle(retries, line);

@@ -191,10 +191,16 @@ static void log_state(struct saving *saving)
     saving->stage = SAVING_STATE;
 }
 
+/* The owner first: who waited for this is answered by what it then knows. */
 static void tell(struct saving *saving, bool is_saved)
 {
+    const struct saving_config *config = &saving->config;
     saving->stage = SAVING_NOTHING;
     saving->on_done(saving->context, is_saved);
+    if (is_saved) {
+        accounts_settle(config->accounts);
+        config->on_settled(config->context);
+    }
 }
 
 void saving_turn(struct saving *saving)
@@ -213,7 +219,9 @@ void saving_turn(struct saving *saving)
             break;
         }
         if (is_durable && saving->emptied_count < saving->gained_count) {
-            empty_next(saving);
+            if (!sweep_is_clearing(saving->config.sweep)) {
+                empty_next(saving);
+            }
         } else if (is_durable) {
             log_state(saving);
         }

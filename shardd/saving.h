@@ -8,8 +8,9 @@
  *     gained intervals   LOG_CLEAR, durable ─> the tree is emptied there ─┐
  *     nothing gained ────────────────────────────────────────────────────┴─> LOG_STATE, durable ─> on_saved
  *
- * What a server gains it takes empty, whatever an earlier ownership left there. From LOG_STATE on operations go by
- * the new ranges: their log records stand behind it, so no crash separates them.
+ * What a server gains it takes empty, whatever an earlier ownership left there: all that no account covers. What a
+ * move holds here has one. From LOG_STATE on operations go by the new ranges: their log records stand behind it, so
+ * no crash separates them. Where a range's state has changed, they wait until it is durable.
  */
 
 #include "shardd/account.h"
@@ -30,6 +31,8 @@ struct saving_config {
     struct buffer *control; /* what a checkpoint holds */
     /* All points from `first` to `last` are about to be forgotten: nobody may wait for them. */
     void (*on_clear)(void *context, uint64_t first, uint64_t last);
+    /* The accounts are others, and what may be done with them has just become so durably. */
+    void (*on_settled)(void *context);
     void *context;
 };
 

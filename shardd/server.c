@@ -12,6 +12,7 @@
 #include "io/random.h"
 #include "shardd/control.h"
 #include "shardd/mend.h"
+#include "shardd/mover.h"
 #include "shardd/recount.h"
 #include "shardd/request.h"
 #include "shardd/tree.h"
@@ -39,6 +40,7 @@ struct shardd {
     struct store *store;
     struct sessions *sessions;
     struct membership *membership;
+    struct mover *mover;
     struct request_scope scope;
 
     enum stage stage;
@@ -74,6 +76,7 @@ static void on_close(void *context, struct peer *peer, const char *reason)
     struct shardd *shardd = session_owner(peer);
     if (shardd) {
         membership_left(shardd->membership, peer);
+        mover_left(shardd->mover, peer);
         session_end(peer);
         end_when_flushed(shardd);
     }
@@ -101,10 +104,15 @@ static void on_sealed(void *context)
 static void on_turn_end(void *context)
 {
     struct shardd *shardd = context;
+    store_execute(shardd->store);
+    if (shardd->stage <= ANSWERING) {
+        mover_turn(shardd->mover);
+    }
     store_turn_end(shardd->store);
     bool is_idle = store_is_idle(shardd->store) && membership_is_idle(shardd->membership);
     if (shardd->stage == ANSWERING && (is_idle || store_is_stuck(shardd->store))) {
         shardd->stage = SEALING;
+        mover_stop(shardd->mover);
         store_stop(shardd->store, on_sealed, shardd);
     }
 }
@@ -287,9 +295,11 @@ struct shardd *shardd_open(struct loop *loop, const struct shardd_config *config
         shardd_free(shardd);
         return NULL;
     }
+    shardd->mover = mover_new(loop, shardd->store, shardd->membership);
     shardd->scope = (struct request_scope){
         .store = shardd->store,
         .membership = shardd->membership,
+        .mover = shardd->mover,
         .sessions = shardd->sessions,
     };
     shardd->timer = timer_new(loop, on_timer, shardd);
@@ -307,6 +317,7 @@ void shardd_free(struct shardd *shardd)
         listener_close(shardd->listener);
     }
     sessions_free(shardd->sessions);
+    mover_free(shardd->mover);
     /* Both give back what waits, into connections that are closed. */
     store_free(shardd->store);
     membership_free(shardd->membership);
@@ -321,8 +332,15 @@ const struct address *shardd_address(const struct shardd *shardd)
     return &shardd->address;
 }
 
+/* One that is owned and frozen waits, and the next owner may be open by then (RULES V4). */
 bool shardd_serves(const struct shardd *shardd, uint64_t point)
 {
-    return shardd->stage == SERVING &&
+    const struct account *account = store_account(shardd->store, point);
+    return shardd->stage == SERVING && account && account->is_open &&
            ownership_find(membership_ownership(shardd->membership), point) != NULL;
+}
+
+const struct ownership *shardd_ownership(const struct shardd *shardd)
+{
+    return membership_ownership(shardd->membership);
 }

@@ -39,6 +39,10 @@ const struct address *shardd_address(const struct shardd *shardd);
 /* Whether it would carry out a request for this point. */
 bool shardd_serves(const struct shardd *shardd, uint64_t point);
 
+/* What holds durably. Valid until the loop's next turn. */
+struct ownership;
+const struct ownership *shardd_ownership(const struct shardd *shardd);
+
 /* Later calls change nothing. `on_stopped` may not free the server. */
 void shardd_stop(struct shardd *shardd, loop_callback *on_stopped, void *context);
 

@@ -10,9 +10,7 @@
 #include "io/worker.h"
 #include "proto/pack.h"
 #include "proto/point.h"
-
-/* Dirty entries copied for one slice; where there are more, it ends behind the last of them. */
-#define DIRTY_MAX 4096
+#include "shardd/merge.h"
 
 /* Room for the heads of the reply's two arrays. */
 #define HEAD_LEN 6
@@ -21,14 +19,6 @@
 #define BUFFER_KEEP (64u << 10)
 
 #define SLICE_WAIT_US (UINT64_C(1000) * SLICE_WAIT_MS)
-
-/* A dirty entry, its bytes in the slice's buffer: tree key, value. */
-struct dirty {
-    struct record record; /* but for key and value */
-    bool is_deleted;
-    size_t key_at, key_len;
-    size_t value_at, value_len;
-};
 
 struct slices {
     struct job job; /* first */
@@ -48,13 +38,8 @@ struct slices {
     struct tree_txn *txn;
     uint64_t until_ms; /* monotonic: then the transaction must end */
     uint64_t now_ms;
-    uint64_t range_end;             /* bound */
-    uint8_t from[TREE_KEY_LEN_MAX]; /* the first key behind it is the first of the slice */
-    size_t from_len;
-    bool is_capped; /* the slice ends with the last dirty entry */
-    struct dirty dirty[DIRTY_MAX];
-    uint32_t dirty_count;
-    struct buffer copies;
+    uint64_t range_end; /* bound */
+    struct merge merge;
     enum tree_fault fault;
 
     /* What the worker makes. */
@@ -96,7 +81,7 @@ bool slices_is_busy(const struct slices *slices)
 
 size_t slices_len(const struct slices *slices)
 {
-    return slices->op ? slices->copies.capacity + SCAN_BYTES_MAX : 0;
+    return slices->op ? slices->merge.copies.capacity + SCAN_BYTES_MAX : 0;
 }
 
 size_t slices_waiting_len(const struct slices *slices)
@@ -134,7 +119,7 @@ void slices_free(struct slices *slices)
     while (slices->first) {
         refuse(slices, pop(slices), STATUS_SHUTTING_DOWN, OP_REASON_NONE);
     }
-    buffer_fini(&slices->copies);
+    merge_fini(&slices->merge);
     buffer_fini(&slices->damaged);
     buffer_fini(&slices->result);
     free(slices);
@@ -154,56 +139,20 @@ void slices_add(struct slices *slices, struct op *op)
 /* --- the loop's part --- */
 
 /* A scan without a key begins with the first record at its point: behind the shortest key there. */
-static void set_from(struct slices *slices, const struct op *op)
+static struct bytes from_of(const struct op *op, uint8_t bytes[TREE_KEY_LEN_MAX])
 {
-    slices->from_len = record_key_encode(op->point, op->table, op->key, slices->from);
-    if (op->key.len == 0) {
-        slices->from_len = sizeof(op->point);
-    }
-}
-
-static bool is_behind_from(const struct slices *slices, struct bytes key)
-{
-    return bytes_compare(key, bytes_of(slices->from, slices->from_len)) > 0;
-}
-
-static bool copy_dirty(void *context, const struct hot_view *view)
-{
-    struct slices *slices = context;
-    const struct record *record = &view->record;
-    uint8_t key[TREE_KEY_LEN_MAX];
-    size_t key_len = record_key_encode(record->point, record->table, record->key, key);
-    if ((view->state != HOT_RECORD && view->state != HOT_DELETED) ||
-        !is_behind_from(slices, bytes_of(key, key_len))) {
-        return true;
-    }
-    if (slices->dirty_count == DIRTY_MAX || slices->copies.len > SCAN_BYTES_MAX) {
-        slices->is_capped = true;
-        return false;
-    }
-    struct dirty *dirty = &slices->dirty[slices->dirty_count++];
-    *dirty = (struct dirty){.record = *record, .is_deleted = view->state == HOT_DELETED};
-    dirty->key_at = slices->copies.len;
-    dirty->key_len = key_len;
-    buffer_append(&slices->copies, key, key_len);
-    dirty->value_at = slices->copies.len;
-    dirty->value_len = record->value.len;
-    if (!slices->op->keys_only) {
-        buffer_append_bytes(&slices->copies, record->value);
-    }
-    memory_must(!slices->copies.failed);
-    return true;
+    size_t len = record_key_encode(op->point, op->table, op->key, bytes);
+    return bytes_of(bytes, op->key.len == 0 ? sizeof(op->point) : len);
 }
 
 static void begin(struct slices *slices, struct op *op, const struct range *range)
 {
+    uint8_t from[TREE_KEY_LEN_MAX];
+    const struct merge_interval interval = {from_of(op, from), point_of_bound(range->end) - 1,
+                                            op->keys_only};
     slices->op = op;
     slices->range_end = range->end;
-    slices->dirty_count = 0;
-    slices->is_capped = false;
-    buffer_clear(&slices->copies);
-    set_from(slices, op);
-    hot_walk(slices->hot, op->point, point_of_bound(range->end) - 1, false, copy_dirty, slices);
+    merge_copy(&slices->merge, slices->hot, &interval);
     slices->txn = tree_begin_read(slices->tree);
     slices->until_ms = clock_mono_ms() + TREE_READ_MS_MAX;
     worker_submit(slices->worker, &slices->job);
@@ -221,7 +170,9 @@ void slices_turn(struct slices *slices, uint64_t last, uint64_t now_ms, bool has
         struct op *op = slices->first;
         const struct account *account = accounts_find(slices->accounts, op->point);
         bool is_late = op->deadline_us < clock_mono_us();
-        if (!account) {
+        if (account && account_is_held(account)) {
+            slices->on_done(slices->context, pop(slices), NULL, NULL, 0);
+        } else if (!account || !account->is_open) {
             refuse(slices, pop(slices), STATUS_WRONG_SHARD, OP_REASON_NONE);
         } else if (is_late || (op->is_awaited && !op->is_awaited(op))) {
             refuse(slices, pop(slices), STATUS_TRY_LATER, OP_REASON_WAITED_TOO_LONG);
@@ -346,66 +297,48 @@ static bool add_damaged(struct slices *slices, struct bytes key, enum record_fau
     return is_skipped;
 }
 
-static bool add_stored(struct slices *slices, const struct tree_cursor *cursor)
+static bool add_stored(struct slices *slices, struct bytes key)
 {
     struct record record = {0};
-    struct bytes key = tree_cursor_key(cursor);
-    enum record_fault fault = record_decode(tree_cursor_value(cursor), key, &record);
+    enum record_fault fault = record_decode(merge_stored(&slices->merge), key, &record);
     if (fault != RECORD_FINE || !record_key_decode(key, &record)) {
         return add_damaged(slices, key, fault);
     }
     return add(slices, key, &record, record.value.len);
 }
 
-static struct bytes dirty_key(const struct slices *slices, uint32_t i)
-{
-    const struct dirty *dirty = &slices->dirty[i];
-    return bytes_of(slices->copies.data + dirty->key_at, dirty->key_len);
-}
-
-static bool add_dirty(struct slices *slices, uint32_t i)
-{
-    const struct dirty *dirty = &slices->dirty[i];
-    struct record record = dirty->record;
-    if (dirty->is_deleted) {
-        pass(slices, dirty_key(slices, i));
-        return true;
-    }
-    (void)record_key_decode(dirty_key(slices, i), &record);
-    record.value = bytes_of(slices->copies.data + dirty->value_at, dirty->value_len);
-    return add(slices, dirty_key(slices, i), &record, dirty->value_len);
-}
-
-static bool is_in_range(const struct slices *slices, const struct tree_cursor *cursor)
+static bool add_dirty(struct slices *slices, struct bytes key)
 {
     struct record record;
-    return !record_key_decode(tree_cursor_key(cursor), &record) ||
-           point_bound(record.point) < slices->range_end;
+    size_t value_len;
+    merge_record(&slices->merge, &record, &value_len);
+    return add(slices, key, &record, value_len);
+}
+
+/* False: the slice ends before what stands next. */
+static bool take(struct slices *slices, enum merge_kind kind)
+{
+    struct bytes key = merge_key(&slices->merge, kind);
+    if (kind == MERGE_STORED) {
+        return add_stored(slices, key);
+    }
+    if (kind == MERGE_RECORD) {
+        return add_dirty(slices, key);
+    }
+    pass(slices, key);
+    return true;
 }
 
 /* True when all up to the range's end was looked at. */
-static bool merge(struct slices *slices, struct tree_cursor *cursor)
+static bool take_all(struct slices *slices)
 {
-    uint32_t i = 0;
-    bool more = tree_cursor_seek(cursor, bytes_of(slices->from, slices->from_len));
-    if (more && !is_behind_from(slices, tree_cursor_key(cursor))) {
-        more = tree_cursor_next(cursor);
+    enum merge_kind kind;
+    merge_open(&slices->merge, slices->txn);
+    while ((kind = merge_look(&slices->merge)) < MERGE_CAPPED && take(slices, kind)) {
+        merge_pass(&slices->merge, kind);
     }
-    while (true) {
-        more = more && is_in_range(slices, cursor);
-        if (i == slices->dirty_count && (!more || slices->is_capped)) {
-            return !slices->is_capped;
-        }
-        int order = !more ? 1
-                    : i == slices->dirty_count
-                        ? -1
-                        : bytes_compare(tree_cursor_key(cursor), dirty_key(slices, i));
-        if (!(order < 0 ? add_stored(slices, cursor) : add_dirty(slices, i))) {
-            return false;
-        }
-        i += order >= 0;
-        more = more && (order > 0 || tree_cursor_next(cursor));
-    }
+    merge_close(&slices->merge);
+    return kind == MERGE_END;
 }
 
 /* Right before the records, which are not copied for it. */
@@ -454,9 +387,7 @@ static void run(struct job *job)
     buffer_clear(&slices->result);
     memory_must(buffer_reserve(&slices->result, HEAD_LEN) != NULL);
     slices->result.len = HEAD_LEN;
-    struct tree_cursor *cursor = tree_cursor_open(slices->txn, TREE_RECORDS);
-    bool is_end = merge(slices, cursor);
-    tree_cursor_close(cursor);
+    bool is_end = take_all(slices);
     slices->fault = tree_txn_fault(slices->txn);
     tree_abort(slices->txn);
     memory_must(!slices->damaged.failed);
@@ -477,6 +408,6 @@ static void done(struct job *job)
     }
     slices->op = NULL;
     slices->on_done(slices->context, op, &slices->outcome, slices->hidden, slices->hidden_count);
-    buffer_shrink(&slices->copies, BUFFER_KEEP);
+    buffer_shrink(&slices->merge.copies, BUFFER_KEEP);
     buffer_shrink(&slices->result, BUFFER_KEEP);
 }

@@ -38,7 +38,10 @@ struct slice_hidden {
     struct bytes key;
 };
 
-/* On the loop. `hidden` and what the outcome borrows end with the call. */
+/*
+ * On the loop. `hidden` and what the outcome borrows end with the call. `outcome` NULL: nothing was done, its range has
+ * come to be held (RULES V4).
+ */
 typedef void slice_done(void *context, struct op *op, const struct outcome *outcome,
                         const struct slice_hidden *hidden, uint32_t hidden_count);
 

@@ -33,7 +33,7 @@ enum {
     NUMBER_COUNT = sizeof(numbers) / sizeof(numbers[0]),
     SERVER_FIELDS = 6,
     STORE_FIELDS = NUMBER_COUNT + 3, /* stamp, durability, disk_full */
-    SHARD_FIELDS = 10,
+    SHARD_FIELDS = 11,
 };
 
 static void pack_number(struct buffer *out, const char *name, uint64_t number)
@@ -96,6 +96,7 @@ void stat_pack_shard(const struct ownership *ownership, const struct range *rang
     pack_number(out, "bytes", account->used);
     pack_number(out, "size", range->limit);
     pack_named(out, "when_full", range->when_full == WHEN_FULL_EVICT ? "evict" : "reject");
+    pack_number(out, "operations", account->operations);
     pack_number(out, "evictions", account->evicted);
     pack_number(out, "expirations", account->expired);
 }

@@ -8,6 +8,7 @@
 #include "io/conn.h"
 #include "io/memory.h"
 #include "proto/point.h"
+#include "shardd/hand.h"
 
 /* Operations of a turn that has nothing but these, all changes: the loop syncs for them itself. */
 #define ALONE_OPS 8
@@ -73,10 +74,15 @@ static void note_output(struct store *store)
     }
 }
 
-void store_turn_end(struct store *store)
+void store_execute(struct store *store)
 {
     store_run_wanting(store);
     run_batch(store);
+}
+
+void store_turn_end(struct store *store)
+{
+    store_execute(store);
     if (store->is_stopped) {
         store->is_turn = false;
         return;
@@ -85,6 +91,10 @@ void store_turn_end(struct store *store)
     slices_turn(store->slices, log_last(store->log), store->execution.now_ms,
                 store_has_output_room(store));
     saving_turn(store->saving);
+    emptying_turn(store->emptying, store->execution.now_ms);
+    if (saving_is_busy(store->saving) || emptying_is_busy(store->emptying)) {
+        timer_set(store->again, AGAIN_MS); /* their steps are turns */
+    }
     recount_turn(&store->recount, log_durable(store->log));
     if (store->turn_ops > 0 && store->turn_ops <= ALONE_OPS &&
         store->turn_ops == store->turn_changes) {
@@ -107,9 +117,16 @@ void store_turn_end(struct store *store)
     store->is_turn = false;
 }
 
-uint32_t store_writer_delay_ms(const struct store *store)
+void store_wake(struct store *store)
 {
-    return store->pressure.writer_delay_ms;
+    timer_set(store->again, 0);
+}
+
+uint32_t store_writer_delay_ms(const struct store *store, uint64_t point)
+{
+    const struct account *account = accounts_find(&store->accounts, point);
+    uint32_t delay_ms = store->pressure.writer_delay_ms;
+    return account && account->delay_ms > delay_ms ? account->delay_ms : delay_ms;
 }
 
 /* And a turn, whose end looks after all else. */
@@ -118,6 +135,7 @@ static void on_tick(void *context)
     struct store *store = context;
     store_begin_turn(store);
     store_patrol(store);
+    store_run_held(store); /* for those that have waited too long */
     timer_set(store->tick, TICK_MS);
 }
 
@@ -155,7 +173,13 @@ static void put_checkpoint(void *context, struct buffer *out, uint32_t *account_
 static uint64_t add_to_log(void *context, const struct log_op *op)
 {
     struct store *store = context;
-    return log_add(store->log, op);
+    uint64_t stamp = log_add(store->log, op);
+    const struct account *account =
+        op->kind == LOG_RESULT ? accounts_find(&store->accounts, op->point) : NULL;
+    if (account && account->hand) {
+        hand_on_result(account->hand, stamp, op);
+    }
+    return stamp;
 }
 
 /* --- opening --- */
@@ -247,6 +271,11 @@ static size_t fetch_len_max(const struct store *store)
     return (size_t)(len > FETCH_LEN_MIN ? len : FETCH_LEN_MIN);
 }
 
+static void on_settled(void *context)
+{
+    store_run_held(context);
+}
+
 static void start_parts(struct store *store)
 {
     struct loop *loop = store->config.loop;
@@ -267,14 +296,19 @@ static void start_parts(struct store *store)
         .accounts = &store->accounts,
         .control = &store->control,
         .on_clear = store_refuse_within,
+        .on_settled = on_settled,
         .context = store,
     };
     store->saving = saving_new(&saving);
+    const struct emptying_config emptying = {store->hot, store->retries,      store->sweep,
+                                             store->log, store_refuse_within, store};
+    store->emptying = emptying_new(&emptying);
     store->execution.hot = store->hot;
     store->execution.accounts = &store->accounts;
     store->execution.log = store->log;
     store->execution.retries = store->retries;
     store->wanting_end = &store->first_wanting;
+    store->held_end = &store->first_held;
     store->again = timer_new(loop, on_again, store);
     store->tick = timer_new(loop, on_tick, store);
     timer_set(store->tick, TICK_MS);
@@ -338,6 +372,7 @@ void store_free(struct store *store)
     patrol_free(store->patrol);
     sweep_free(store->sweep);
     saving_free(store->saving);
+    emptying_free(store->emptying);
     measure_free(store->measure);
     room_free(store->room);
     log_close(store->log);

@@ -19,6 +19,7 @@
  */
 
 #include "io/loop.h"
+#include "proto/range_sum.h"
 #include "shardd/account.h"
 #include "shardd/log.h"
 #include "shardd/op.h"
@@ -88,8 +89,8 @@ void store_submit(struct store *store, const struct op *op);
 /* For the end of a turn: carries out what is left, and hands over to log, workers and sweep. */
 void store_turn_end(struct store *store);
 
-/* How long the next input of whoever changes something is to wait (RULES F3). 0: not at all. */
-uint32_t store_writer_delay_ms(const struct store *store);
+/* How long the next input of whoever changes something there is to wait (RULES F3, V1). 0: not at all. */
+uint32_t store_writer_delay_ms(const struct store *store, uint64_t point);
 
 /* False: the disk is full, and nothing has changed. */
 typedef void store_saved(void *context, bool is_saved);
@@ -100,6 +101,63 @@ typedef void store_saved(void *context, bool is_saved);
  */
 void store_save(struct store *store, const struct store_state *state, store_saved *on_saved,
                 void *context);
+
+/* --- moves (RULES V); ranges by the bound at which they start --- */
+
+struct hand;
+struct import;
+
+/* An import into bounds that were just emptied (shardd/import.h). */
+struct import_reply;
+
+struct store_import {
+    uint64_t start, end;
+    uint64_t stamp; /* the source's last, as it greeted */
+    void (*on_answer)(void *context, const struct import_reply *reply, uint64_t seq,
+                      enum status status, const char *text);
+    void (*on_whole)(void *context, const struct range_sum *sum);
+    void (*on_broken)(void *context, enum status status, const char *text);
+    void *context;
+};
+
+struct import *store_import_new(struct store *store, const struct store_import *config);
+void store_import_turn(struct store *store, struct import *import);
+
+/*
+ * A hand over bounds of which an account is kept (shardd/hand.h), not told of changes yet: emits `items`, taken, that may
+ * be sent when `need` is durable.
+ */
+struct hand *store_hand_new(struct store *store, uint64_t start, uint64_t end,
+                            void (*emit)(void *context, struct buffer *items, uint64_t need),
+                            void (*on_fault)(void *context, const char *text), void *context);
+
+/* hand_turn with what the store knows. */
+void store_hand_turn(struct store *store, struct hand *hand, bool may_go_on);
+
+/* There is to be another turn at once. */
+void store_wake(struct store *store);
+
+/* Carries out what was submitted: before hands look at what the turn has changed. */
+void store_execute(struct store *store);
+
+uint64_t store_durable_stamp(const struct store *store);
+
+/* Stamps go on above this one (RULES N2). */
+void store_raise_stamp(struct store *store, uint64_t stamp);
+
+/* What is asked of the range waits from now on, until a state is saved in which it may be carried out, or store_thaw. */
+void store_freeze(struct store *store, uint64_t start);
+void store_thaw(struct store *store, uint64_t start);
+
+/* Empties bounds of which no account is kept any more (shardd/emptying.h). False: another is being emptied. */
+bool store_empty(struct store *store, uint64_t start, uint64_t end, uint64_t records,
+                 loop_callback *on_done, void *context);
+
+/* Changes of the range are told to `hand`, until it is NULL. */
+void store_set_hand(struct store *store, uint64_t start, struct hand *hand);
+
+/* Who changes something there waits for so long each time (RULES V1). */
+void store_set_delay(struct store *store, uint64_t start, uint32_t delay_ms);
 
 /* Nothing is submitted that has no outcome, and all outcomes are durable. */
 bool store_is_idle(const struct store *store);

@@ -8,6 +8,7 @@
  * (memory, log and disk), store_stat.c.
  */
 
+#include "shardd/emptying.h"
 #include "shardd/execute.h"
 #include "shardd/fetch.h"
 #include "shardd/measure.h"
@@ -48,6 +49,7 @@ struct store {
     struct sweep *sweep;
     struct patrol *patrol;
     struct saving *saving;
+    struct emptying *emptying;
     struct room *room;
     struct measure *measure;
     struct recovery *recovery; /* until store_start */
@@ -83,6 +85,10 @@ struct store {
     uint64_t wanting_points; /* a bit for each, of 64: most operations are behind none of them */
     uint64_t wanting_ms;     /* the turn's time when they were tried last */
     struct timer *again;     /* makes a turn for them */
+
+    struct op *first_held; /* in their order, linked by next */
+    struct op **held_end;
+    size_t held_len; /* their bytes */
 
     struct timer *tick;
     struct pressure pressure;
@@ -131,6 +137,20 @@ void store_run_wanting(struct store *store);
 
 /* Takes those within [first, last] out. */
 void store_forget_wanting(struct store *store, uint64_t first, uint64_t last);
+
+/* --- store_hold.c: operations of a range that is being handed over --- */
+
+/* Whether one more may wait. */
+bool store_can_hold(const struct store *store, const struct op *op);
+
+/* Takes `op`. */
+void store_hold(struct store *store, struct op *op);
+
+/* What a range may do has changed, or some have waited long. */
+void store_run_held(struct store *store);
+
+/* Takes those within [first, last] out. */
+void store_forget_held(struct store *store, uint64_t first, uint64_t last);
 
 /* --- store_removal.c --- */
 

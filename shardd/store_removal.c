@@ -59,7 +59,8 @@ void store_on_found(void *context, const struct patrol_found *found)
         .key = found->key,
         .if_version = found->is_due ? 0 : found->version, /* it may have slid in the hot table */
     };
-    if (store->is_stopped) {
+    const struct account *account = accounts_find(&store->accounts, found->point);
+    if (store->is_stopped || !account || !account->is_open) { /* RULES V4 */
         return;
     }
     store_begin_turn(store);

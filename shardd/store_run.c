@@ -125,6 +125,8 @@ static void wait(struct store *store, struct op *op, enum execute_result result)
 {
     if (result == EXECUTE_ROOM) {
         store_want(store, op);
+    } else if (result == EXECUTE_HELD) {
+        store_hold(store, op);
     } else {
         wait_for_fetch(store, op);
     }
@@ -137,9 +139,23 @@ static void refuse_one_more(const struct op *op)
     op->done(op, &outcome);
 }
 
+static bool is_held(const struct store *store, const struct op *op)
+{
+    const struct account *account = accounts_find(&store->accounts, op->point);
+    return account && account_is_held(account);
+}
+
 /* Its reply has no room before its turn comes (slices_turn). */
 static void run_scan(struct store *store, const struct op *op)
 {
+    if (is_held(store, op)) {
+        if (store_can_hold(store, op)) {
+            store_hold(store, keep(store, op));
+        } else {
+            refuse_one_more(op);
+        }
+        return;
+    }
     size_t waiting_len = slices_waiting_len(store->slices);
     if (waiting_len > 0 && waiting_len + op_len(op) > store->config.memory_limit / SCANS_PART) {
         refuse_one_more(op);
@@ -151,6 +167,9 @@ static void run_scan(struct store *store, const struct op *op)
 /* A scan's reply depends on the store's own, which are few. */
 static bool may_wait(const struct store *store, const struct op *op, enum execute_result result)
 {
+    if (result == EXECUTE_HELD) {
+        return store_can_hold(store, op);
+    }
     return result == EXECUTE_ROOM || op->kind >= OP_REAP || store_has_room(store, op_len(op));
 }
 
@@ -182,6 +201,14 @@ void store_run_waiter(struct store *store, struct op *op, const struct execute_d
         outcome = (struct outcome){.left_ms = -1};
         outcome_refuse(&outcome, STATUS_TRY_LATER, late);
         finish(store, op, &outcome);
+        return;
+    }
+    if (op->kind == OP_SCAN) {
+        if (is_held(store, op)) {
+            store_hold(store, op);
+        } else {
+            slices_add(store->slices, op);
+        }
         return;
     }
     enum execute_result result = carry_out(store, op, damage, &outcome);
@@ -294,8 +321,8 @@ static void on_reaped(const struct op *op, const struct outcome *outcome)
     if (outcome->need > hiding->outcome.need) {
         hiding->outcome.need = outcome->need;
     }
-    if (outcome->status == STATUS_SHUTTING_DOWN) {
-        outcome_refuse(&hiding->outcome, STATUS_SHUTTING_DOWN, OP_REASON_NONE);
+    if (outcome->status == STATUS_SHUTTING_DOWN || outcome->status == STATUS_WRONG_SHARD) {
+        outcome_refuse(&hiding->outcome, outcome->status, OP_REASON_NONE);
     }
     end_hiding(hiding);
 }
@@ -308,6 +335,10 @@ void store_on_slice_done(void *context, struct op *op, const struct outcome *out
                          const struct slice_hidden *hidden, uint32_t hidden_count)
 {
     struct store *store = context;
+    if (!outcome) {
+        store_hold(store, op);
+        return;
+    }
     if (hidden_count == 0) {
         count_reply(store, outcome);
         finish(store, op, outcome);
@@ -353,6 +384,7 @@ void store_refuse_within(void *context, uint64_t first, uint64_t last)
     outcome_refuse(&outcome, STATUS_TRY_LATER, OP_REASON_NONE);
     fetch_cancel(store->fetch, first, last);
     store_forget_wanting(store, first, last);
+    store_forget_held(store, first, last);
     struct op *op = next_but_scans(store->newest_waiting);
     while (op) {
         struct op *older = next_but_scans(op->older);

@@ -8,7 +8,6 @@
 #include "io/clock.h"
 #include "io/logline.h"
 #include "io/memory.h"
-#include "io/worker.h"
 #include "shardd/clear.h"
 
 #define BATCH_MAX 4096
@@ -46,6 +45,19 @@ struct clearing {
     enum tree_fault fault;
 };
 
+/* Others' transactions. */
+struct lending {
+    struct job job; /* first */
+    struct sweep *sweep;
+    struct job *first; /* those that wait, linked by next */
+    struct job **end;
+    struct job *running; /* NULL: none */
+    bool is_urgent;      /* one of those that wait */
+};
+
+/* Who writes to the tree, in turn. */
+enum writer { WRITER_BATCH, WRITER_CLEARING, WRITER_LENT, WRITER_COUNT };
+
 /* Where a unit is between "the hand has begun" and "applied". */
 struct unit {
     uint64_t begun; /* A: the durable stamp when the hand began */
@@ -73,10 +85,12 @@ struct sweep {
     struct worker *easy;
     struct worker *full;
     bool is_busy;
+    enum writer writer; /* the last one */
     struct shortage shortage;
     bool wrote_expiring;
     struct batch batch;
     struct clearing clearing;
+    struct lending lending;
 
     unsigned hand; /* the unit that it is in */
     bool is_in_unit;
@@ -91,6 +105,8 @@ static void run_batch(struct job *job);
 static void batch_done(struct job *job);
 static void run_clearing(struct job *job);
 static void clearing_done(struct job *job);
+static void run_lent(struct job *job);
+static void lent_done(struct job *job);
 
 struct sweep *sweep_new(const struct sweep_config *config, const struct swept *swept)
 {
@@ -102,6 +118,9 @@ struct sweep *sweep_new(const struct sweep_config *config, const struct swept *s
     sweep->batch.job = (struct job){.run = run_batch, .done = batch_done};
     sweep->clearing.sweep = sweep;
     sweep->clearing.job = (struct job){.run = run_clearing, .done = clearing_done};
+    sweep->lending.sweep = sweep;
+    sweep->lending.job = (struct job){.run = run_lent, .done = lent_done};
+    sweep->lending.end = &sweep->lending.first;
     sweep->swept = *swept;
     memcpy(sweep->applied, swept->applied, sizeof(sweep->applied));
     return sweep;
@@ -115,6 +134,10 @@ void sweep_free(struct sweep *sweep)
     bool is_batch = sweep->is_busy && (sweep->batch.count > 0 || sweep->batch.retries);
     worker_free(sweep->easy);
     worker_free(sweep->full);
+    if (sweep->lending.running) {
+        lent_done(&sweep->lending.job);
+    }
+    assert(!sweep->lending.first);
     if (is_batch) {
         hot_not_swept(sweep->config.hot, sweep->batch.items, sweep->batch.count);
         if (sweep->batch.retries) {
@@ -149,6 +172,11 @@ bool sweep_wrote_expiring(struct sweep *sweep)
     bool has = sweep->wrote_expiring;
     sweep->wrote_expiring = false;
     return has;
+}
+
+void sweep_note_expiring(struct sweep *sweep)
+{
+    sweep->wrote_expiring = true;
 }
 
 uint64_t sweep_applied(const struct sweep *sweep)
@@ -444,25 +472,23 @@ static void settle_clean(struct sweep *sweep)
     sweep->is_in_unit = false;
 }
 
+static void submit(struct sweep *sweep, enum writer writer, struct job *job, enum pace pace)
+{
+    sweep->is_busy = true;
+    sweep->writer = writer;
+    worker_submit(pace == PACE_FULL ? sweep->full : sweep->easy, job);
+}
+
 static void submit_batch(struct sweep *sweep, enum pace pace)
 {
     struct batch *batch = &sweep->batch;
-    sweep->is_busy = true;
     batch->swept.durable = log_durable(sweep->config.log);
     memcpy(batch->swept.applied, sweep->applied, sizeof(sweep->applied));
-    worker_submit(pace == PACE_FULL ? sweep->full : sweep->easy, &batch->job);
+    submit(sweep, WRITER_BATCH, &batch->job, pace);
 }
 
-void sweep_turn(struct sweep *sweep, const struct pressure *pressure)
+static void begin_batch(struct sweep *sweep, const struct pressure *pressure)
 {
-    if (sweep->is_busy) {
-        return;
-    }
-    if (sweep->clearing.on_cleared) {
-        sweep->is_busy = true;
-        worker_submit(sweep->full, &sweep->clearing.job);
-        return;
-    }
     if (must_wait(sweep)) {
         return;
     }
@@ -484,6 +510,74 @@ void sweep_turn(struct sweep *sweep, const struct pressure *pressure)
         submit_batch(sweep, pressure->pace);
     } else if (is_any_ended(&sweep->batch)) {
         units_ended(sweep); /* nothing of theirs was durable and dirty */
+    }
+}
+
+/* --- others' transactions --- */
+
+void sweep_lend(struct sweep *sweep, struct job *job, bool is_urgent)
+{
+    struct lending *lending = &sweep->lending;
+    lending->is_urgent |= is_urgent;
+    job->next = NULL;
+    *lending->end = job;
+    lending->end = &job->next;
+}
+
+bool sweep_take_back(struct sweep *sweep, struct job *job)
+{
+    struct lending *lending = &sweep->lending;
+    struct job **link = &lending->first;
+    while (*link && *link != job) {
+        link = &(*link)->next;
+    }
+    if (!*link) {
+        return false;
+    }
+    *link = job->next;
+    if (!job->next) {
+        lending->end = link;
+    }
+    return true;
+}
+
+static void lend(struct sweep *sweep, enum pace pace)
+{
+    struct lending *lending = &sweep->lending;
+    struct job *job = lending->first;
+    lending->running = job;
+    (void)sweep_take_back(sweep, job);
+    submit(sweep, WRITER_LENT, &lending->job, lending->is_urgent ? PACE_FULL : pace);
+    lending->is_urgent &= lending->first != NULL;
+}
+
+/* --- whose turn it is --- */
+
+static void begin(struct sweep *sweep, enum writer writer, const struct pressure *pressure)
+{
+    switch (writer) {
+    case WRITER_BATCH:
+        begin_batch(sweep, pressure);
+        break;
+    case WRITER_CLEARING:
+        if (sweep->clearing.on_cleared) {
+            submit(sweep, writer, &sweep->clearing.job, PACE_FULL);
+        }
+        break;
+    case WRITER_LENT:
+        if (sweep->lending.first) {
+            lend(sweep, pressure->pace);
+        }
+        break;
+    case WRITER_COUNT:
+        break;
+    }
+}
+
+void sweep_turn(struct sweep *sweep, const struct pressure *pressure)
+{
+    for (unsigned i = 1; i <= WRITER_COUNT && !sweep->is_busy; i++) {
+        begin(sweep, (enum writer)((sweep->writer + i) % WRITER_COUNT), pressure);
     }
 }
 
@@ -542,6 +636,12 @@ static void run_clearing(struct job *job)
 {
     struct clearing *clearing = (struct clearing *)job;
     clearing->fault = clear_range(clearing->sweep->config.tree, clearing->start, clearing->end);
+}
+
+static void run_lent(struct job *job)
+{
+    struct job *running = ((struct lending *)job)->running;
+    running->run(running);
 }
 
 /* --- back on the loop --- */
@@ -622,6 +722,15 @@ bool sweep_drain(struct sweep *sweep, char *error, size_t error_len)
     return true;
 }
 
+static void lent_done(struct job *job)
+{
+    struct lending *lending = (struct lending *)job;
+    struct job *running = lending->running;
+    lending->sweep->is_busy = false;
+    lending->running = NULL;
+    running->done(running);
+}
+
 static void clearing_done(struct job *job)
 {
     struct clearing *clearing = (struct clearing *)job;
@@ -641,4 +750,9 @@ void sweep_clear(struct sweep *sweep, uint64_t start, uint64_t end, sweep_cleare
     sweep->clearing.end = end;
     sweep->clearing.on_cleared = on_cleared;
     sweep->clearing.context = context;
+}
+
+bool sweep_is_clearing(const struct sweep *sweep)
+{
+    return sweep->clearing.on_cleared != NULL;
 }

@@ -10,10 +10,12 @@
  *
  *     unit i    A := durable   batches ...   all committed: E := last    durable >= E: applied[i] := A
  *
- * One transaction at a time; the same workers empty the intervals that are to be empty.
+ * One transaction at a time; the same workers empty the intervals that are to be empty, and run what others have to
+ * write. Who has something to write has its turn: none waits for more than one transaction of each of the others.
  */
 
 #include "io/loop.h"
+#include "io/worker.h"
 #include "shardd/hot.h"
 #include "shardd/log.h"
 #include "shardd/pressure.h"
@@ -47,6 +49,19 @@ typedef void sweep_cleared(void *context, bool is_done);
 void sweep_clear(struct sweep *sweep, uint64_t start, uint64_t end, sweep_cleared *on_cleared,
                  void *context);
 
+/* An interval is being emptied, or is to be. */
+bool sweep_is_clearing(const struct sweep *sweep);
+
+/*
+ * Lends the tree: `job` has it for one transaction, behind the batch that is under way. Several wait in their order.
+ * `is_urgent`: it does not only run when nothing else wants the processor. `done` is called in any case, if need be by
+ * sweep_free, unless the job was taken back.
+ */
+void sweep_lend(struct sweep *sweep, struct job *job, bool is_urgent);
+
+/* True: it had not begun, and will not. */
+bool sweep_take_back(struct sweep *sweep, struct job *job);
+
 /*
  * Writes everything that is dirty, here and now: at recovery, when all that is logged is durable. False with `error`
  * filled. What a full disk has no space for stays dirty.
@@ -62,8 +77,9 @@ bool sweep_is_disk_full(const struct sweep *sweep);
 /* There is more room: what waits because the disk was full is tried at once. */
 void sweep_retry(struct sweep *sweep);
 
-/* Whether a record that expires was written since this was asked last. */
+/* Whether a record that expires was written since this was asked last; by whom it was lent to, too. */
 bool sweep_wrote_expiring(struct sweep *sweep);
+void sweep_note_expiring(struct sweep *sweep);
 
 uint64_t sweep_applied(const struct sweep *sweep);
 

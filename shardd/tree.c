@@ -54,6 +54,7 @@ struct tree_txn {
     bool is_writing;
     enum tree_fault fault;
     MDB_cursor *writers[TREE_DATABASE_COUNT]; /* NULL: none yet. Where the last write was */
+    bool is_between[TREE_DATABASE_COUNT];     /* there are keys behind those of tree_put_next */
 };
 
 struct tree_cursor {
@@ -537,6 +538,33 @@ void tree_put_newer(struct tree_txn *txn, enum tree_database database, struct by
         fill(room, head, tail);
     } else {
         fail(txn, result);
+    }
+}
+
+/* False: the key is not behind all, or there was a fault. */
+static bool append(struct tree_txn *txn, enum tree_database database, struct bytes key,
+                   struct bytes value)
+{
+    MDB_cursor *writer = writer_of(txn, database);
+    if (!writer || txn->is_between[database]) {
+        return false;
+    }
+    MDB_val key_val = val_of(key);
+    MDB_val value_val = val_of(value);
+    int result = mdb_cursor_put(writer, &key_val, &value_val, MDB_APPEND);
+    if (result == MDB_KEYEXIST) {
+        txn->is_between[database] = true;
+    } else if (result != 0) {
+        fail(txn, result);
+    }
+    return result == 0;
+}
+
+void tree_put_next(struct tree_txn *txn, enum tree_database database, struct bytes key,
+                   struct bytes value, tree_is_newer *is_newer, const void *context)
+{
+    if (!append(txn, database, key, value)) {
+        tree_put_newer(txn, database, key, value, bytes_of(NULL, 0), is_newer, context);
     }
 }
 

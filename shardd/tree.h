@@ -84,6 +84,13 @@ void tree_put_newer(struct tree_txn *txn, enum tree_database database, struct by
                     struct bytes head, struct bytes tail, tree_is_newer *is_newer,
                     const void *context);
 
+/*
+ * The same for a transaction whose keys all go up into an interval where there is nothing. Behind the last key of all
+ * they fill their pages, which others leave half empty.
+ */
+void tree_put_next(struct tree_txn *txn, enum tree_database database, struct bytes key,
+                   struct bytes value, tree_is_newer *is_newer, const void *context);
+
 /* tree_delete, unless what is there `is_newer`. */
 void tree_delete_older(struct tree_txn *txn, enum tree_database database, struct bytes key,
                        tree_is_newer *is_newer, const void *context);

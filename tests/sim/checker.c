@@ -251,9 +251,10 @@ static uint64_t mix(uint64_t word)
     return word ^ word >> 32;
 }
 
+/* Begins with a number of its own: mix(0) is 0, and small versions must not look like places in a set. */
 static uint64_t hash_state(const struct state *state)
 {
-    uint64_t hash = mix((uint64_t)state->value + state->is_there);
+    uint64_t hash = mix((uint64_t)state->value + state->is_there + UINT64_C(0x9e3779b97f4a7c15));
     hash = mix(hash + ((uint64_t)state->expiring_by << 1 | state->is_value_unknown));
     hash = mix(hash + state->version);
     return mix(hash + state->last_version);

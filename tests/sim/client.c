@@ -48,8 +48,8 @@ struct skv *client_open(const struct scene *scene, uint32_t timeout_ms, uint64_t
     while (world_now_us() < deadline_us) {
         /* Any address of the cluster will do; sometimes a second is known. */
         char addresses[2 * ADDRESS_TEXT_LEN];
-        const char *first = daemon_address(scene->daemons[world_below(DAEMON_COUNT)]);
-        const char *second = daemon_address(scene->daemons[world_below(DAEMON_COUNT)]);
+        const char *first = daemon_address(scene->daemons[world_below(scene->daemon_count)]);
+        const char *second = daemon_address(scene->daemons[world_below(scene->daemon_count)]);
         if (world_below(2)) {
             (void)snprintf(addresses, sizeof addresses, "%s,%s", first, second);
         } else {

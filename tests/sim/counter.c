@@ -35,3 +35,8 @@ void counter_switch(bool on)
 {
     is_on = on;
 }
+
+bool counter_is_on(void)
+{
+    return is_on;
+}

@@ -99,5 +99,6 @@ const char *counter_text(enum counter counter);
 
 /* While off (the second run of each seed), nothing is counted. */
 void counter_switch(bool on);
+bool counter_is_on(void);
 
 #endif

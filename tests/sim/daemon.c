@@ -376,6 +376,11 @@ bool daemon_is_down(const struct daemon *daemon)
     return daemon->loop == NULL;
 }
 
+bool daemon_is_stopping(const struct daemon *daemon)
+{
+    return daemon->is_stopping;
+}
+
 uint32_t daemon_start_count(const struct daemon *daemon)
 {
     return daemon->start_count;
@@ -384,4 +389,14 @@ uint32_t daemon_start_count(const struct daemon *daemon)
 bool daemon_serves(const struct daemon *daemon, uint64_t point)
 {
     return daemon->shardd && shardd_serves(daemon->shardd, point);
+}
+
+const struct ownership *daemon_ownership(const struct daemon *daemon)
+{
+    return daemon->shardd ? shardd_ownership(daemon->shardd) : NULL;
+}
+
+const struct ledger *daemon_ledger(const struct daemon *daemon)
+{
+    return daemon->bootstrapd ? bootstrapd_ledger(daemon->bootstrapd) : NULL;
 }

@@ -13,7 +13,14 @@
 #include "tests/sim/disk.h"
 #include "tests/sim/world.h"
 
-enum { DAEMON_BOOTSTRAPD, DAEMON_SERVER_1, DAEMON_SERVER_2, DAEMON_COUNT };
+/* The third server is there in some seeds: added to a cluster that others founded. */
+enum {
+    DAEMON_BOOTSTRAPD,
+    DAEMON_SERVER_1,
+    DAEMON_SERVER_2,
+    DAEMON_SERVER_3,
+    DAEMON_COUNT,
+};
 
 struct daemon;
 
@@ -30,6 +37,7 @@ struct node *daemon_node(const struct daemon *daemon);
 const char *daemon_address(const struct daemon *daemon); /* "127.0.0.1:5050" */
 bool daemon_is_up(const struct daemon *daemon);
 bool daemon_is_down(const struct daemon *daemon);
+bool daemon_is_stopping(const struct daemon *daemon);
 
 /* Each open since the beginning that succeeded. */
 uint32_t daemon_start_count(const struct daemon *daemon);
@@ -49,5 +57,11 @@ void daemon_stop(struct daemon *daemon);
 
 /* Whether it is a server that would carry out a request for this point. */
 bool daemon_serves(const struct daemon *daemon, uint64_t point);
+
+/* What it holds durably, of a server and of bootstrapd; NULL: it is down, or the other kind. */
+struct ledger;
+struct ownership;
+const struct ownership *daemon_ownership(const struct daemon *daemon);
+const struct ledger *daemon_ledger(const struct daemon *daemon);
 
 #endif

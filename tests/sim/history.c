@@ -12,6 +12,7 @@ struct key_history {
     uint32_t count;
     uint32_t capacity;
     const struct node *server;
+    uint64_t told_version; /* of one that moves */
     bool may_evict;
 };
 
@@ -21,6 +22,8 @@ static struct {
     uint64_t moment;
     uint64_t told_versions[NODE_MAX]; /* by the server's index */
     bool is_torn[NODE_MAX];
+    const struct node *servers[NODE_MAX];
+    uint32_t server_count;
     const struct node *exchanged[2]; /* whose disks are, or were; NULL: none */
     uint64_t exchanged_us;
     uint64_t returned_us; /* UINT64_MAX: not yet */
@@ -34,6 +37,7 @@ void history_begin(uint32_t key_count)
     memset(history.told_versions, 0, sizeof history.told_versions);
     memset(history.is_torn, 0, sizeof history.is_torn);
     memset(history.exchanged, 0, sizeof history.exchanged);
+    history.server_count = 0;
 }
 
 void history_end(void)
@@ -44,6 +48,12 @@ void history_end(void)
     world_put(history.keys);
     history.keys = NULL;
     history.key_count = 0;
+}
+
+/* Versions grow at a server, and with a key wherever it goes (RULES N2). */
+static uint64_t *told_version(struct key_history *key)
+{
+    return key->server ? &history.told_versions[key->server->index] : &key->told_version;
 }
 
 uint32_t history_ask(const struct operation *operation)
@@ -60,7 +70,7 @@ uint32_t history_ask(const struct operation *operation)
     asked->answered = MOMENT_NEVER;
     asked->asked_us = world_now_us();
     asked->answered_us = UINT64_MAX;
-    asked->told_version = history.told_versions[key->server->index];
+    asked->told_version = *told_version(key);
     trace("ask", operation->key, (uint64_t)operation->argument);
     return key->count;
 }
@@ -86,6 +96,11 @@ void history_place(uint32_t key, const struct node *server, bool may_evict)
     history.keys[key].may_evict = may_evict;
 }
 
+void history_add_server(const struct node *server)
+{
+    history.servers[history.server_count++] = server;
+}
+
 bool history_may_evict(uint32_t key)
 {
     return history.keys[key].may_evict;
@@ -96,9 +111,19 @@ void history_tear(const struct node *server)
     history.is_torn[server->index] = true;
 }
 
+static bool is_any_torn(void)
+{
+    bool is_torn = false;
+    for (uint32_t i = 0; i < history.server_count; i++) {
+        is_torn |= history.is_torn[history.servers[i]->index];
+    }
+    return is_torn;
+}
+
 bool history_is_torn(uint32_t key)
 {
-    return history.is_torn[history.keys[key].server->index];
+    const struct node *server = history.keys[key].server;
+    return server ? history.is_torn[server->index] : is_any_torn();
 }
 
 /* --- time to live: by a clock that is stepped --- */
@@ -144,6 +169,29 @@ static uint64_t most_wall_ms(const struct node *server, uint64_t from_us, uint64
     return host_ms > own_ms ? host_ms : own_ms;
 }
 
+/* By the clock of whichever server it lay at, one deadline and all. */
+static uint64_t least_of_key_ms(uint32_t key, uint64_t from_us, uint64_t to_us)
+{
+    const struct node *server = history.keys[key].server;
+    uint64_t least_ms = server ? least_wall_ms(server, from_us, to_us) : UINT64_MAX;
+    for (uint32_t i = 0; i < history.server_count && !server; i++) {
+        uint64_t ms = least_wall_ms(history.servers[i], from_us, to_us);
+        least_ms = ms < least_ms ? ms : least_ms;
+    }
+    return least_ms;
+}
+
+static uint64_t most_of_key_ms(uint32_t key, uint64_t from_us, uint64_t to_us)
+{
+    const struct node *server = history.keys[key].server;
+    uint64_t most_ms = server ? most_wall_ms(server, from_us, to_us) : 0;
+    for (uint32_t i = 0; i < history.server_count && !server; i++) {
+        uint64_t ms = most_wall_ms(history.servers[i], from_us, to_us);
+        most_ms = ms > most_ms ? ms : most_ms;
+    }
+    return most_ms;
+}
+
 static uint64_t end_us(const struct operation *operation)
 {
     return operation->answered_us < world_now_us() ? operation->answered_us : world_now_us();
@@ -151,20 +199,19 @@ static uint64_t end_us(const struct operation *operation)
 
 bool history_may_expire(const struct operation *writer, const struct operation *seer)
 {
-    const struct node *server = history.keys[writer->key].server;
-    uint64_t written_ms = least_wall_ms(server, writer->asked_us, end_us(writer));
-    return most_wall_ms(server, writer->asked_us, end_us(seer)) >= written_ms + writer->ttl_ms;
+    uint64_t written_ms = least_of_key_ms(writer->key, writer->asked_us, end_us(writer));
+    return most_of_key_ms(writer->key, writer->asked_us, end_us(seer)) >=
+           written_ms + writer->ttl_ms;
 }
 
 /* A slide may have gone on to the last. */
 bool history_must_expire(const struct operation *writer, const struct operation *seer)
 {
-    const struct node *server = history.keys[writer->key].server;
     if (writer->is_sliding || writer->answered == MOMENT_NEVER) {
         return false;
     }
-    uint64_t written_ms = most_wall_ms(server, writer->asked_us, writer->answered_us);
-    return least_wall_ms(server, seer->asked_us, end_us(seer)) > written_ms + writer->ttl_ms;
+    uint64_t written_ms = most_of_key_ms(writer->key, writer->asked_us, writer->answered_us);
+    return least_of_key_ms(writer->key, seer->asked_us, end_us(seer)) > written_ms + writer->ttl_ms;
 }
 
 /* --- versions --- */
@@ -179,11 +226,13 @@ static bool gives_version(const struct operation *operation)
 void history_check_version(uint32_t key, uint32_t number)
 {
     const struct operation *operation = &history.keys[key].operations[number - 1];
-    uint64_t *told = &history.told_versions[history.keys[key].server->index];
+    uint64_t *told = told_version(&history.keys[key]);
     if (gives_version(operation) && operation->version &&
         operation->version <= operation->told_version) {
+        const struct node *server = history.keys[key].server;
         violation("key %u: %s gave version %" PRIu64 ", and had told of %" PRIu64 " before", key,
-                  history.keys[key].server->name, operation->version, operation->told_version);
+                  server ? server->name : "its server", operation->version,
+                  operation->told_version);
     }
     *told = operation->version > *told ? operation->version : *told;
 }

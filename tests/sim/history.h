@@ -36,13 +36,8 @@ struct operation {
     int64_t argument;           /* what is written, or added */
     uint64_t condition_version; /* DEED_WRITE_IF_VERSION */
     uint64_t ttl_ms;            /* writes, expire; 0: it lives for ever */
+    uint32_t after;             /* of the same key, from 1: takes effect behind that one; 0: none */
     bool is_sliding;
-    uint32_t after; /* of the same key, from 1: takes effect behind that one; 0: none */
-    uint64_t asked;
-    uint64_t answered;
-    uint64_t asked_us; /* the same in virtual time */
-    uint64_t answered_us;
-    uint64_t told_version; /* when it was asked: the highest that anybody had from this server */
 
     /* The answer: */
     bool is_refused; /* the condition did not hold */
@@ -51,6 +46,13 @@ struct operation {
     int64_t result;  /* what was read, popped or is the sum */
     uint64_t
         version; /* of the record written, read, popped or in the way; 0: not told, or nothing there */
+
+    /* When: */
+    uint64_t asked;
+    uint64_t answered;
+    uint64_t asked_us; /* the same in virtual time */
+    uint64_t answered_us;
+    uint64_t told_version; /* when it was asked: the highest that anybody had from this server */
 };
 
 struct node;
@@ -58,8 +60,14 @@ struct node;
 /* `keys` are numbered from 0. */
 void history_begin(uint32_t key_count);
 
-/* The key's server, and whether it may remove the record for want of room. Before anything is asked. */
+/*
+ * The key's server, NULL for whichever has it just then, and whether it may remove the record for want of room.
+ * Before anything is asked.
+ */
 void history_place(uint32_t key, const struct node *server, bool may_evict);
+
+/* One by whose clock a key that moves may live. */
+void history_add_server(const struct node *server);
 bool history_may_evict(uint32_t key);
 
 /*

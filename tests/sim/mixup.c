@@ -57,12 +57,10 @@ static void exchange_disks(struct skv *kv, const struct scene *scene)
 
 static bool reset_shard(struct skv *kv, const struct scene *scene, uint32_t shard)
 {
-    char name[NAME_LEN_MAX + 1];
     struct buffer params = {0};
     struct skv_record record = {0};
-    scene_print_shard_name(shard, name);
     pack_array(&params, 2);
-    pack_text(&params, name);
+    pack_text(&params, scene->shards[shard].name);
     pack_map(&params, 1);
     pack_text(&params, "accept_loss");
     pack_bool(&params, true);

@@ -58,12 +58,14 @@ static bool get_map(struct skv *kv, const struct scene *scene, uint32_t source, 
 static void look_at_map(struct skv *kv, const struct scene *scene)
 {
     struct map map;
-    if (get_map(kv, scene, (uint32_t)world_below(DAEMON_COUNT), &map)) {
+    if (get_map(kv, scene, (uint32_t)world_below(scene->daemon_count), &map)) {
         map_fini(&map);
     }
 }
 
-/* Another size for each shard; the file that founded the cluster is then an old one. */
+/*
+ * Another size for each shard, where none moves: the file does not know of moves (the carrier changes sizes then). The
+ * file that founded the cluster is then an old one. */
 static void edit_map(struct skv *kv, const struct scene *scene)
 {
     struct daemon *bootstrapd = scene->daemons[DAEMON_BOOTSTRAPD];
@@ -136,10 +138,14 @@ static bool check_shard(struct unpack *in, const struct sums *sums, uint64_t *to
     }
     uint32_t i = 0;
     *total += records;
-    while (sums && sums->scene->shards[i].start != start) {
+    while (sums && i < sums->scene->shard_count && sums->scene->shards[i].start != start) {
         i++;
     }
-    bool do_agree = !sums || (records == sums->records[i] && used >= sums->bytes[i]);
+    if (sums && i == sums->scene->shard_count && !sums->is_last) {
+        return false;
+    }
+    bool do_agree = !sums || (i < sums->scene->shard_count && records == sums->records[i] &&
+                              used >= sums->bytes[i]);
     if (!do_agree && !sums->is_last && do_records_go()) {
         return false;
     }
@@ -232,11 +238,11 @@ static void watch(struct scene *scene, struct skv *kv)
 {
     uint32_t starts = scene_start_count(scene);
     look_at_map(kv, scene);
-    get_stat(kv, scene, (uint32_t)world_between(DAEMON_SERVER_1, DAEMON_SERVER_2), NULL);
+    get_stat(kv, scene, (uint32_t)world_between(DAEMON_SERVER_1, scene->daemon_count - 1), NULL);
     if (starts != scene->starts_audited) {
         scene->starts_audited = starts;
         audit(kv);
-    } else if (world_below(5) == 0) {
+    } else if (world_below(5) == 0 && !world_swarm()->move_mean_ms) {
         edit_map(kv, scene);
     }
     fiber_sleep(world_around(SECOND_US / 2));
@@ -269,11 +275,13 @@ static bool do_maps_agree(struct skv *kv, const struct scene *scene)
 {
     struct map maps[DAEMON_COUNT] = {0};
     uint32_t got = 0;
-    while (got < DAEMON_COUNT && get_map(kv, scene, got, &maps[got])) {
+    while (got < scene->daemon_count && get_map(kv, scene, got, &maps[got])) {
         got++;
     }
-    bool do_agree = got == DAEMON_COUNT && are_same_entries(&maps[0], &maps[1]) &&
-                    are_same_entries(&maps[0], &maps[2]);
+    bool do_agree = got == scene->daemon_count;
+    for (uint32_t i = DAEMON_SERVER_1; i < got; i++) {
+        do_agree &= are_same_entries(&maps[DAEMON_BOOTSTRAPD], &maps[i]);
+    }
     for (uint32_t i = 0; i < got; i++) {
         map_fini(&maps[i]);
     }
@@ -324,6 +332,19 @@ static void check_keys(struct skv *kv, uint64_t deadline_us)
     }
 }
 
+/* Shards have been split and joined. */
+static void take_map(struct skv *kv, struct scene *scene, uint64_t deadline_us)
+{
+    struct map map;
+    while (!get_map(kv, scene, DAEMON_BOOTSTRAPD, &map)) {
+        if (world_now_us() > deadline_us + SETTLE_US) {
+            violation("healed, but bootstrapd gives no map: %s", skv_error()->text);
+        }
+    }
+    scene_take_map(scene, &map);
+    map_fini(&map);
+}
+
 static void scan_sums(struct skv *kv, const struct scene *scene, struct sums *sums,
                       uint64_t deadline_us)
 {
@@ -336,12 +357,13 @@ static void scan_sums(struct skv *kv, const struct scene *scene, struct sums *su
 }
 
 /* False: they do not agree yet. */
-static bool are_sums_equal(struct skv *kv, const struct scene *scene, uint64_t deadline_us)
+static bool are_sums_equal(struct skv *kv, struct scene *scene, uint64_t deadline_us)
 {
     struct sums sums;
     bool are_equal = true;
+    take_map(kv, scene, deadline_us);
     scan_sums(kv, scene, &sums, deadline_us);
-    for (uint32_t i = DAEMON_SERVER_1; i <= DAEMON_SERVER_2; i++) {
+    for (uint32_t i = DAEMON_SERVER_1; i < scene->daemon_count; i++) {
         enum got got;
         while ((got = get_stat(kv, scene, i, &sums)) == GOT_NOTHING) {
             if (world_now_us() > deadline_us + SETTLE_US) {
@@ -354,19 +376,31 @@ static bool are_sums_equal(struct skv *kv, const struct scene *scene, uint64_t d
     return are_equal;
 }
 
-static void check_sums(struct skv *kv, const struct scene *scene, uint64_t deadline_us)
+static void check_sums(struct skv *kv, struct scene *scene, uint64_t deadline_us)
 {
     while (!are_sums_equal(kv, scene, deadline_us)) {
         fiber_sleep(SECOND_US);
     }
 }
 
-static void check_healed(const struct scene *scene)
+/* That they end, and within what time, is the carrier's to say. */
+static void await_moves(const struct scene *scene)
+{
+    while (!scene_is_quiet(scene)) {
+        fiber_sleep(SECOND_US / 4);
+    }
+}
+
+static void check_healed(struct scene *scene)
 {
     uint64_t deadline_us = world_now_us() + HEAL_WITHIN_US;
     struct skv *kv = client_open(scene, TIMEOUT_MS, deadline_us);
     if (!kv) {
         violation("healed, but no client can open: %s", skv_error()->text);
+    }
+    if (world_swarm()->move_mean_ms) {
+        await_moves(scene);
+        deadline_us = world_now_us() + HEAL_WITHIN_US;
     }
     await_maps(kv, scene, deadline_us);
     if (world_swarm()->memory_kib <= MEMORY_SMALL_KIB) {

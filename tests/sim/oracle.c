@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { SAMPLES_MAX = 3 * SCENE_SHARDS_MAX };
+enum { SAMPLES_MAX = SCENE_FOUNDED_MAX * (3 + 2 * SCENE_CUTS_MAX) };
 
 /* Who owned a shard at an epoch, the first time that anybody said it. */
 struct said {
@@ -16,13 +16,14 @@ struct said {
     uint64_t epoch;
     uint64_t size;
     uint8_t server[ID_LEN];
+    struct map_move move;
 };
 
 static struct {
     uint64_t samples[SAMPLES_MAX]; /* points */
     uint32_t sample_count;
     uint64_t revisions[DAEMON_COUNT];
-    uint64_t epochs[DAEMON_COUNT][SCENE_SHARDS_MAX];
+    uint64_t epochs[DAEMON_COUNT][SAMPLES_MAX];
     uint64_t incarnations[DAEMON_COUNT];
     uint32_t start_counts[DAEMON_COUNT];
     struct said *said;
@@ -43,6 +44,13 @@ void oracle_begin(const struct scene *scene)
         oracle.samples[oracle.sample_count++] = last;
         oracle.samples[oracle.sample_count++] = world_between(first, last);
     }
+    for (uint32_t i = 0; i < scene->founded_count; i++) {
+        for (uint32_t j = 0; j < SCENE_CUTS_MAX; j++) {
+            uint64_t first = point_of_bound(scene->cuts[i][j]);
+            oracle.samples[oracle.sample_count++] = first;
+            oracle.samples[oracle.sample_count++] = first - 1;
+        }
+    }
 }
 
 void oracle_end(void)
@@ -52,11 +60,13 @@ void oracle_end(void)
 
 void oracle_check_serving(const struct scene *scene)
 {
-    const struct daemon *one = scene->daemons[DAEMON_SERVER_1];
-    const struct daemon *other = scene->daemons[DAEMON_SERVER_2];
     for (uint32_t i = 0; i < oracle.sample_count; i++) {
         uint64_t point = oracle.samples[i];
-        if (daemon_serves(one, point) && daemon_serves(other, point)) {
+        uint32_t serving = 0;
+        for (uint32_t j = DAEMON_SERVER_1; j < scene->daemon_count; j++) {
+            serving += daemon_serves(scene->daemons[j], point);
+        }
+        if (serving > 1) {
             violation("two servers serve point %" PRIu64, point);
         }
     }
@@ -72,7 +82,8 @@ static void check_said(const struct map_entry *entry)
             continue;
         }
         bool is_same = said->end == entry->end && said->size == entry->size &&
-                       memcmp(said->server, entry->server, ID_LEN) == 0;
+                       memcmp(said->server, entry->server, ID_LEN) == 0 &&
+                       said->move.phase == entry->move.phase && said->move.id == entry->move.id;
         if (!is_same) {
             violation("shard %s has two meanings at epoch %" PRIu64, entry->name, entry->epoch);
         }
@@ -83,8 +94,25 @@ static void check_said(const struct map_entry *entry)
         oracle.said = world_resize(oracle.said, oracle.said_capacity * sizeof(struct said));
     }
     struct said *said = &oracle.said[oracle.said_count++];
-    *said = (struct said){entry->start, entry->end, entry->epoch, entry->size, {0}};
+    *said = (struct said){entry->start, entry->end, entry->epoch, entry->size, {0}, entry->move};
     memcpy(said->server, entry->server, ID_LEN);
+}
+
+/* Point by point: shards are split and joined. */
+static void check_epochs(uint32_t source, const struct map *map, const struct map_entry *entry)
+{
+    for (uint32_t i = 0; i < oracle.sample_count; i++) {
+        uint64_t *epoch = &oracle.epochs[source][i];
+        if (!point_in(oracle.samples[i], entry->start, entry->end)) {
+            continue;
+        }
+        if (entry->epoch < *epoch || entry->epoch > map->revision) {
+            violation("source %u has epoch %" PRIu64 " of %s, after %" PRIu64
+                      ", in revision %" PRIu64,
+                      source, entry->epoch, entry->name, *epoch, map->revision);
+        }
+        *epoch = entry->epoch;
+    }
 }
 
 void oracle_see_map(uint32_t source, const struct map *map)
@@ -100,13 +128,7 @@ void oracle_see_map(uint32_t source, const struct map *map)
     oracle.revisions[source] = map->revision;
     for (uint32_t i = 0; i < map->entry_count; i++) {
         const struct map_entry *entry = &map->entries[i];
-        uint64_t *epoch = &oracle.epochs[source][i < SCENE_SHARDS_MAX ? i : 0];
-        if (entry->epoch < *epoch || entry->epoch > map->revision) {
-            violation("source %u has epoch %" PRIu64 " of %s, after %" PRIu64
-                      ", in revision %" PRIu64,
-                      source, entry->epoch, entry->name, *epoch, map->revision);
-        }
-        *epoch = entry->epoch;
+        check_epochs(source, map, entry);
         check_said(entry);
     }
     count(COUNT_MAP_SEEN);

@@ -182,15 +182,14 @@ static void double_incr(const struct scene *scene, const uint8_t client[ID_LEN],
     char text[KEY_LEN_MAX + 1];
     struct operation operation = {.deed = DEED_INCR, .key = draw_counter_key(), .argument = 1};
     uint64_t point = point_of_key(key_text(operation.key, text));
-    const struct address *address = &daemon_node(scene_owner(scene, point))->address;
     struct buffer request = {0};
     struct call calls[2];
     pack_incr(&request, &operation, client, seq);
     uint32_t number = history_ask(&operation);
     count(COUNT_DOUBLED);
-    call_begin(&calls[0], address, buffer_bytes(&request));
+    call_begin(&calls[0], &daemon_node(scene_owner(scene, point))->address, buffer_bytes(&request));
     run_calls(calls, 1, world_now_us() + world_below(SECOND_COPY_US));
-    call_begin(&calls[1], address, buffer_bytes(&request));
+    call_begin(&calls[1], &daemon_node(scene_owner(scene, point))->address, buffer_bytes(&request));
     run_calls(calls, 2, world_now_us() + ANSWER_US);
     note_calls(&operation, number, calls);
     call_fini(&calls[0]);
@@ -238,10 +237,10 @@ static void live_dawdling(void *context)
 {
     const struct scene *scene = context;
     while (!world_is_calm()) {
-        dawdle(scene->daemons[world_below(DAEMON_COUNT)], false);
+        dawdle(scene->daemons[world_below(scene->daemon_count)], false);
         fiber_sleep(world_around(SECOND_US));
     }
-    dawdle(scene->daemons[world_below(DAEMON_COUNT)], true);
+    dawdle(scene->daemons[world_below(scene->daemon_count)], true);
 }
 
 void dawdler_new(struct scene *scene)

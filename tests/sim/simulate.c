@@ -3,8 +3,9 @@
 /*
  * simulate: whole clusters in one process, on virtual time, each from one seed (RULES W).
  *
- *     simulate -> storm (crashes, partitions), client, raw, observer -> mixup    who does what
+ *     simulate -> storm (crashes, partitions), client, raw, carrier (moves), observer -> mixup    who does what
  *         |                                      |
+ *         +-> passage (what moves went through)  |
  *         +-> oracle -> checker -> history       +-> scene -> daemon, actor      who there is
  *                                                               |
  *             bodies of io/ and of shardd/tree -> network, disk, fiber           what they stand on
@@ -17,12 +18,14 @@
  */
 
 #include "io/options.h"
+#include "tests/sim/carrier.h"
 #include "tests/sim/client.h"
 #include "tests/sim/heap.h"
 #include "tests/sim/lastwords.h"
 #include "tests/sim/network.h"
 #include "tests/sim/observer.h"
 #include "tests/sim/oracle.h"
+#include "tests/sim/passage.h"
 #include "tests/sim/raw.h"
 #include "tests/sim/storm.h"
 
@@ -34,8 +37,11 @@
 /* From so many seeds on, each kind of fault and state must have occurred. */
 #define RUNS_FOR_ALL_KINDS 100
 
+/* And from so many on, each step of a move, and a crash of each party there. */
+#define RUNS_FOR_ALL_STEPS 1000
+
 /* Virtual time from the end of the faults to the end of the run. */
-#define END_WITHIN_US (300 * SECOND_US)
+#define END_WITHIN_US (700 * SECOND_US)
 
 struct settings {
     uint64_t seed;
@@ -45,10 +51,16 @@ struct settings {
 
 /* --- one run of one seed --- */
 
+static void look(const struct scene *scene)
+{
+    oracle_check_serving(scene);
+    passage_see(scene);
+}
+
 static void start_daemons(const struct scene *scene)
 {
     bool starts_with_servers = world_swarm()->starts_with_servers;
-    for (uint32_t i = 0; i < DAEMON_COUNT; i++) {
+    for (uint32_t i = 0; i < scene->daemon_count; i++) {
         bool is_first = (i == DAEMON_BOOTSTRAPD) != starts_with_servers;
         daemon_start(scene->daemons[i], world_around(SECOND_US / 4) + (is_first ? 0 : SECOND_US));
     }
@@ -66,7 +78,7 @@ static void run_until_done(const struct scene *scene)
         if (!world_step(limit_us)) {
             violation("the clients do not come to their end");
         }
-        oracle_check_serving(scene);
+        look(scene);
     }
 }
 
@@ -79,11 +91,12 @@ static void run_scene(struct scene *scene, bool is_first)
     }
     doubler_new(scene);
     dawdler_new(scene);
+    struct carrier *carrier = carrier_new(scene);
     observer_new(scene);
     struct storm *storm = storm_new(scene);
     start_daemons(scene);
     while (world_step(world_swarm()->fault_seconds * SECOND_US)) {
-        oracle_check_serving(scene);
+        look(scene);
     }
     world_calm();
     storm_end(storm);
@@ -93,6 +106,7 @@ static void run_scene(struct scene *scene, bool is_first)
     }
     storm_free(storm);
     scene_end(scene);
+    carrier_free(carrier);
     for (uint32_t i = 0; i < client_count; i++) {
         client_free(clients[i]);
     }
@@ -109,6 +123,7 @@ static uint64_t run_seed(uint64_t seed, bool is_first, bool is_verbose)
     history_begin(world_swarm()->key_count);
     scene_begin(&scene);
     oracle_begin(&scene);
+    passage_begin();
     run_scene(&scene, is_first);
     oracle_end();
     history_end();
@@ -141,7 +156,8 @@ static bool print_counters(uint64_t runs)
         printf("# counters: %10" PRIu64 " %s\n", value, counter_text((enum counter)i));
         are_all_there &= !is_missing;
     }
-    return are_all_there || runs < RUNS_FOR_ALL_KINDS;
+    bool are_moves_there = passage_print() || runs < RUNS_FOR_ALL_STEPS;
+    return (are_all_there || runs < RUNS_FOR_ALL_KINDS) && are_moves_there;
 }
 
 static double seconds(void)

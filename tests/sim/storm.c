@@ -32,7 +32,7 @@ struct storm {
 
 static struct daemon *draw_daemon(const struct storm *storm)
 {
-    return storm->scene->daemons[world_below(DAEMON_COUNT)];
+    return storm->scene->daemons[world_below(storm->scene->daemon_count)];
 }
 
 static struct actor *draw_actor(const struct storm *storm)
@@ -71,7 +71,7 @@ static void on_crash(void *context)
     struct storm *storm = context;
     uint64_t lot = world_below(12);
     if (lot == 0) {
-        for (uint32_t i = 0; i < DAEMON_COUNT; i++) {
+        for (uint32_t i = 0; i < storm->scene->daemon_count; i++) {
             crash_daemon(storm->scene->daemons[i]);
         }
     } else if (lot < 3) {
@@ -157,7 +157,7 @@ static void on_clock_step(void *context)
 static void on_full(void *context)
 {
     struct storm *storm = context;
-    uint32_t i = (uint32_t)world_between(DAEMON_SERVER_1, DAEMON_SERVER_2);
+    uint32_t i = (uint32_t)world_between(DAEMON_SERVER_1, storm->scene->daemon_count - 1);
     struct node *node = daemon_node(storm->scene->daemons[i]);
     trace("disk full", node->index, 0);
     count(COUNT_DISK_FULL);
@@ -191,7 +191,7 @@ struct storm *storm_new(struct scene *scene)
     event_init(&storm->partition, NULL, "partition", on_partition, storm);
     event_init(&storm->clock_step, NULL, "clock step", on_clock_step, storm);
     event_init(&storm->full, NULL, "full", on_full, storm);
-    for (int i = 0; i < DAEMON_COUNT; i++) {
+    for (uint32_t i = 0; i < scene->daemon_count; i++) {
         event_init(&storm->room[i], NULL, "room", on_room, daemon_node(scene->daemons[i]));
     }
     for (int i = 0; i < CUTS_MAX; i++) {
@@ -220,7 +220,7 @@ void storm_end(struct storm *storm)
         }
     }
     network_unslow();
-    for (uint32_t i = 0; i < DAEMON_COUNT; i++) {
+    for (uint32_t i = 0; i < storm->scene->daemon_count; i++) {
         event_clear(&storm->room[i]);
         on_room(daemon_node(storm->scene->daemons[i]));
         daemon_start(storm->scene->daemons[i], world_around(SECOND_US));

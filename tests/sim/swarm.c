@@ -47,9 +47,13 @@ void swarm_draw(struct swarm *swarm)
         .sector_len = ONE_OF(512, 512, 4096, 64, 8),
         .full_mean_ms = ONE_OF(0, 0, 0, 4000),
         .second_crash_ppm = ONE_OF(0, 200000),
+        .move_mean_ms = ONE_OF(0, 0, 0, 50, 150, 600),
+        .move_crash_ppm = ONE_OF(0, 20000, 100000),
+        .has_third_server = world_below(3) == 0,
         .starts_with_servers = world_below(2) == 0,
         .has_slow_link = world_below(4) == 0,
     };
+    swarm->has_third_server = swarm->has_third_server && swarm->move_mean_ms;
 }
 
 void swarm_print(const struct swarm *swarm)
@@ -76,6 +80,8 @@ void swarm_print(const struct swarm *swarm)
            : swarm->level == SWARM_OS_KILLED ? "os"
                                              : "os-power",
            swarm->sector_len, swarm->full_mean_ms, swarm->second_crash_ppm);
-    printf("# has_evicting=%d ttl_ms=%" PRIu32 " value_len=%" PRIu32 "\n", swarm->has_evicting,
-           swarm->ttl_ms, swarm->value_len);
+    printf("# has_evicting=%d ttl_ms=%" PRIu32 " value_len=%" PRIu32 " move_mean_ms=%" PRIu32
+           " move_crash_ppm=%" PRIu32 " third_server=%d\n",
+           swarm->has_evicting, swarm->ttl_ms, swarm->value_len, swarm->move_mean_ms,
+           swarm->move_crash_ppm, swarm->has_third_server);
 }

@@ -488,6 +488,12 @@ void tree_put_newer(struct tree_txn *txn, enum tree_database database, struct by
     }
 }
 
+void tree_put_next(struct tree_txn *txn, enum tree_database database, struct bytes key,
+                   struct bytes value, tree_is_newer *is_newer, const void *context)
+{
+    tree_put_newer(txn, database, key, value, bytes_of(NULL, 0), is_newer, context);
+}
+
 void tree_delete_older(struct tree_txn *txn, enum tree_database database, struct bytes key,
                        tree_is_newer *is_newer, const void *context)
 {

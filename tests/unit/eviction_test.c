@@ -318,7 +318,7 @@ static bool must_wait(const struct cache *cache)
 static void on_timer(void *context)
 {
     struct cache *cache = context;
-    uint64_t delay_ms = store_writer_delay_ms(cache->store);
+    uint64_t delay_ms = store_writer_delay_ms(cache->store, 0);
     cache->waited_count += must_wait(cache);
     for (uint32_t i = 0; !must_wait(cache) && i < PER_TURN && cache->next < RECORDS_IN_ALL; i++) {
         write_next(cache, &cache->keys[i]);

@@ -6,6 +6,8 @@
 #include <cmocka.h>
 
 #include "proto/unpack.h"
+#include "shardd/hand.h"
+#include "shardd/tree.h"
 #include "tests/unit/bench.h"
 
 #define LIMIT  4096
@@ -907,6 +909,84 @@ static void a_refusal_is_kept_like_any_outcome(void **state)
     assert_false(run(bench, OP_READ, bench_key(1))->was_there);
 }
 
+/* --- what a move that reads the range is told --- */
+
+static void drop_items(void *context, struct buffer *items, uint64_t need)
+{
+    (void)context, (void)need;
+    buffer_fini(items);
+}
+
+static void fail_hand(void *context, const char *text)
+{
+    (void)context;
+    fail_msg("%s", text);
+}
+
+static void stop_loop(void *context)
+{
+    loop_stop(context);
+}
+
+/* A hand that has been all over the empty range: whatever changes now is behind it. */
+static struct hand *hand_at_end(struct bench *bench, struct tree *tree)
+{
+    const struct hand_config config = {
+        .loop = bench->loop,
+        .tree = tree,
+        .hot = bench->execution.hot,
+        .retries = bench->execution.retries,
+        .end = BOUND_END / 2,
+        .emit = drop_items,
+        .on_fault = fail_hand,
+    };
+    struct hand *hand = hand_new(&config);
+    loop_on_turn_end(bench->loop, stop_loop, bench->loop);
+    while (!hand_is_at_end(hand)) {
+        hand_turn(hand, 1, 1, true);
+        if (hand_is_reading(hand)) {
+            loop_run(bench->loop);
+        }
+    }
+    return hand;
+}
+
+/* RULES V5: the sums would differ at the end of the move. */
+static void the_sum_of_a_move_is_what_the_shard_counts_whatever_was_done(void **state)
+{
+    struct bench *bench = *state;
+    char error[256];
+    struct scratch scratch = scratch_make();
+    struct tree *tree = tree_open(scratch.path, error, sizeof(error));
+    assert_non_null(tree);
+    struct hand *hand = hand_at_end(bench, tree);
+    bench_account(bench)->hand = hand;
+    for (uint32_t i = 0; i < 6; i++) {
+        write_text(bench, bench_key(i), "a value");
+        write_text(bench, bench_key(i), "another");
+    }
+    write_for(bench, bench_key(6), TTL_MS, true);
+    incr(bench, bench_key(7), 1);
+    incr(bench, bench_key(7), 100000);
+    assert_int_equal(run(bench, OP_DELETE, bench_key(0))->status, STATUS_OK);
+    assert_int_equal(run(bench, OP_POP, bench_key(1))->status, STATUS_OK);
+    assert_int_equal(run(bench, OP_EXPIRE, bench_key(2))->status, STATUS_OK);
+    assert_int_equal(run(bench, OP_EVICT, bench_key(3))->status, STATUS_OK);
+    bench_pass(bench, TTL_MS / 2);
+    run(bench, OP_READ, bench_key(6));
+    const struct range_sum before = *hand_sum(hand);
+    assert_int_equal(before.records, bench_account(bench)->records);
+    assert_int_equal(before.bytes, bench_account(bench)->used);
+    for (uint32_t i = 0; i < 8; i++) {
+        run(bench, OP_DELETE, bench_key(i));
+    }
+    assert_true(range_sum_equal(hand_sum(hand), &(struct range_sum){0}));
+    bench_account(bench)->hand = NULL;
+    hand_free(hand);
+    tree_close(tree);
+    scratch_remove(&scratch);
+}
+
 int main(void)
 {
     cmocka_set_message_output(CM_OUTPUT_TAP);
@@ -947,6 +1027,7 @@ int main(void)
         TEST(a_retried_operation_is_answered_and_not_done_again),
         TEST(a_retried_pop_gives_the_value_again_until_it_is_answered),
         TEST(a_refusal_is_kept_like_any_outcome),
+        TEST(the_sum_of_a_move_is_what_the_shard_counts_whatever_was_done),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,6 +40,7 @@ enum fake_act {
     FAKE_REDIRECT, /* WRONG_SHARD with fake->redirect, nil when its end is 0 */
     FAKE_GARBAGE,  /* bytes that are no response */
     FAKE_ODD,      /* a response, but not of this method */
+    FAKE_RESULT,   /* with fake->result, an encoded object */
 };
 
 struct fake_request {
@@ -75,6 +76,7 @@ struct fake {
     enum status code;
     uint64_t detail[2];
     struct bytes scanned; /* the value that a scan brings, encoded */
+    struct bytes result;
     enum status hello_code;
     uint32_t asked_count; /* requests that the script saw */
     uint32_t map_count;   /* map.get */
@@ -243,6 +245,11 @@ static inline bool fake_act(struct fake *fake, int fd, const struct fake_request
     case FAKE_ODD:
         rpc_response(&out, request->msgid);
         pack_text(&out, "odd");
+        fake_send(fd, &out);
+        break;
+    case FAKE_RESULT:
+        rpc_response(&out, request->msgid);
+        pack_encoded(&out, fake->result);
         fake_send(fd, &out);
         break;
     }

@@ -1145,6 +1145,91 @@ static void stamps_go_on_when_the_clock_steps_back(void **state)
     log_turn_end(fixture->log);
 }
 
+/* RULES N2: what a move brings is older than what is logged here behind it. */
+static void a_lift_counts_from_the_next_operation_on(void **state)
+{
+    struct fixture *fixture = *state;
+    begin_turn(fixture);
+    add(fixture, 1);
+    uint64_t stamp = log_last(fixture->log) + (UINT64_C(1) << 30);
+    assert_true(log_lift(fixture->log, stamp));
+    assert_true(log_last(fixture->log) < stamp);
+    add(fixture, 1);
+    assert_int_equal(log_last(fixture->log), stamp + 1);
+    assert_true(log_lift(fixture->log, stamp));
+    add(fixture, 1);
+    assert_int_equal(log_last(fixture->log), stamp + 2);
+    log_turn_end(fixture->log);
+    wait_durable(fixture, log_last(fixture->log));
+    reopen(fixture);
+    assert_all_told(fixture);
+}
+
+static uint64_t wanted_stamp;
+
+static bool is_lifted(const struct fixture *fixture)
+{
+    bool is = log_lift(fixture->log, wanted_stamp);
+    log_turn_end(fixture->log);
+    return is;
+}
+
+static void a_lift_beyond_what_a_stamp_may_be_is_durable_first(void **state)
+{
+    struct fixture *fixture = *state;
+    add_durably(fixture, 1);
+    wanted_stamp = log_durable(fixture->log) + 3 * (UINT64_C(1) << 32);
+    begin_turn(fixture);
+    assert_false(is_lifted(fixture));
+    wait_until(fixture, is_lifted);
+    begin_turn(fixture);
+    add(fixture, 1);
+    assert_int_equal(log_last(fixture->log), wanted_stamp + 1);
+    log_turn_end(fixture->log);
+    reopen(fixture);
+    start(fixture);
+    begin_turn(fixture);
+    add(fixture, 1);
+    assert_true(log_last(fixture->log) > wanted_stamp + 1);
+    log_turn_end(fixture->log);
+    wait_durable(fixture, log_last(fixture->log));
+}
+
+/* Which waits for the next sync, and nothing else may come. */
+static void a_lift_does_not_wait_behind_a_marker_of_quiet(void **state)
+{
+    struct fixture *fixture = *state;
+    add_durably(fixture, 1);
+    let_quiet_pass(fixture);
+    wanted_stamp = log_durable(fixture->log) + 3 * (UINT64_C(1) << 32);
+    begin_turn(fixture);
+    assert_false(is_lifted(fixture));
+    wait_until(fixture, is_lifted);
+}
+
+/* There is no moment for a marker, and each group lets the next go further. */
+static void a_lift_comes_while_something_is_always_on_its_way(void **state)
+{
+    struct fixture *fixture = *state;
+    add_durably(fixture, 1);
+    uint64_t durable = log_durable(fixture->log);
+    wanted_stamp = durable + 3 * (UINT64_C(1) << 32);
+    for (int i = 0; i < 8; i++) {
+        begin_turn(fixture);
+        add(fixture, 1);
+        bool is = log_lift(fixture->log, wanted_stamp);
+        add(fixture, 1);
+        assert_true(log_last(fixture->log) < log_durable(fixture->log) + (UINT64_C(1) << 32));
+        log_turn_end(fixture->log);
+        wait_durable(fixture, log_last(fixture->log) - 1);
+        if (is) {
+            assert_true(log_last(fixture->log) > wanted_stamp);
+            return;
+        }
+    }
+    fail();
+}
+
 /* --- few writers --- */
 
 static void what_the_loop_syncs_itself_is_counted_among_the_syncs(void **state)
@@ -1470,6 +1555,11 @@ int main(void)
         OS_CASE(at_level_os_a_control_record_is_durable_at_once),
         OS_CASE(at_level_os_many_segments_are_replayed),
         CASE(a_raised_stamp_outlives_the_segment_of_its_marker),
+        CASE(a_lift_counts_from_the_next_operation_on),
+        CASE(a_lift_beyond_what_a_stamp_may_be_is_durable_first),
+        OS_CASE(a_lift_beyond_what_a_stamp_may_be_is_durable_first),
+        CASE(a_lift_does_not_wait_behind_a_marker_of_quiet),
+        CASE(a_lift_comes_while_something_is_always_on_its_way),
         CASE(what_is_applied_is_freed_and_used_again),
         CASE(a_segment_stays_while_any_of_it_is_not_applied),
         cmocka_unit_test_setup_teardown(a_full_disk_is_told_and_no_fault, setup_unopened, teardown),

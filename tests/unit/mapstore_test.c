@@ -11,6 +11,7 @@
 
 #include "bootstrapd/mapstore.h"
 #include "bootstrapd/slot.h"
+#include "io/logline.h"
 #include "proto/endian.h"
 #include "proto/hash.h"
 
@@ -454,6 +455,51 @@ static void freeing_waits_for_a_write_and_tells_nobody(void **state)
     assert_int_equal(fixture->durable_count, 0);
 }
 
+static void on_kept(void *context, bool is_kept)
+{
+    struct fixture *fixture = context;
+    assert_true(is_kept);
+    loop_stop(fixture->loop);
+}
+
+static void keep(struct fixture *fixture, const char *text)
+{
+    mapstore_keep(fixture->store, bytes_text(text), on_kept, fixture);
+    loop_run(fixture->loop);
+}
+
+static bool is_history(struct fixture *fixture, const char *text)
+{
+    struct buffer payload = {0};
+    bool is_there = mapstore_load_history(fixture->store, &payload) &&
+                    bytes_equal(buffer_bytes(&payload), bytes_text(text));
+    buffer_fini(&payload);
+    return is_there;
+}
+
+static void a_history_is_replaced_as_a_whole_and_no_loss_if_it_is_damaged(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[96];
+    write_term(fixture, 1);
+    assert_false(is_history(fixture, ""));
+    keep(fixture, "what was done");
+    keep(fixture, "and more");
+    assert_int_equal(term_after_restart(fixture), 1);
+    assert_true(is_history(fixture, "and more"));
+    (void)snprintf(path, sizeof(path), "%s/history", fixture->path);
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    (void)fseek(file, -1, SEEK_END);
+    (void)fputc('?', file);
+    (void)fclose(file);
+    logline_set_level(LOGLINE_ERROR);
+    assert_false(is_history(fixture, "and more"));
+    assert_int_equal(term_after_restart(fixture), 1);
+    keep(fixture, "from now on");
+    assert_true(is_history(fixture, "from now on"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make, clean)
@@ -478,6 +524,7 @@ int main(void)
         TEST(a_ledger_that_outgrows_its_slot_gets_larger_ones),
         TEST(a_write_is_durable_when_the_loop_is_told),
         TEST(freeing_waits_for_a_write_and_tells_nobody),
+        TEST(a_history_is_replaced_as_a_whole_and_no_loss_if_it_is_damaged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -521,13 +521,13 @@ static void a_push_opens_what_is_new_and_tells_it_again(void **state)
     for (int i = 0; i < 2; i++) {
         assert_result(push(client, SAMPLE_MAP(3, {"low", HALF, 3, 1, true, 0},
                                               {"high", BOUND_END, 2, 2, true, 0})),
-                      "[3,[[\"low\",3]]]");
+                      "[3,[[\"low\",3]],[],[3,[]]]");
     }
     assert_true(shardd_serves(world->shardd, 0));
     assert_false(shardd_serves(world->shardd, UINT64_MAX));
     assert_result(push(client, SAMPLE_MAP(4, {"low", HALF, 4, 1, false, 0},
                                           {"high", BOUND_END, 2, 2, true, 0})),
-                  "[4,[]]");
+                  "[4,[],[],[4,[]]]");
     assert_true(shardd_serves(world->shardd, 0));
 }
 
@@ -568,12 +568,12 @@ static void a_push_is_answered_with_what_of_it_is_missing_here(void **state)
     const struct reply *reply = push(
         client, SAMPLE_MAP(3, {"low", HALF, 3, 1, false, 0}, {"high", BOUND_END, 2, 1, true, 0}));
     assert_error(reply, STATUS_DATA_MISSING, "the data of shard low, expected here, is not here");
-    assert_string_equal((const char *)reply->json.data, "[3,[[\"high\",2]],[[\"low\",3]]]");
+    assert_string_equal((const char *)reply->json.data, "[3,[[\"high\",2]],[[\"low\",3]],[3,[]]]");
     assert_true(shardd_serves(world->shardd, UINT64_MAX));
     /* Given up. */
     assert_result(push(client, SAMPLE_MAP(4, {"low", HALF, 4, 1, true, 0},
                                           {"high", BOUND_END, 2, 1, true, 0})),
-                  "[4,[[\"low\",4],[\"high\",2]]]");
+                  "[4,[[\"low\",4],[\"high\",2]],[],[4,[]]]");
     assert_true(shardd_serves(world->shardd, 0));
 }
 

@@ -28,6 +28,7 @@ struct fixture {
     struct saving *saving;
     struct buffer control;
     bool is_told;
+    bool is_settled;
 };
 
 static void on_log_turn_end(void *context)
@@ -44,6 +45,12 @@ static void on_work_turn_end(void *context)
     if (!sweep_is_busy(f->sweep)) {
         loop_stop(f->work_loop);
     }
+}
+
+static void on_settled(void *context)
+{
+    struct fixture *f = context;
+    f->is_settled = true;
 }
 
 static void on_clear(void *context, uint64_t first, uint64_t last)
@@ -109,6 +116,7 @@ static int setup(void **state)
                                          &f.bench.accounts,
                                          &f.control,
                                          on_clear,
+                                         on_settled,
                                          &f};
     f.saving = saving_new(&saving);
     loop_on_turn_end(f.bench.loop, on_log_turn_end, &f);

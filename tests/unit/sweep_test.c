@@ -690,13 +690,89 @@ static void where_nothing_is_left_that_needs_space_the_disk_is_not_full(void **s
     assert_false(sweep_is_disk_full(f->sweep));
 }
 
-/* --- emptying, and the end --- */
+/* --- others' transactions --- */
 
 static void on_cleared(void *context, bool is_done)
 {
     struct fixture *f = context;
     f->cleared = is_done;
 }
+
+struct guest {
+    struct job job; /* first */
+    struct fixture *fixture;
+    uint32_t run_count;
+    uint32_t done_count;
+};
+
+/* On the worker: the only one who may write. */
+static void run_guest(struct job *job)
+{
+    struct guest *guest = (struct guest *)job;
+    struct tree_txn *txn = tree_begin_write(guest->fixture->tree);
+    guest->run_count++;
+    (void)tree_commit(txn);
+}
+
+static void guest_done(struct job *job)
+{
+    ((struct guest *)job)->done_count++;
+}
+
+static struct guest guest_of(struct fixture *f)
+{
+    return (struct guest){{.run = run_guest, .done = guest_done}, f, 0, 0};
+}
+
+static void batches_clearings_and_others_take_turns(void **state)
+{
+    struct fixture *f = *state;
+    struct guest guests[2] = {guest_of(f), guest_of(f)};
+    struct sweep_stat stat;
+    for (uint32_t i = 0; i < 1000; i++) {
+        put(f, i);
+    }
+    make_durable(f);
+    for (uint32_t i = 1; i <= 4; i++) {
+        f->cleared = -1;
+        sweep_clear(f->sweep, 5, 6, on_cleared, f);
+        sweep_lend(f->sweep, &guests[0].job, i % 2 == 0);
+        sweep_lend(f->sweep, &guests[1].job, false);
+        while (f->cleared == -1 || guests[1].done_count < i) {
+            begin_batch(f, 10);
+            assert_true(sweep_is_busy(f->sweep));
+            end_step(f);
+        }
+        assert_int_equal(guests[0].done_count, i);
+        assert_int_equal(guests[0].run_count, i);
+        sweep_stat(f->sweep, &stat);
+        assert_in_range(stat.batch_count, i, 2 * i);
+    }
+}
+
+static void what_is_taken_back_does_not_run(void **state)
+{
+    struct fixture *f = *state;
+    struct guest guests[3] = {guest_of(f), guest_of(f), guest_of(f)};
+    for (int i = 0; i < 3; i++) {
+        sweep_lend(f->sweep, &guests[i].job, false);
+    }
+    assert_true(sweep_take_back(f->sweep, &guests[2].job));
+    assert_true(sweep_take_back(f->sweep, &guests[0].job));
+    assert_false(sweep_take_back(f->sweep, &guests[0].job));
+    sweep_lend(f->sweep, &guests[2].job, false);
+    step(f);
+    begin_step(f);
+    assert_false(sweep_take_back(f->sweep, &guests[2].job));
+    sweep_free(f->sweep);
+    f->sweep = NULL;
+    assert_int_equal(guests[0].run_count + guests[0].done_count, 0);
+    assert_int_equal(guests[1].done_count, 1);
+    assert_int_equal(guests[2].done_count, 1);
+    assert_int_equal(guests[2].run_count, 1);
+}
+
+/* --- emptying, and the end --- */
 
 static void an_interval_is_emptied_behind_the_batch_that_is_under_way(void **state)
 {
@@ -794,6 +870,8 @@ int main(void)
         TEST(what_finds_no_space_stays_dirty_and_goes_when_there_is_some),
         TEST(what_finds_no_space_holds_the_log),
         TEST(where_nothing_is_left_that_needs_space_the_disk_is_not_full),
+        TEST(batches_clearings_and_others_take_turns),
+        TEST(what_is_taken_back_does_not_run),
         TEST(an_interval_is_emptied_behind_the_batch_that_is_under_way),
         TEST(an_end_in_the_middle_of_a_batch_loses_nothing),
         TEST(an_end_while_an_interval_is_emptied_gives_back_no_batch),

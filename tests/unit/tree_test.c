@@ -268,6 +268,66 @@ static void an_end_that_was_never_written_is_not_missing(void **state)
     assert_true(has_now(fixture, "kept", "value"));
 }
 
+static bool is_always_newer(struct bytes stored, const void *context)
+{
+    (void)stored, (void)context;
+    return true;
+}
+
+static void put_run(struct fixture *fixture, char letter)
+{
+    static const uint8_t value[100];
+    char key[32];
+    struct tree_txn *txn = tree_begin_write(fixture->tree);
+    for (int i = 0; i < 5000; i++) {
+        (void)snprintf(key, sizeof(key), "%c%05d", letter, i);
+        tree_put_next(txn, TREE_RECORDS, bytes_text(key), bytes_of(value, sizeof(value)),
+                      is_always_newer, NULL);
+    }
+    assert_int_equal(tree_commit(txn), TREE_FINE);
+}
+
+static uint64_t used_len(struct fixture *fixture)
+{
+    struct tree_space space;
+    struct tree_txn *txn = tree_begin_read(fixture->tree);
+    tree_measure(txn, &space);
+    tree_abort(txn);
+    return space.used_len;
+}
+
+static void a_run_of_keys_fills_its_pages_behind_all_others(void **state)
+{
+    struct fixture *fixture = *state;
+    put_run(fixture, 'b');
+    assert_true(used_len(fixture) < UINT64_C(5000) * 130);
+    put_now(fixture, "d", "last");
+    put_run(fixture, 'c');
+    struct tree_txn *txn = tree_begin_read(fixture->tree);
+    struct tree_cursor *cursor = tree_cursor_open(txn, TREE_RECORDS);
+    int count = 0;
+    for (bool more = tree_cursor_seek(cursor, bytes_text("a")); more;
+         more = tree_cursor_next(cursor)) {
+        char key[32];
+        const char letter = count < 5000 ? 'b' : 'c';
+        (void)snprintf(key, sizeof(key), "%c%05d", letter, count % 5000);
+        assert_true(count == 10000 || bytes_equal(tree_cursor_key(cursor), bytes_text(key)));
+        count++;
+    }
+    assert_int_equal(count, 10001);
+    tree_cursor_close(cursor);
+    tree_abort(txn);
+}
+
+static void a_run_of_keys_leaves_what_is_newer(void **state)
+{
+    struct fixture *fixture = *state;
+    put_now(fixture, "b00007", "newer");
+    put_run(fixture, 'b');
+    assert_true(has_now(fixture, "b00007", "newer"));
+    assert_false(has_now(fixture, "b00008", "newer"));
+}
+
 int main(void)
 {
     cmocka_set_message_output(CM_OUTPUT_TAP);
@@ -280,6 +340,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_cursor_goes_in_the_order_of_bytes, setup, teardown),
         cmocka_unit_test_setup_teardown(seeking_finds_the_first_at_or_behind, setup, teardown),
         cmocka_unit_test_setup_teardown(a_fault_sticks_and_undoes_the_transaction, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_run_of_keys_fills_its_pages_behind_all_others, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_run_of_keys_leaves_what_is_newer, setup, teardown),
         cmocka_unit_test(a_path_that_is_none_is_named),
         cmocka_unit_test_setup_teardown(a_file_whose_end_was_cut_off_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_file_that_is_no_tree_is_refused_and_the_way_past_it_named,

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+#include "shardd/store_internal.h"
+
+#include "proto/point.h"
+#include "shardd/hand.h"
+#include "shardd/import.h"
+
+/* What moves need of the store: ranges by the bound at which they start. */
+
+static struct account *find_range(const struct store *store, uint64_t start)
+{
+    struct account *account = accounts_find(&store->accounts, point_of_bound(start));
+    return account && account->range.start == start ? account : NULL;
+}
+
+/* --- a source --- */
+
+struct hand *store_hand_new(struct store *store, uint64_t start, uint64_t end, hand_emit *emit,
+                            void (*on_fault)(void *context, const char *text), void *context)
+{
+    const struct hand_config config = {
+        .loop = store->config.loop,
+        .tree = store->tree,
+        .hot = store->hot,
+        .retries = store->retries,
+        .start = start,
+        .end = end,
+        .emit = emit,
+        .on_fault = on_fault,
+        .context = context,
+    };
+    return hand_new(&config);
+}
+
+void store_hand_turn(struct store *store, struct hand *hand, bool may_go_on)
+{
+    store_begin_turn(store);
+    hand_turn(hand, log_last(store->log), store->execution.now_ms, may_go_on);
+}
+
+void store_set_hand(struct store *store, uint64_t start, struct hand *hand)
+{
+    struct account *account = find_range(store, start);
+    if (account) {
+        account->hand = hand;
+    }
+}
+
+void store_set_delay(struct store *store, uint64_t start, uint32_t delay_ms)
+{
+    struct account *account = find_range(store, start);
+    if (account) {
+        account->delay_ms = delay_ms;
+    }
+}
+
+void store_freeze(struct store *store, uint64_t start)
+{
+    (void)accounts_freeze(&store->accounts, start);
+}
+
+void store_thaw(struct store *store, uint64_t start)
+{
+    accounts_thaw(&store->accounts, start);
+    store_run_held(store);
+}
+
+bool store_empty(struct store *store, uint64_t start, uint64_t end, uint64_t records,
+                 loop_callback *on_done, void *context)
+{
+    if (emptying_is_busy(store->emptying)) {
+        return false;
+    }
+    emptying_start(store->emptying, start, end, records, on_done, context);
+    return true;
+}
+
+/* --- a target --- */
+
+struct import *store_import_new(struct store *store, const struct store_import *wanted)
+{
+    const struct import_config config = {
+        .loop = store->config.loop,
+        .tree = store->tree,
+        .sweep = store->sweep,
+        .execution = &store->execution,
+        .start = wanted->start,
+        .end = wanted->end,
+        .stamp = wanted->stamp,
+        .on_answer = wanted->on_answer,
+        .on_whole = wanted->on_whole,
+        .on_broken = wanted->on_broken,
+        .context = wanted->context,
+    };
+    return import_new(&config);
+}
+
+void store_import_turn(struct store *store, struct import *import)
+{
+    store_begin_turn(store);
+    import_turn(import);
+}
+
+/* --- stamps --- */
+
+uint64_t store_durable_stamp(const struct store *store)
+{
+    return log_durable(store->log);
+}
+
+void store_raise_stamp(struct store *store, uint64_t stamp)
+{
+    (void)log_lift(store->log, stamp);
+}
