@@ -3,7 +3,7 @@
 #   make            programs and libraries into build/bin and build/lib
 #   make demo       installs what is missing, builds, starts a cluster, runs the quick start
 #   make test       installs what is missing, builds, runs every test
-#   make bench      installs what is missing, builds, measures beside Redis
+#   make bench      installs what is missing, builds, measures beside Redis (bench-rebalance: moves)
 #   make model      installs what is missing, checks the protocol of moves exhaustively
 #
 #   SANITIZE=address,undefined | thread    builds apart, in build/<names>; CC=clang likewise
@@ -167,6 +167,11 @@ JUDGE := $(patsubst %,$(BUILD)/obj/tests/torture/%.o,judge history operation)
 $(BUILD)/tests/unit/judge_test: $(BUILD)/obj/tests/unit/judge_test.o $(JUDGE) $(call archive,io) $(call archive,proto)
 	$(LINK) $(IO_LIBS) $(PROTO_LIBS) -lcmocka
 
+# Whether a history is linearizable, the simulator's checker tells; with the tortures' body of its surroundings.
+CHECKER := $(patsubst %,$(BUILD)/obj/tests/%.o,sim/checker torture/chronicle)
+$(BUILD)/tests/unit/checker_test: $(BUILD)/obj/tests/unit/checker_test.o $(CHECKER) $(call archive,io) $(call archive,proto)
+	$(LINK) $(IO_LIBS) $(PROTO_LIBS) -lcmocka
+
 # Both daemons and the library in one program: of each only its own names are to be seen, and of
 # shardd all but the tree, whose body is the simulator's. malloc is wrapped so that a crashed
 # process's memory goes with it, assert() so that a broken one names the seed.
@@ -188,7 +193,7 @@ $(SIMULATOR): $(call objects,tests/sim) $(SIM_PARTS) $(call archive,io) $(call a
 TORTURE := $(BUILD)/tests/torture/torture
 PRELOADS := $(patsubst %.c,$(BUILD)/%.so,$(wildcard tests/torture/*_preload.c))
 
-$(TORTURE): $(filter-out %_preload.o,$(call objects,tests/torture)) $(call archive,io) $(call archive,proto)
+$(TORTURE): $(filter-out %_preload.o,$(call objects,tests/torture)) $(firstword $(CHECKER)) $(STATIC) $(call archive,io) $(call archive,proto)
 	$(LINK) $(IO_LIBS) $(PROTO_LIBS)
 
 $(PRELOADS): $(BUILD)/%.so: %.c $(wildcard tests/torture/*.h) Makefile
@@ -242,6 +247,13 @@ bench:
 	@config/deps.sh build bench
 	@$(MAKE) --no-print-directory all bench-tools
 	@BUILD=$(BUILD) tests/bench/run $(if $(README),--readme) $(BENCH)
+
+# Moves, beside Redis Cluster; table, JSON and picture of both: likewise.
+.PHONY: bench-rebalance
+bench-rebalance:
+	@config/deps.sh build bench
+	@$(MAKE) --no-print-directory all
+	@BUILD=$(BUILD) tests/bench/rebalance $(if $(README),--readme) $(BENCH)
 
 bench-tools: $(BENCH_TOOLS)
 

@@ -15,7 +15,7 @@ static const struct argument_spec global_specs[] = {
      "any servers or bootstrapds (else $SHARDKV_BOOTSTRAP, else 127.0.0.1:5040)"},
     {"json", 0, ARGUMENT_FLAG, FIELD(json), NULL, "print JSON, one object per line"},
     {"timeout", 0, ARGUMENT_NUMBER, FIELD(timeout_ms), "MS",
-     "of each call to the cluster (2000; import: 30000 a batch)"},
+     "of each call to the cluster (2000; import, backup and restore: 30000)"},
     {"help", 'h', ARGUMENT_FLAG, FIELD(help), NULL, "what a command does and takes"},
     {"version", 'V', ARGUMENT_FLAG, FIELD(version), NULL, "of this program"},
 };

@@ -13,6 +13,7 @@
 
 #include "cli/actions.h"
 #include "cli/bench_process.h"
+#include "cli/bench_rebalance.h"
 #include "cli/bench_report.h"
 #include "io/listener.h"
 #include "proto/limits.h"
@@ -110,8 +111,8 @@ static enum exit_code take_mix(struct bench *bench)
     const struct bench_mix *found = bench_mix_find(name);
     if (!found) {
         return session_say_usage(
-            bench->session, "there is no workload \"%s\"; read, write, mixed, ycsb-a ... ycsb-f",
-            name);
+            bench->session,
+            "there is no workload \"%s\"; read, write, mixed, ycsb-a ... ycsb-f, rebalance", name);
     }
     *mix = *found;
     if (bench->options.zipf && mix->keys == BENCH_KEYS_UNIFORM) {
@@ -324,8 +325,27 @@ static enum exit_code raise_file_limit(const struct bench *bench)
     return failure_say(EXIT_CODE_USAGE, "bench: --connections: %s", error);
 }
 
+/* Options that only `rebalance` takes, and a second word. */
+static bool is_rebalance_told(const struct session *session)
+{
+    const struct arguments *told = session->arguments;
+    const struct bench_options *options = &told->bench;
+    return told->words.count > 1 || told->to || options->share || options->shard ||
+           options->moves || options->parts || options->moving_only || options->local ||
+           options->cluster_pipeline || options->plot;
+}
+
 enum exit_code bench_run(struct session *session)
 {
+    if (strcmp(session_word(session, 0), "rebalance") == 0) {
+        return bench_rebalance_run(session);
+    }
+    if (is_rebalance_told(session)) {
+        return session_say_usage(session,
+                                 "a second word, --share, --shard, --to, --moves, --parts, "
+                                 "--moving-only, --local, --cluster-pipeline and --plot "
+                                 "are of `bench rebalance`");
+    }
     struct bench *bench = calloc(1, sizeof(*bench));
     if (!bench) {
         return failure_say_no_memory();

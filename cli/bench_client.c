@@ -3,8 +3,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -12,9 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/bench_io.h"
 #include "io/socket.h"
-
-#define NS_PER_S UINT64_C(1000000000)
 
 /* Read at once: what a pipeline's replies need. What is left over of it moves to the connection. */
 #define READ_LEN (256u << 10)
@@ -22,13 +19,11 @@
 /* Connections that are served before the clock is looked at again. */
 #define EVENTS_MAX 512
 
-#define CONNECT_TIMEOUT_MS 5000
-
 /* Before what the server wants to be asked later is asked again. */
-#define REST_NS (NS_PER_S / 1000)
+#define REST_NS (BENCH_NS_PER_S / 1000)
 
 /* A server that answers nothing for so long, though asked, is given up. */
-#define SILENCE_NS_MAX (30 * NS_PER_S)
+#define SILENCE_NS_MAX (30 * BENCH_NS_PER_S)
 
 struct slot {
     uint64_t begun_ns; /* or, in the open loop, when it was to begin */
@@ -73,43 +68,7 @@ struct bench_client {
     uint8_t *scratch; /* READ_LEN bytes */
 };
 
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int number)
-{
-    (void)number;
-    interrupted = 1;
-}
-
-/* Finer than io/clock.h: a reply on loopback takes some ten microseconds. */
-static uint64_t now_ns(void)
-{
-    struct timespec time;
-    (void)clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * NS_PER_S + (uint64_t)time.tv_nsec;
-}
-
 /* --- opening --- */
-
-/* -1 with *problem set. */
-static int connect_to(const struct address *address, const char **problem)
-{
-    struct socket_targets targets;
-    *problem = socket_resolve(address, &targets);
-    int fd = *problem ? -1 : socket_connect(&targets, problem);
-    if (fd < 0) {
-        return -1;
-    }
-    struct pollfd wait = {.fd = fd, .events = POLLOUT};
-    int error_number =
-        poll(&wait, 1, CONNECT_TIMEOUT_MS) == 1 ? socket_connect_result(fd) : ETIMEDOUT;
-    if (error_number != 0) {
-        *problem = socket_error_text(error_number);
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
 
 static bool watch(const struct bench_client *client, struct line *line, int operation,
                   uint32_t events)
@@ -130,7 +89,7 @@ static const char *open_line(struct bench_client *client, struct line *line,
     for (uint32_t i = 0; i < client->depth; i++) {
         line->free_slots[i] = i;
     }
-    line->fd = connect_to(address, &problem);
+    line->fd = bench_connect(address, &problem);
     if (line->fd < 0) {
         return problem;
     }
@@ -152,14 +111,6 @@ static bool open_lines(struct bench_client *client, const struct bench_cluster *
         }
     }
     return true;
-}
-
-static void catch_signals(void)
-{
-    const struct sigaction action = {.sa_handler = on_signal};
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
-    (void)signal(SIGPIPE, SIG_IGN);
 }
 
 static bool allocate(struct bench_client *client, uint32_t connections)
@@ -193,7 +144,7 @@ struct bench_client *bench_client_open(const struct bench_client_config *config,
         bench_client_close(client);
         return NULL;
     }
-    catch_signals();
+    bench_catch_signals();
     /* The kernel would gather wake-ups that are up to 50 us apart. */
     (void)prctl(PR_SET_TIMERSLACK, 1);
     return client;
@@ -294,17 +245,11 @@ static void flush(struct bench_client *client, struct line *line)
     if (line->output.len == line->sent || client->is_broken) {
         return;
     }
-    ssize_t len = write(line->fd, line->output.data + line->sent, line->output.len - line->sent);
-    if (len < 0 && errno != EAGAIN && errno != EINTR) {
+    if (!bench_send(line->fd, &line->output, &line->sent)) {
         break_off_text(client, socket_error_text(errno));
         return;
     }
-    line->sent += len > 0 ? (size_t)len : 0;
-    bool wants_write = line->sent < line->output.len;
-    if (!wants_write) {
-        buffer_clear(&line->output);
-        line->sent = 0;
-    }
+    bool wants_write = line->output.len > 0;
     if (wants_write != line->wants_write) {
         line->wants_write = wants_write;
         (void)watch(client, line, EPOLL_CTL_MOD, wants_write ? EPOLLIN | EPOLLOUT : EPOLLIN);
@@ -325,7 +270,7 @@ static void fill(struct bench_client *client, struct line *line, uint64_t at_ns)
 static void fill_all(struct bench_client *client)
 {
     for (uint32_t i = 0; i < client->line_count; i++) {
-        fill(client, &client->lines[i], now_ns());
+        fill(client, &client->lines[i], bench_now_ns());
         flush(client, &client->lines[i]);
     }
 }
@@ -335,7 +280,7 @@ static uint64_t intended_ns(const struct bench_client *client, uint64_t index)
 {
     uint64_t seconds = index / client->rate;
     uint64_t rest = index % client->rate;
-    return client->start_ns + seconds * NS_PER_S + rest * NS_PER_S / client->rate;
+    return client->start_ns + seconds * BENCH_NS_PER_S + rest * BENCH_NS_PER_S / client->rate;
 }
 
 /* The next line, in turn, that has a free slot; NULL when none has. */
@@ -359,7 +304,7 @@ static bool is_full(const struct bench_client *client)
 /* The open loop: all whose time has come, as far as there are slots. */
 static void issue_due(struct bench_client *client)
 {
-    uint64_t at_ns = now_ns();
+    uint64_t at_ns = bench_now_ns();
     while (!is_full(client) && intended_ns(client, client->issued) <= at_ns) {
         struct line *line = free_line(client);
         if (!begin_op(client, line, intended_ns(client, client->issued))) {
@@ -461,7 +406,7 @@ static void read_line(struct bench_client *client, struct line *line)
         }
         return;
     }
-    uint64_t at_ns = now_ns();
+    uint64_t at_ns = bench_now_ns();
     client->heard_ns = at_ns;
     if (has_rest) {
         line->input.len += (size_t)len;
@@ -508,9 +453,10 @@ static void turn(struct bench_client *client, uint64_t deadline_ns)
 {
     struct epoll_event events[EVENTS_MAX];
     uint64_t until_ns = wait_until(client, deadline_ns);
-    uint64_t at_ns = now_ns();
+    uint64_t at_ns = bench_now_ns();
     uint64_t left_ns = until_ns > at_ns ? until_ns - at_ns : 0;
-    struct timespec timeout = {(time_t)(left_ns / NS_PER_S), (long)(left_ns % NS_PER_S)};
+    struct timespec timeout = {(time_t)(left_ns / BENCH_NS_PER_S),
+                               (long)(left_ns % BENCH_NS_PER_S)};
     int count = epoll_pwait2(client->poller, events, EVENTS_MAX, &timeout, NULL);
     for (int i = 0; i < count && !client->is_broken; i++) {
         on_event(client, &events[i]);
@@ -527,24 +473,24 @@ static void turn(struct bench_client *client, uint64_t deadline_ns)
 
 static void begin(struct bench_client *client)
 {
-    client->heard_ns = now_ns();
+    client->heard_ns = bench_now_ns();
     if (client->rate == 0) {
         fill_all(client);
     } else if (client->start_ns == 0) {
-        client->start_ns = now_ns();
+        client->start_ns = bench_now_ns();
     }
 }
 
 enum bench_ended bench_client_run(struct bench_client *client, uint64_t duration_ns,
                                   struct bench_tally *tally)
 {
-    uint64_t begun_ns = now_ns();
+    uint64_t begun_ns = bench_now_ns();
     uint64_t deadline_ns = duration_ns == 0 ? UINT64_MAX : begun_ns + duration_ns;
     enum bench_ended ended = BENCH_ENDED_TIME;
     client->tally = tally;
     begin(client);
-    while (!client->is_broken && now_ns() < deadline_ns) {
-        if (interrupted) {
+    while (!client->is_broken && bench_now_ns() < deadline_ns) {
+        if (bench_is_interrupted()) {
             ended = BENCH_ENDED_INTERRUPTED;
             break;
         }
@@ -553,10 +499,10 @@ enum bench_ended bench_client_run(struct bench_client *client, uint64_t duration
             break;
         }
         turn(client, deadline_ns);
-        if (client->in_flight > 0 && now_ns() > client->heard_ns + SILENCE_NS_MAX) {
+        if (client->in_flight > 0 && bench_now_ns() > client->heard_ns + SILENCE_NS_MAX) {
             break_off_text(client, "no reply for 30 s");
         }
     }
-    tally->elapsed_ns = now_ns() - begun_ns;
+    tally->elapsed_ns = bench_now_ns() - begun_ns;
     return client->is_broken ? BENCH_ENDED_BROKEN : ended;
 }

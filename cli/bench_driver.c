@@ -5,8 +5,9 @@
 
 void bench_driver_fini(struct bench_driver *driver)
 {
-    buffer_fini(&driver->frames[BENCH_METHOD_READ].bytes);
-    buffer_fini(&driver->frames[BENCH_METHOD_WRITE].bytes);
+    for (unsigned i = 0; i < BENCH_FRAME_COUNT; i++) {
+        buffer_fini(&driver->frames[i].bytes);
+    }
 }
 
 void bench_key_print(uint64_t record, uint8_t key[BENCH_KEY_LEN])

@@ -13,6 +13,7 @@
  * has no such thing, the order.
  */
 
+#include "proto/address.h"
 #include "proto/buffer.h"
 
 #define BENCH_KEY_LEN 16
@@ -20,7 +21,10 @@
 /* Requests in flight on one connection. */
 #define BENCH_SLOTS_MAX 4096
 
-enum bench_method { BENCH_METHOD_READ, BENCH_METHOD_WRITE, BENCH_METHOD_SCAN };
+enum bench_method { BENCH_METHOD_READ, BENCH_METHOD_WRITE, BENCH_METHOD_INCR, BENCH_METHOD_SCAN };
+
+/* Methods of which a frame is kept: all but scan. */
+enum { BENCH_FRAME_COUNT = 3 };
 
 struct bench_request {
     enum bench_method method;
@@ -41,9 +45,10 @@ struct bench_frame {
 struct bench_driver {
     const char *name;
     bool can_scan;
-    bool is_in_order;             /* a reply tells no slot: it is the oldest request's */
-    uint32_t slot_first;          /* what stands for slot 0: so that all take equally many bytes */
-    struct bench_frame frames[2]; /* by method: read, write */
+    bool is_in_order;    /* a reply tells no slot: it is the oldest request's */
+    uint32_t slot_first; /* what stands for slot 0: so that all take equally many bytes */
+    struct bench_frame frames[BENCH_FRAME_COUNT]; /* by method; one that it has not is empty */
+    struct bytes asking; /* sent before a request that was answered BENCH_ANSWER_ASK; empty: none */
     const struct bench_driver_body *body;
 };
 
@@ -62,10 +67,38 @@ struct bench_reply {
     struct bytes error; /* text, of the server or our own; into the input, or static */
 };
 
+enum bench_answer_kind {
+    BENCH_ANSWER_DONE,
+    BENCH_ANSWER_MISSING, /* a read of what is not there */
+    BENCH_ANSWER_LATER,   /* not done: to be asked again, at the same place */
+    BENCH_ANSWER_MOVED,   /* not done: the places are another server's from now on */
+    BENCH_ANSWER_ASK,     /* not done: this request alone is another server's, behind `asking` */
+    BENCH_ANSWER_REFUSED, /* not done */
+    BENCH_ANSWER_UNKNOWN, /* may have been done */
+};
+
+/*
+ * What a reply brought. A key's place is where it lives, in [0, 2^32), whatever the protocol calls it: the
+ * upper half of a point, or a slot of Redis Cluster as the upper 14 bits.
+ */
+struct bench_answer {
+    enum bench_answer_kind kind;
+    struct bytes value; /* of a read, into the reply */
+    bool has_number;    /* the sum after an incr; a read's value that is an integer */
+    int64_t number;
+    struct address server; /* MOVED, ASK */
+    uint64_t start, end;   /* MOVED: the places [start, end) */
+    uint64_t epoch;        /* MOVED: the higher is the newer; 0: the protocol has none */
+};
+
 struct bench_driver_body {
     /* *reply is zero. */
     enum bench_decoded (*decode)(const struct bench_driver *driver, struct bytes input,
                                  struct bench_reply *reply);
+    /* Reads a whole reply to `method` for what it brought. *answer is zero. NULL: cannot be told. */
+    void (*answer)(enum bench_method method, struct bytes reply, struct bench_answer *answer);
+    /* The place of a key. NULL: there is one server. */
+    uint32_t (*place)(struct bytes key);
     /* NULL without can_scan. */
     void (*encode_scan)(const struct bench_driver *driver, const struct bench_request *request,
                         struct buffer *out);

@@ -20,6 +20,16 @@ struct bench_options {
     const char *redis;       /* "HOST:PORT" */
     const char *echo;        /* "HOST:PORT" */
     const char *server_pids; /* "PID[,PID...]" */
+
+    /* Of `bench rebalance`. */
+    const char *share; /* of the hash space: "0.25" */
+    const char *shard; /* a name */
+    uint64_t moves;
+    uint64_t parts;
+    bool moving_only;
+    uint64_t local; /* servers */
+    uint64_t cluster_pipeline;
+    const char *plot; /* a file */
 };
 
 #endif

@@ -2,9 +2,12 @@
 
 /*
  * The load generator's driver of Redis: RESP2 (redis.io/docs/latest/develop/reference/protocol-spec),
- * GET and SET.
+ * GET, SET and INCR.
  *
  *     +OK\r\n    -ERR why\r\n    :5\r\n    $3\r\nabc\r\n    $-1\r\n (nothing there)
+ *
+ * Redis Cluster (redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec): a key is in slot CRC16(key) % 16384;
+ * "-MOVED slot host:port" is for good, "-ASK slot host:port" for this request, once it is asked behind ASKING.
  */
 
 #include <stdio.h>
@@ -117,13 +120,142 @@ static enum bench_decoded decode(const struct bench_driver *driver, struct bytes
     return BENCH_DECODED_WHOLE;
 }
 
+/* --- what a reply brought --- */
+
+/* Redis Cluster's slots: the upper 14 bits of a place. */
+#define SLOT_BITS  14
+#define SLOT_COUNT (1u << SLOT_BITS)
+#define SLOT_SHIFT (32 - SLOT_BITS)
+
+/* Digits of a number that may be believed. */
+#define NUMBER_DIGITS_MAX 18
+
+/* Decimal digits, all of them. */
+static bool parse_number(struct bytes text, uint64_t *number)
+{
+    const char *digits = text.data;
+    uint64_t value = 0;
+    if (text.len == 0 || text.len > NUMBER_DIGITS_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < text.len; i++) {
+        if (digits[i] < '0' || digits[i] > '9') {
+            return false;
+        }
+        value = value * 10 + (uint64_t)(digits[i] - '0');
+    }
+    *number = value;
+    return true;
+}
+
+static bool begins_with(struct bytes text, const char *start)
+{
+    size_t len = strlen(start);
+    return text.len >= len && memcmp(text.data, start, len) == 0;
+}
+
+/* "3999 127.0.0.1:6381" */
+static bool take_redirect(struct bytes text, struct bench_answer *answer)
+{
+    const char *blank = memchr(text.data, ' ', text.len);
+    uint64_t slot = 0;
+    if (!blank) {
+        return false;
+    }
+    size_t slot_len = (size_t)(blank - (const char *)text.data);
+    if (!parse_number(bytes_of(text.data, slot_len), &slot) || slot >= SLOT_COUNT) {
+        return false;
+    }
+    answer->start = slot << SLOT_SHIFT;
+    answer->end = (slot + 1) << SLOT_SHIFT;
+    return address_parse(bytes_of(blank + 1, text.len - slot_len - 1), &answer->server);
+}
+
+static void take_error(struct bytes text, struct bench_answer *answer)
+{
+    static const struct {
+        const char *start;
+        enum bench_answer_kind kind;
+    } redirects[] = {{"MOVED ", BENCH_ANSWER_MOVED}, {"ASK ", BENCH_ANSWER_ASK}};
+    answer->kind = begins_with(text, "TRYAGAIN") ? BENCH_ANSWER_LATER : BENCH_ANSWER_REFUSED;
+    for (size_t i = 0; i < sizeof(redirects) / sizeof(redirects[0]); i++) {
+        size_t len = strlen(redirects[i].start);
+        if (begins_with(text, redirects[i].start) &&
+            take_redirect(bytes_of((const char *)text.data + len, text.len - len), answer)) {
+            answer->kind = redirects[i].kind;
+        }
+    }
+}
+
+/* The reply is whole, so its lengths are right. */
+static void take_bulk(struct bytes reply, struct bench_answer *answer)
+{
+    int64_t value_len = 0;
+    size_t head_len = line_len(reply);
+    uint64_t number = 0;
+    (void)parse_length(reply.data, head_len, &value_len);
+    if (value_len < 0) {
+        answer->kind = BENCH_ANSWER_MISSING;
+        return;
+    }
+    answer->value = bytes_of((const char *)reply.data + head_len, (size_t)value_len);
+    answer->has_number = parse_number(answer->value, &number);
+    answer->number = (int64_t)number;
+}
+
+static void take_answer(enum bench_method method, struct bytes reply, struct bench_answer *answer)
+{
+    const char *line = reply.data;
+    struct bytes text = bytes_of(line + 1, reply.len - 3);
+    uint64_t number = 0;
+    (void)method;
+    if (*line == '-') {
+        take_error(text, answer);
+    } else if (*line == '$') {
+        take_bulk(reply, answer);
+    } else if (*line == ':') {
+        answer->has_number = parse_number(text, &number);
+        answer->number = (int64_t)number;
+    }
+}
+
+static void make_crc_table(uint16_t table[256])
+{
+    for (unsigned i = 0; i < 256; i++) {
+        uint16_t rest = (uint16_t)(i << 8);
+        for (unsigned bit = 0; bit < 8; bit++) {
+            rest = (uint16_t)(rest & 0x8000 ? rest << 1 ^ 0x1021 : rest << 1);
+        }
+        table[i] = rest;
+    }
+}
+
+/* CRC16 as the specification has it (XMODEM: 0x1021, from 0); keys here have no {tags}. */
+static uint32_t place_of(struct bytes key)
+{
+    static uint16_t table[256]; /* of a byte; all zero until it is made */
+    const uint8_t *at = key.data;
+    uint16_t crc = 0;
+    if (table[1] == 0) {
+        make_crc_table(table);
+    }
+    for (size_t i = 0; i < key.len; i++) {
+        crc = (uint16_t)(crc << 8 ^ table[(crc >> 8 ^ at[i]) & 0xff]);
+    }
+    return (uint32_t)(crc % SLOT_COUNT) << SLOT_SHIFT;
+}
+
 bool bench_redis_init(struct bench_driver *driver, size_t value_len)
 {
-    static const struct bench_driver_body body = {.decode = decode};
+    static const struct bench_driver_body body = {
+        .decode = decode, .answer = take_answer, .place = place_of};
     *driver = (struct bench_driver){.name = "redis", .is_in_order = true, .body = &body};
     struct bench_frame *read = &driver->frames[BENCH_METHOD_READ];
     struct bench_frame *write = &driver->frames[BENCH_METHOD_WRITE];
+    struct bench_frame *incr = &driver->frames[BENCH_METHOD_INCR];
     begin_frame(read, "*2\r\n$3\r\nGET\r\n$16\r\n");
     make_write(write, value_len);
-    return !read->bytes.failed && !write->bytes.failed;
+    begin_frame(incr, "*2\r\n$4\r\nINCR\r\n$16\r\n");
+    driver->asking = bytes_text("*1\r\n$6\r\nASKING\r\n");
+    return !read->bytes.failed && !write->bytes.failed && !incr->bytes.failed;
 }

@@ -7,6 +7,7 @@
 #include "cli/bench_driver.h"
 #include "proto/extent.h"
 #include "proto/limits.h"
+#include "proto/map.h"
 #include "proto/pack.h"
 #include "proto/point.h"
 #include "proto/rpc.h"
@@ -35,6 +36,13 @@ static void make_write(const struct bench_driver *driver, struct bench_frame *fr
     pack_bin(&frame->bytes, bytes_of(value, value_len));
     frame->value_at = frame->bytes.len - value_len;
     frame->value_len = value_len;
+}
+
+/* By one. */
+static void make_incr(const struct bench_driver *driver, struct bench_frame *frame)
+{
+    begin_frame(driver, frame, "incr", 2);
+    pack_uint(&frame->bytes, 1);
 }
 
 static void encode_scan(const struct bench_driver *driver, const struct bench_request *request,
@@ -124,9 +132,93 @@ static enum bench_decoded decode(const struct bench_driver *driver, struct bytes
     return broken(reply, unpack_fault_text(fault));
 }
 
+/* --- what a reply brought --- */
+
+/* [revision, entry], entry nil where the server does not know it. */
+static void take_redirect(struct bytes detail, struct bench_answer *answer)
+{
+    struct unpack in = unpack_of(detail);
+    struct map_entry entry;
+    struct map_error error;
+    answer->kind = BENCH_ANSWER_LATER;
+    if (unpack_array(&in) < 2) {
+        return;
+    }
+    (void)unpack_uint(&in);
+    if (unpack_is_fine(&in) && unpack_peek(&in) == UNPACK_ARRAY &&
+        map_unpack_entry(&in, &entry, &error)) {
+        answer->kind = BENCH_ANSWER_MOVED;
+        answer->server = entry.address;
+        answer->start = entry.start;
+        answer->end = entry.end;
+        answer->epoch = entry.epoch;
+    }
+}
+
+static void take_error(const struct rpc_message *message, struct bench_answer *answer)
+{
+    switch (message->code) {
+    case STATUS_WRONG_SHARD:
+        take_redirect(message->detail, answer);
+        return;
+    case STATUS_TRY_LATER:
+        answer->kind = BENCH_ANSWER_LATER;
+        return;
+    case STATUS_STALE:
+        answer->kind = BENCH_ANSWER_UNKNOWN;
+        return;
+    default:
+        answer->kind = BENCH_ANSWER_REFUSED;
+        return;
+    }
+}
+
+static void take_number(struct unpack *in, struct bench_answer *answer)
+{
+    answer->number = unpack_int(in);
+    answer->has_number = unpack_is_fine(in);
+}
+
+/* [value, ...] or nil of a read; [integer, version] of an incr. */
+static void take_result(enum bench_method method, struct bytes result, struct bench_answer *answer)
+{
+    struct unpack in = unpack_of(result);
+    enum unpack_type type = unpack_peek(&in);
+    if (method == BENCH_METHOD_READ && type == UNPACK_NIL) {
+        answer->kind = BENCH_ANSWER_MISSING;
+    }
+    if (type != UNPACK_ARRAY || unpack_array(&in) == 0) {
+        return;
+    }
+    type = unpack_peek(&in);
+    if (type == UNPACK_BIN || type == UNPACK_STR) {
+        answer->value = unpack_text(&in);
+    } else if (method != BENCH_METHOD_WRITE) {
+        take_number(&in, answer);
+    }
+}
+
+static void take_answer(enum bench_method method, struct bytes reply, struct bench_answer *answer)
+{
+    struct rpc_message message;
+    if (rpc_decode(reply, &message) != UNPACK_FINE) {
+        answer->kind = BENCH_ANSWER_UNKNOWN;
+    } else if (message.code != STATUS_OK) {
+        take_error(&message, answer);
+    } else {
+        take_result(method, message.result, answer);
+    }
+}
+
+static uint32_t place_of(struct bytes key)
+{
+    return (uint32_t)(point_of_key(key) >> 32);
+}
+
 bool bench_shardkv_init(struct bench_driver *driver, size_t value_len, uint32_t slot_count)
 {
-    static const struct bench_driver_body body = {decode, encode_scan};
+    static const struct bench_driver_body body = {
+        .decode = decode, .answer = take_answer, .place = place_of, .encode_scan = encode_scan};
     *driver = (struct bench_driver){.name = "shardkv", .can_scan = true, .body = &body};
     driver->slot_first = slot_count <= FIXINT_COUNT ? 0 : UINT16_FIRST;
     uint8_t *value = calloc(1, value_len + 1);
@@ -135,8 +227,10 @@ bool bench_shardkv_init(struct bench_driver *driver, size_t value_len, uint32_t 
     }
     struct bench_frame *write = &driver->frames[BENCH_METHOD_WRITE];
     struct bench_frame *read = &driver->frames[BENCH_METHOD_READ];
+    struct bench_frame *incr = &driver->frames[BENCH_METHOD_INCR];
     begin_frame(driver, read, "read", 1);
     make_write(driver, write, value, value_len);
+    make_incr(driver, incr);
     free(value);
-    return !read->bytes.failed && !write->bytes.failed;
+    return !read->bytes.failed && !write->bytes.failed && !incr->bytes.failed;
 }

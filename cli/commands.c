@@ -63,6 +63,23 @@ static const struct argument_spec import_options[] = {
      "append the number of each line once it is acknowledged"},
 };
 
+static const struct argument_spec backup_options[] = {
+    {"resume", 0, ARGUMENT_FLAG, FIELD(resume), NULL, "go on behind the last whole piece in DIR"},
+    {"verify", 0, ARGUMENT_FLAG, FIELD(verify), NULL,
+     "look whether the backup in DIR is whole; no server is asked"},
+    {"skip-damaged", 0, ARGUMENT_FLAG, FIELD(skip_damaged), NULL,
+     "tell of records that cannot be read, and go on behind them"},
+    {"piece-size", 0, ARGUMENT_TEXT, FIELD(size), "SIZE", "of a file, 4KiB to 1TiB (64MiB)"},
+};
+
+static const struct argument_spec restore_options[] = {
+    {"merge", 0, ARGUMENT_FLAG, FIELD(merge), NULL,
+     "into a cluster that has records; those of the backup replace them"},
+    {"if-absent", 0, ARGUMENT_FLAG, FIELD(if_absent), NULL, "leave what is there as it is"},
+    {"from-piece", 0, ARGUMENT_NUMBER, FIELD(from_piece), "N",
+     "go on where one has stopped: with this piece"},
+};
+
 static const struct argument_spec map_init_options[] = {
     {"server", 0, ARGUMENT_LIST, FIELD(servers), "HOST:PORT", "once for each server"},
     {"size", 0, ARGUMENT_TEXT, FIELD(size), "SIZE", "of each shard: 1GiB, 100MB, ..."},
@@ -75,6 +92,46 @@ static const struct argument_spec map_apply_options[] = {
 static const struct argument_spec shard_reset_options[] = {
     {"accept-loss", 0, ARGUMENT_FLAG, FIELD(accept_loss), NULL,
      "yes, what the shard held is given up"},
+};
+
+static const struct argument_spec map_log_options[] = {
+    {"limit", 0, ARGUMENT_NUMBER, FIELD(limit), "N", "the last N changes"},
+};
+
+static const struct argument_spec server_add_options[] = {
+    {"capacity", 0, ARGUMENT_TEXT, FIELD(capacity), "SIZE",
+     "what its shards' sizes may add up to: 100GiB, ..."},
+};
+
+static const struct argument_spec server_drain_options[] = {
+    {"undo", 0, ARGUMENT_FLAG, FIELD(undo), NULL, "no longer"},
+};
+
+static const struct argument_spec move_options[] = {
+    {"to", 0, ARGUMENT_TEXT, FIELD(to), "SERVER", "its address or id; needed"},
+    {"part", 0, ARGUMENT_TEXT, FIELD(part), "SHARE", "only the end of the shard, of that share"},
+    {"from", 0, ARGUMENT_TEXT, FIELD(from), "BOUND", "only what lies from there on, 0 to 1"},
+    {"until", 0, ARGUMENT_TEXT, FIELD(until), "BOUND", "only what lies before it"},
+    {"rate", 0, ARGUMENT_TEXT, FIELD(rate), "RATE", "at most so many bytes a second: 10MB, ..."},
+    {"detach", 0, ARGUMENT_FLAG, FIELD(detach), NULL, "do not wait for its end"},
+    {"force", 0, ARGUMENT_FLAG, FIELD(force), NULL,
+     "even if the clocks of both servers are a minute apart"},
+};
+
+static const struct argument_spec move_undo_options[] = {
+    {"accept-loss", 0, ARGUMENT_FLAG, FIELD(accept_loss), NULL,
+     "even if the target does not answer: what it was written is given up"},
+};
+
+static const struct argument_spec moves_options[] = {
+    {"all", 0, ARGUMENT_FLAG, FIELD(all), NULL, "those, too, that are over"},
+};
+
+static const struct argument_spec rebalance_options[] = {
+    {"by", 0, ARGUMENT_TEXT, FIELD(by), "bytes|load", "what is to be even (bytes)"},
+    {"run", 0, ARGUMENT_FLAG, FIELD(run), NULL, "have bootstrapd do it, and wait for the end"},
+    {"detach", 0, ARGUMENT_FLAG, FIELD(detach), NULL, "with --run: do not wait"},
+    {"stop", 0, ARGUMENT_FLAG, FIELD(stop), NULL, "call off the moves that have not begun"},
 };
 
 static const struct argument_spec bench_options[] = {
@@ -93,6 +150,22 @@ static const struct argument_spec bench_options[] = {
      "tell what these processes used, too"},
     {"redis", 0, ARGUMENT_TEXT, FIELD(bench.redis), "HOST:PORT", "ask this Redis instead"},
     {"echo", 0, ARGUMENT_TEXT, FIELD(bench.echo), "HOST:PORT", "ask this tests/bench/echo_server"},
+    {"share", 0, ARGUMENT_TEXT, FIELD(bench.share), "F",
+     "rebalance: of the hash space that moves, 0 to 1 (all of the shard)"},
+    {"shard", 0, ARGUMENT_TEXT, FIELD(bench.shard), "NAME",
+     "rebalance: that moves, or whose beginning does (the first)"},
+    {"to", 0, ARGUMENT_TEXT, FIELD(to), "HOST:PORT", "rebalance: where it moves (another server)"},
+    {"moves", 0, ARGUMENT_NUMBER, FIELD(bench.moves), "N", "rebalance: there, back, ... (1)"},
+    {"parts", 0, ARGUMENT_NUMBER, FIELD(bench.parts), "N",
+     "rebalance: that it moves in, one after another (1)"},
+    {"moving-only", 0, ARGUMENT_FLAG, FIELD(bench.moving_only), NULL,
+     "rebalance: the load is on what moves alone"},
+    {"local", 0, ARGUMENT_NUMBER, FIELD(bench.local), "N",
+     "rebalance: start a bootstrapd and N servers for it, and end them"},
+    {"cluster-pipeline", 0, ARGUMENT_NUMBER, FIELD(bench.cluster_pipeline), "N",
+     "rebalance of --redis: keys that redis-cli moves at once (10)"},
+    {"plot", 0, ARGUMENT_TEXT, FIELD(bench.plot), "FILE.svg",
+     "rebalance: throughput and p99 over time, by gnuplot; its data and script beside it"},
 };
 
 static const struct argument_spec log_dump_options[] = {
@@ -145,6 +218,19 @@ const struct command commands[] = {
      "A damaged record ends it, with exit status 3; with --skip-damaged that is the status at the "
      "end.\n",
      OPTIONS(export_options), 0, 1, export_run},
+    {"backup", "DIR", "write all records into a directory of files, while the cluster serves",
+     "Each record is as at some moment of the run; one that is there throughout is in it once.\n"
+     "DIR is new or empty. A manifest comes last: without it the backup is unfinished, and\n"
+     "--resume goes on with it (a finished one it verifies). Damaged records are as in export.\n"
+     "--verify reads all of it again: exit status 2 when a file is missing or damaged, which is\n"
+     "then named.\n",
+     OPTIONS(backup_options), 1, 1, backup_run},
+    {"restore", "DIR", "write the records of a backup into an empty cluster of any shape",
+     "All of the backup is read and verified before the first record is written. What expires\n"
+     "goes on with the time that is left of it; what has expired is left out and counted. A\n"
+     "failure stops it and says how to go on: to write a record twice does no harm. Records get\n"
+     "new versions.\n",
+     OPTIONS(restore_options), 1, 1, restore_run},
     {"status", "", "show the servers and their shards",
      "Exit status 3 unless all are serving and nothing is wrong; warnings do not count. What a\n"
      "server does not tell is -. With --watch and --json: one object per line.\n",
@@ -155,15 +241,61 @@ const struct command commands[] = {
      OPTIONS(map_init_options), 0, 1, map_commands_init},
     {"map apply", "FILE", "make the map that of an edited file", NULL, OPTIONS(map_apply_options),
      1, 1, map_commands_apply},
+    {"map log", "", "print who changed what in the map, and when",
+     "The last thousand changes, the oldest first.\n", OPTIONS(map_log_options), 0, 0, map_log},
+    {"shard list", "", "print all shards: bounds, server, records, bytes, size", NULL, NO_OPTIONS,
+     0, 0, shard_list},
+    {"shard resize", "NAME SIZE", "set how many bytes a shard may hold", NULL, NO_OPTIONS, 2, 2,
+     shard_resize},
     {"shard reset", "NAME", "let a shard whose data is lost start with what is there", NULL,
      OPTIONS(shard_reset_options), 1, 1, shard_reset},
+    {"server add", "HOST:PORT", "make an empty server known; it gets what is moved to it",
+     "See rebalance: without --capacity all servers are to have the same.\n",
+     OPTIONS(server_add_options), 1, 1, server_add},
+    {"server list", "", "print all servers, those that own nothing, too", NULL, NO_OPTIONS, 0, 0,
+     server_list},
+    {"server drain", "SERVER", "move everything off a server, and nothing to it",
+     "SERVER is its address or its id. The moves begin by themselves: see moves.\n",
+     OPTIONS(server_drain_options), 1, 1, server_drain},
+    {"server remove", "SERVER", "forget a server that owns nothing", NULL, NO_OPTIONS, 1, 1,
+     server_remove},
+    {"server set-address", "SERVER HOST:PORT", "tell where a server is to be found from now on",
+     NULL, NO_OPTIONS, 2, 2, server_set_address},
+    {"move pause", "MOVE", "let a move stand; changes go on", NULL, NO_OPTIONS, 1, 1, move_pause},
+    {"move resume", "MOVE", "let a paused move go on", NULL, NO_OPTIONS, 1, 1, move_resume},
+    {"move abort", "MOVE", "give up a move that is not decided: nothing has moved then", NULL,
+     NO_OPTIONS, 1, 1, move_abort},
+    {"move undo", "MOVE", "give the range back, as long as the target has not opened it",
+     "For a target that has gone after the decision. If it never answers again, --accept-loss.\n",
+     OPTIONS(move_undo_options), 1, 1, move_undo},
+    {"move throttle", "MOVE RATE", "let a move take at most so many bytes a second; 0: no limit",
+     NULL, NO_OPTIONS, 2, 2, move_throttle},
+    {"move", "SHARD", "move a shard, or a part of it, to another server while it serves",
+     "All of it unless --part, --from or --until say less; a part is made a shard of its own. It\n"
+     "waits for its end and shows how far it is; Ctrl-C leaves it going. With --json an object\n"
+     "for each look. Exit status 4 when it came to nothing: the shard is where it was.\n",
+     OPTIONS(move_options), 1, 1, move_start},
+    {"moves", "", "print the moves that wait or go on", NULL, OPTIONS(moves_options), 0, 0,
+     moves_list},
+    {"rebalance", "", "print what would have to move so that each server has its share",
+     "By capacity; equal shares where none is told. A server within 5 % of it is left alone.\n"
+     "With --run bootstrapd does it, each server in one move at a time, and goes on after any\n"
+     "crash. Ctrl-C stops the looking on, --stop the moves that have not begun.\n",
+     OPTIONS(rebalance_options), 0, 0, rebalance_run},
     {"ping", "[ADDR]", "measure the way to each daemon and back", NULL, NO_OPTIONS, 0, 1, ping_all},
     {"bench", "WORKLOAD", "measure how fast the cluster is; writes over its records",
      "read, write, mixed: of uniform keys; ycsb-a ... ycsb-f: YCSB's. Keys are 0000000000000000,\n"
      "0000000000000001, ...: never in a cluster that has records of such names. It loads, warms "
      "up\n"
-     "and measures; Ctrl-C ends it with what was measured. Times are in microseconds.\n",
-     OPTIONS(bench_options), 1, 1, bench_run},
+     "and measures; Ctrl-C ends it with what was measured. Times are in microseconds.\n"
+     "rebalance [mixed|read|write|idle]: moves a range while it measures, --seconds before and "
+     "after,\n"
+     "and reads all back: what was acknowledged and is gone is lost, what was done twice doubled. "
+     "Its\n"
+     "keys begin with r, --connections (16 deep unless told) are to each server. --redis is one of "
+     "a\n"
+     "Redis Cluster there, which redis-cli reshards.\n",
+     OPTIONS(bench_options), 1, 2, bench_run},
     {"log verify", "DIR", "look whether the log of a server that is stopped is whole",
      "Exit status 0 also when it is torn, which a crash may leave and the server mends; 1 when it\n"
      "is damaged, its newest segment, log.newest or the tree missing. What the tree has is not\n"

@@ -21,7 +21,7 @@ static void print_commands(const char *first, FILE *stream)
             continue;
         }
         (void)snprintf(left, sizeof(left), "%s %s", command->name, command->operands);
-        (void)fprintf(stream, "  %-18s %s\n", left, command->summary);
+        (void)fprintf(stream, "  %-24s %s\n", left, command->summary);
     }
 }
 
@@ -57,6 +57,10 @@ void help_print_command(const struct command *command, FILE *stream)
     if (command->options.count) {
         (void)fputs("\noptions:\n", stream);
         print_options(&command->options, stream);
+    }
+    if (commands_is_group(command->name)) {
+        (void)fputs("\nbeside it:\n", stream);
+        print_commands(command->name, stream);
     }
     (void)fputs("\noptions of all commands: see shardkv help\n", stream);
 }

@@ -3,9 +3,10 @@
 /*
  * shardkv, the command line of a cluster.
  *
- *     main ──> commands, help ──> data keys import export status map_commands shard ping
- *                                   └──> session, input, record_line, value_text, server_stat
- *                                          └──> arguments, json_writer, table, progress ──> output, failure
+ *     main ──> commands, help ──> data keys import export backup restore bench log
+ *                                 status map_commands map_log shard server move rebalance ping
+ *                                   └──> session, ask, watch, input, record_line, value_text, server_stat
+ *                                          └──> arguments, json_writer, table, moving, progress ──> output, failure
  *
  * Of the library only shardkv.h is used: whatever this can, any program can.
  */
@@ -96,6 +97,24 @@ static enum exit_code run_group(const struct arguments *arguments, const char *f
                        first, second, first);
 }
 
+/*
+ * The word behind that of a group: of "move" it may be the first argument of the command that has that name itself. Its
+ * options may stand before it.
+ */
+static enum arguments_result take_second(struct arguments *arguments, const char *first,
+                                         const char **second)
+{
+    const struct command *itself = commands_find(first, NULL);
+    enum arguments_result result =
+        arguments_next(arguments, itself ? &itself->options : NULL, second);
+    if (result == ARGUMENTS_WORD && itself &&
+        (arguments->options_ended || commands_find(first, *second) == itself)) {
+        arguments->words.items[arguments->words.count++] = *second;
+        *second = NULL;
+    }
+    return result;
+}
+
 static enum exit_code run(struct arguments *arguments)
 {
     const char *first = NULL, *second = NULL;
@@ -105,7 +124,7 @@ static enum exit_code run(struct arguments *arguments)
     }
     bool is_group = result == ARGUMENTS_WORD && commands_is_group(first);
     if (is_group) {
-        result = arguments_next(arguments, NULL, &second);
+        result = take_second(arguments, first, &second);
     }
     if (result == ARGUMENTS_WRONG) {
         return failure_say(EXIT_CODE_USAGE, "%s; see: shardkv help", arguments->error);

@@ -16,8 +16,8 @@ static const struct {
     {"del", "delete"},     {"rm", "delete"},       {"remove", "delete"}, {"unlink", "delete"},
     {"getdel", "pop"},     {"take", "pop"},        {"has", "exists"},    {"contains", "exists"},
     {"exist", "exists"},   {"scan", "keys"},       {"ls", "keys"},       {"list", "keys"},
-    {"increment", "incr"}, {"incrby", "incr"},     {"load", "import"},   {"restore", "import"},
-    {"dump", "export"},    {"backup", "export"},   {"info", "status"},   {"stat", "status"},
+    {"increment", "incr"}, {"incrby", "incr"},     {"load", "import"},   {"recover", "restore"},
+    {"dump", "export"},    {"snapshot", "backup"}, {"info", "status"},   {"stat", "status"},
     {"stats", "status"},   {"apply", "map apply"}, {"init", "map init"}, {"reset", "shard reset"},
     {"ttl", "expire"},     {"persist", "expire"},  {"touch", "expire"},  {"pexpire", "expire"},
 };

@@ -13,13 +13,22 @@ _shardkv_options() { # COMMAND
   read | pop) echo --raw ;;
   keys) echo --prefix --skip-damaged ;;
   export) echo --skip-damaged ;;
+  backup) echo --resume --verify --skip-damaged --piece-size ;;
+  restore) echo --merge --if-absent --from-piece ;;
   import) echo --format --if-absent --acks ;;
-  bench) echo --records --value-size --connections --pipeline --seconds --warmup --rate --zipf --no-load --server-pid --redis --echo ;;
+  bench) echo --records --value-size --connections --pipeline --seconds --warmup --rate --zipf --no-load --server-pid --redis --echo --share --shard --to --moves --parts --moving-only --local --cluster-pipeline --plot ;;
   'log dump') echo --from --limit ;;
   'log salvage') echo --to --without-tree ;;
   'map init') echo --server --size ;;
   'map apply') echo --dry-run ;;
-  'shard reset') echo --accept-loss ;;
+  'map log') echo --limit ;;
+  'shard reset' | 'move undo') echo --accept-loss ;;
+  'server add') echo --capacity ;;
+  'server drain') echo --undo ;;
+  'move pause' | 'move resume' | 'move abort' | 'move throttle') ;;
+  'move '*) echo --to --part --from --until --rate --detach --force ;;
+  moves) echo --all ;;
+  rebalance) echo --by --run --detach --stop ;;
   esac
 }
 
@@ -28,7 +37,7 @@ _shardkv_words() {
   local i
   for ((i = 1; i < COMP_CWORD; i++)); do
     case ${COMP_WORDS[i]} in
-    -b | --bootstrap | --timeout | --if-version | --prefix | --format | --acks | --server | --size | --records | --value-size | --connections | --pipeline | --seconds | --warmup | --rate | --server-pid | --redis | --echo | --ttl | --count | --from | --limit | --to) i=$((i + 1)) ;;
+    -b | --bootstrap | --timeout | --if-version | --prefix | --format | --acks | --server | --size | --records | --value-size | --connections | --pipeline | --seconds | --warmup | --rate | --server-pid | --redis | --echo | --share | --shard | --moves | --parts | --local | --cluster-pipeline | --plot | --ttl | --count | --from | --limit | --to | --piece-size | --from-piece | --capacity | --part | --until | --by) i=$((i + 1)) ;;
     -*) ;;
     *) printf '%s\n' "${COMP_WORDS[i]}" ;;
     esac
@@ -40,23 +49,26 @@ _shardkv() {
   mapfile -t words < <(_shardkv_words)
   command=${words[0]:-}
   case $command in
-  map | shard | log) command="$command ${words[1]:-}" ;;
+  map | shard | log | server | move) command="$command ${words[1]:-}" ;;
   esac
   case $previous in
   --format) offer='jsonl lines' ;;
-  --acks | --to) compopt -o default && return ;;
-  -b | --bootstrap | --timeout | --if-version | --prefix | --server | --size | --records | --value-size | --connections | --pipeline | --seconds | --warmup | --rate | --server-pid | --redis | --echo | --ttl | --count | --from | --limit) return ;;
+  --by) offer='bytes load' ;;
+  --acks | --to | --plot) compopt -o default && return ;;
+  -b | --bootstrap | --timeout | --if-version | --prefix | --server | --size | --records | --value-size | --connections | --pipeline | --seconds | --warmup | --rate | --server-pid | --redis | --echo | --share | --shard | --moves | --parts | --local | --cluster-pipeline | --ttl | --count | --from | --limit | --piece-size | --from-piece | --capacity | --part | --until) return ;;
   *)
     case $current in
     -*) offer="--bootstrap --json --timeout --help --version $(_shardkv_options "$command")" ;;
     *)
       case $command in
-      '' | help) offer='write read pop delete exists incr expire keys import export status map shard log ping bench version help' ;;
-      bench) offer='read write mixed ycsb-a ycsb-b ycsb-c ycsb-d ycsb-e ycsb-f' ;;
-      'map ') offer='get init apply' ;;
-      'shard ') offer='reset' ;;
+      '' | help) offer='write read pop delete exists incr expire keys import export backup restore status map shard server move moves rebalance log ping bench version help' ;;
+      bench) offer='read write mixed ycsb-a ycsb-b ycsb-c ycsb-d ycsb-e ycsb-f rebalance' ;;
+      'map ') offer='get init apply log' ;;
+      'shard ') offer='list resize reset' ;;
+      'server ') offer='add list drain remove set-address' ;;
+      'move ') offer='pause resume abort undo throttle' ;;
       'log ') offer='verify dump salvage' ;;
-      import | export | 'map init' | 'map apply' | 'log '*) compopt -o default && return ;;
+      import | export | backup | restore | 'map init' | 'map apply' | 'log '*) compopt -o default && return ;;
       esac
       ;;
     esac

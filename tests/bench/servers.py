@@ -2,6 +2,7 @@
 """The servers that are measured, each a child process with a directory of its own.
 
     Ours    bootstrapd and one shardd        Redis    redis-server        Echo    the floor
+    Cluster            and several           RedisCluster    several
 
 Each has `pid`, whose CPU time counts, and what tells `shardkv bench` where it is: `cluster` stands
 before the command, `target` behind it. Only what was started here is ended, by process id.
@@ -84,13 +85,17 @@ class Server:
     cluster = ()
     target = ()
 
+    def pids(self):
+        """Of the servers that hold records."""
+        return (self.pid,)
+
     def settle(self, limit_s=120):
         """Waits until it does nothing any more: under 2 % of a CPU for a second."""
         deadline = time.monotonic() + limit_s
         while time.monotonic() < deadline:
-            before = cpu_ns(self.pid)
+            before = sum(map(cpu_ns, self.pids()))
             time.sleep(1)
-            if cpu_ns(self.pid) - before < 20_000_000 and not self.is_busy():
+            if sum(map(cpu_ns, self.pids())) - before < 20_000_000 and not self.is_busy():
                 return
 
     def is_busy(self):
@@ -189,6 +194,52 @@ class Ours(Server):
         return None if value is None else int(value)
 
 
+class Cluster(Server):
+    """`count` servers, each with an equal range; `options` are shardd's."""
+
+    name = "ours"
+
+    def __init__(self, bench, count=3, **options):
+        self.home = bench.new_home("cluster")
+        self.bin = bench.bin
+        self.processes = ()
+        options = bench.supported({"memory": MEMORY, **options})
+        words = [text for name, value in options.items() for text in (f"--{name}", value)]
+        self.shardds = []
+        try:
+            for i in range(count):
+                self.shardds.append(self.start(f"shardd-{i}", "shardd", *words))
+            self.write_map([shardd.ready for shardd in self.shardds])
+            bootstrapd = self.start("bootstrapd", "bootstrapd", "--config", self.home / "map.json")
+        except Failure:
+            self.stop()
+            raise
+        self.cluster = ["-b", bootstrapd.ready]
+        self.await_founding()
+
+    def start(self, name, program, *words):
+        process = Process(
+            self.home, name,
+            [self.bin / program, "--listen", "127.0.0.1:0", "--data", self.home / name, *words],
+            ready=r"^ready: listening on (\S+)",
+        )
+        self.processes += (process,)
+        return process
+
+    def pids(self):
+        return [shardd.pid for shardd in self.shardds]
+
+    def write_map(self, addresses):
+        entries = []
+        for i, address in enumerate(addresses):
+            host, port = address.rsplit(":", 1)
+            entries.append({"name": f"s{i}", "start": i / len(addresses), "host": host,
+                            "end": (i + 1) / len(addresses), "port": int(port), "size": "1TiB"})
+        (self.home / "map.json").write_text(json.dumps({"shards": entries}))
+
+    await_founding = Ours.await_founding
+
+
 class Redis(Server):
     """`fsync` is "always" or "everysec"; None: nothing is kept on disk."""
 
@@ -231,6 +282,59 @@ class Redis(Server):
     def is_busy(self):
         """Its append-only file is written anew by a process of its own."""
         return "aof_rewrite_in_progress:1" in self.ask("INFO persistence")
+
+
+class RedisCluster(Server):
+    """Three masters, which redis-cli makes one cluster; nothing is kept on disk."""
+
+    name = "redis"
+
+    def __init__(self, bench, count=3):
+        if not shutil.which("redis-server") or not shutil.which("redis-cli"):
+            raise Failure("redis-server is not installed")
+        self.home = bench.new_home("redis-cluster")
+        self.processes = ()
+        addresses = []
+        for i in range(count):
+            port = free_port()
+            home = self.home / str(i)
+            home.mkdir()
+            # Its bus listens 10,000 above, where that is a port at all, unless told.
+            self.processes += (Process(
+                self.home, f"redis-{i}",
+                ["redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", home, "--save", "",
+                 "--appendonly", "no", "--cluster-enabled", "yes", "--cluster-port", free_port(),
+                 "--maxclients", "20000", "--loglevel", "warning"],
+            ),)
+            addresses.append(f"127.0.0.1:{port}")
+        self.target = ["--redis", addresses[0]]
+        try:
+            self.create(addresses)
+        except Failure:
+            self.stop()
+            raise
+
+    def pids(self):
+        return [process.pid for process in self.processes]
+
+    def create(self, addresses):
+        deadline = time.monotonic() + 60
+        words = ["redis-cli", "--cluster", "create", *addresses, "--cluster-yes"]
+        while True:
+            done = subprocess.run(words, capture_output=True, text=True, check=False)
+            if done.returncode == 0:
+                break
+            if time.monotonic() > deadline:
+                raise Failure(f"redis-cli --cluster create: {done.stdout[-300:]}")
+            time.sleep(0.2)
+        while time.monotonic() < deadline:
+            states = [subprocess.run(["redis-cli", "-p", address.rsplit(":", 1)[1], "cluster", "info"],
+                                     capture_output=True, text=True, check=False).stdout
+                      for address in addresses]
+            if all("cluster_state:ok" in state for state in states):
+                return
+            time.sleep(0.1)
+        raise Failure("the Redis Cluster did not come up")
 
 
 class Echo(Server):

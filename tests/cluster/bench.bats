@@ -35,6 +35,38 @@ teardown() {
   jq -e '.interrupted and .errors == 0' "$home/result"
 }
 
+@test "bench rebalance moves a range under load and finds every acknowledged operation" {
+  local keys='["after","before","bytes_moved","doubled","during","errors","longest_hold_ms","lost","mb_per_s","records_moved","records_per_s","seconds"]'
+  run --separate-stderr shardkv bench rebalance --records 3000 --value-size 32 --seconds 1 --rate 2000 \
+    --connections 4 --share 0.25 --moves 2 --json
+  [ "$status" -eq 0 ]
+  jq -e "keys == $keys" <<<"$output"
+  jq -e '.errors == 0 and .lost == 0 and .doubled == 0 and .records_moved > 1000' <<<"$output"
+  jq -e '.before, .during, .after | keys == ["ops_per_s","p50_us","p999_us","p99_us"]' <<<"$output"
+  jq -e '.before.ops_per_s > 0 and .after.p50_us > 0 and .longest_hold_ms > 0' <<<"$output"
+}
+
+@test "bench rebalance tells of what somebody else has deleted, and of an incr that it never sent" {
+  shardkv bench rebalance read --records 1000 --seconds 1 --rate 500 --connections 4 --json >"$home/result" 2>"$home/errors" 3>&- &
+  local bench=$! status=0
+  until shardkv exists r0000000000003e7 >/dev/null; do :; done
+  shardkv delete r00000000000000a
+  shardkv incr r00000000000000f 5
+  wait "$bench" || status=$?
+  [ "$status" -eq 4 ]
+  jq -e '.lost >= 1 and .doubled >= 5 and .errors == 0' "$home/result"
+  grep 'acknowledged operations: .* lost, .* doubled' "$home/errors"
+}
+
+@test "bench rebalance starts a cluster of its own, and leaves nothing of it" {
+  export TMPDIR=$home/scratch
+  mkdir "$TMPDIR"
+  run --separate-stderr shardkv bench rebalance idle --local 2 --records 1000 --connections 2
+  [ "$status" -eq 0 ]
+  [[ $output == *"read back: 1000 records; 0 lost, 0 doubled, 0 errors"* ]]
+  [ -z "$(ls "$TMPDIR")" ]
+}
+
 @test "bench refuses what it cannot do, before it writes anything" {
   expect 2 shardkv bench ycsb-e --redis 127.0.0.1:1
   says "neither Redis nor the echo server can"
@@ -42,6 +74,12 @@ teardown() {
   says 'there is no workload "faster"'
   expect 2 shardkv bench read --connections 1
   says "there are 2 servers"
+  expect 2 shardkv bench read --share 0.5
+  says "are of \`bench rebalance\`"
+  expect 2 shardkv bench rebalance --share 2
+  says "above 0 and at most 1"
+  expect 2 shardkv bench rebalance faster
+  says "takes mixed, read, write or idle"
   expect 0 shardkv keys
   [ -z "$output" ]
 }

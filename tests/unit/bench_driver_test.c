@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "proto/endian.h"
+#include "proto/map.h"
 #include "proto/pack.h"
 #include "proto/point.h"
 #include "proto/rpc.h"
@@ -256,7 +257,136 @@ static void what_is_no_response_breaks_a_shardkv_connection(void **state)
     bench_driver_fini(&driver);
 }
 
+static struct bench_answer answer_of(const struct bench_driver *driver, enum bench_method method,
+                                     struct bytes reply)
+{
+    struct bench_answer answer = {0};
+    driver->body->answer(method, reply, &answer);
+    return answer;
+}
+
+static void a_shardkv_redirect_names_the_new_owner_and_its_range(void **state)
+{
+    struct bench_driver driver;
+    struct buffer reply = {0};
+    struct map_entry entry = {.name = "a", .start = 5, .end = 9, .epoch = 7, .size = MAP_SIZE_MIN};
+    (void)state;
+    assert_true(address_parse(bytes_text("127.0.0.1:5051"), &entry.address));
+    assert_true(bench_shardkv_init(&driver, VALUE_LEN, 16));
+    rpc_error(&reply, 3, STATUS_WRONG_SHARD, "another server owns this point");
+    pack_array(&reply, 2);
+    pack_uint(&reply, 8);
+    map_pack_entry(&entry, &reply);
+    rpc_error_end(&reply);
+    struct bench_answer answer = answer_of(&driver, BENCH_METHOD_READ, buffer_bytes(&reply));
+    assert_int_equal(answer.kind, BENCH_ANSWER_MOVED);
+    assert_int_equal(answer.start, 5);
+    assert_int_equal(answer.end, 9);
+    assert_int_equal(answer.epoch, 7);
+    assert_true(address_equal(&answer.server, &entry.address));
+    buffer_fini(&reply);
+    bench_driver_fini(&driver);
+}
+
+static void a_shardkv_redirect_to_nobody_is_to_be_asked_later(void **state)
+{
+    struct bench_driver driver;
+    struct buffer reply = {0};
+    (void)state;
+    assert_true(bench_shardkv_init(&driver, VALUE_LEN, 16));
+    rpc_error(&reply, 3, STATUS_WRONG_SHARD, "another server owns this point");
+    pack_array(&reply, 2);
+    pack_uint(&reply, 8);
+    pack_nil(&reply);
+    rpc_error_end(&reply);
+    struct bench_answer answer = answer_of(&driver, BENCH_METHOD_WRITE, buffer_bytes(&reply));
+    assert_int_equal(answer.kind, BENCH_ANSWER_LATER);
+    buffer_fini(&reply);
+    bench_driver_fini(&driver);
+}
+
+static void what_a_shardkv_reply_brought_is_told(void **state)
+{
+    struct bench_driver driver;
+    struct buffer record = {0}, sum = {0}, nothing = {0};
+    (void)state;
+    assert_true(bench_shardkv_init(&driver, VALUE_LEN, 16));
+    pack_record(&record, 1);
+    struct bench_answer answer = answer_of(&driver, BENCH_METHOD_READ, buffer_bytes(&record));
+    assert_int_equal(answer.kind, BENCH_ANSWER_DONE);
+    assert_true(bytes_equal(answer.value, bytes_of(value, sizeof(value))));
+    rpc_response(&sum, 1);
+    pack_array(&sum, 2);
+    pack_int(&sum, -7);
+    pack_uint(&sum, UINT64_MAX);
+    answer = answer_of(&driver, BENCH_METHOD_INCR, buffer_bytes(&sum));
+    assert_true(answer.has_number);
+    assert_int_equal(answer.number, -7);
+    rpc_response(&nothing, 1);
+    pack_nil(&nothing);
+    answer = answer_of(&driver, BENCH_METHOD_READ, buffer_bytes(&nothing));
+    assert_int_equal(answer.kind, BENCH_ANSWER_MISSING);
+    buffer_fini(&record);
+    buffer_fini(&sum);
+    buffer_fini(&nothing);
+    bench_driver_fini(&driver);
+}
+
 /* --- redis --- */
+
+/* Slots as redis-server gives them by CLUSTER KEYSLOT. */
+static void a_redis_key_is_in_the_slot_of_its_crc(void **state)
+{
+    struct bench_driver driver;
+    (void)state;
+    assert_true(bench_redis_init(&driver, VALUE_LEN));
+    assert_int_equal(driver.body->place(bytes_text("123456789")) >> 18, 12739);
+    assert_int_equal(driver.body->place(bytes_text("foo")) >> 18, 12182);
+    bench_driver_fini(&driver);
+}
+
+static void redis_redirects_are_followed_for_good_or_for_once(void **state)
+{
+    struct bench_driver driver;
+    (void)state;
+    assert_true(bench_redis_init(&driver, VALUE_LEN));
+    struct bench_answer answer =
+        answer_of(&driver, BENCH_METHOD_READ, bytes_text("-MOVED 3999 127.0.0.1:6381\r\n"));
+    assert_int_equal(answer.kind, BENCH_ANSWER_MOVED);
+    assert_int_equal(answer.start, UINT64_C(3999) << 18);
+    assert_int_equal(answer.end, UINT64_C(4000) << 18);
+    assert_int_equal(answer.server.port, 6381);
+    answer = answer_of(&driver, BENCH_METHOD_READ, bytes_text("-ASK 3999 127.0.0.1:6381\r\n"));
+    assert_int_equal(answer.kind, BENCH_ANSWER_ASK);
+    static const char *const refusals[] = {"-MOVED 16384 127.0.0.1:6381\r\n", "-MOVED \r\n",
+                                           "-ASK x 127.0.0.1:1\r\n", "-ERR no\r\n", "-\r\n"};
+    for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+        answer = answer_of(&driver, BENCH_METHOD_READ, bytes_text(refusals[i]));
+        assert_int_equal(answer.kind, BENCH_ANSWER_REFUSED);
+    }
+    answer = answer_of(&driver, BENCH_METHOD_READ, bytes_text("-TRYAGAIN wait\r\n"));
+    assert_int_equal(answer.kind, BENCH_ANSWER_LATER);
+    bench_driver_fini(&driver);
+}
+
+static void what_a_redis_reply_brought_is_told(void **state)
+{
+    struct bench_driver driver;
+    (void)state;
+    assert_true(bench_redis_init(&driver, VALUE_LEN));
+    struct bench_answer answer = answer_of(&driver, BENCH_METHOD_READ, bytes_text("$3\r\nabc\r\n"));
+    assert_int_equal(answer.kind, BENCH_ANSWER_DONE);
+    assert_true(bytes_equal(answer.value, bytes_text("abc")));
+    assert_false(answer.has_number);
+    answer = answer_of(&driver, BENCH_METHOD_READ, bytes_text("$2\r\n17\r\n"));
+    assert_true(answer.has_number);
+    assert_int_equal(answer.number, 17);
+    answer = answer_of(&driver, BENCH_METHOD_READ, bytes_text("$-1\r\n"));
+    assert_int_equal(answer.kind, BENCH_ANSWER_MISSING);
+    answer = answer_of(&driver, BENCH_METHOD_INCR, bytes_text(":8\r\n"));
+    assert_int_equal(answer.number, 8);
+    bench_driver_fini(&driver);
+}
 
 static void redis_requests_are_resp(void **state)
 {
@@ -272,7 +402,10 @@ static void redis_requests_are_resp(void **state)
     buffer_append(&expected, value, sizeof(value));
     buffer_append(&expected, "\r\n", 2);
     assert_true(bytes_equal(buffer_bytes(&write), buffer_bytes(&expected)));
+    struct buffer incr = encoded(&driver, BENCH_METHOD_INCR, 0);
+    assert_text(&incr, "*2\r\n$4\r\nINCR\r\n$16\r\n0000000000000abc\r\n");
     assert_false(driver.can_scan);
+    buffer_fini(&incr);
     buffer_fini(&read);
     buffer_fini(&write);
     buffer_fini(&expected);
@@ -381,6 +514,12 @@ int main(void)
         cmocka_unit_test(a_shardkv_error_is_an_error_with_its_text),
         cmocka_unit_test(a_shardkv_error_that_passes_is_told_from_one_that_stays),
         cmocka_unit_test(what_is_no_response_breaks_a_shardkv_connection),
+        cmocka_unit_test(a_shardkv_redirect_names_the_new_owner_and_its_range),
+        cmocka_unit_test(a_shardkv_redirect_to_nobody_is_to_be_asked_later),
+        cmocka_unit_test(what_a_shardkv_reply_brought_is_told),
+        cmocka_unit_test(a_redis_key_is_in_the_slot_of_its_crc),
+        cmocka_unit_test(redis_redirects_are_followed_for_good_or_for_once),
+        cmocka_unit_test(what_a_redis_reply_brought_is_told),
         cmocka_unit_test(redis_requests_are_resp),
         cmocka_unit_test(no_prefix_of_a_redis_reply_is_whole),
         cmocka_unit_test(redis_errors_and_absent_values_are_told_apart),

@@ -68,7 +68,8 @@ static void pack(const struct ownership *own, bool is_stopping, struct buffer *o
     const struct stat_server server = {
         .ownership = own, .is_stopping = is_stopping, .connection_count = 30};
     const struct store_stat stat = numbered();
-    const struct account account = {.used = 67, .records = 1, .evicted = 3, .expired = 4};
+    const struct account account = {
+        .used = 67, .records = 1, .operations = 5, .evicted = 3, .expired = 4};
     stat_pack_begin(&server, &stat, out);
     for (uint32_t i = 0; i < own->range_count; i++) {
         stat_pack_shard(own, &own->ranges[i], &account, out);
@@ -91,7 +92,7 @@ static void the_reply_is_one_map_and_each_shard_one(void **state)
     assert_non_null(
         strstr(text, "\"shards\":[{\"name\":\"low\",\"start\":0,\"end\":2147483648,\"epoch\":4,"
                      "\"records\":1,\"bytes\":67,\"size\":2048,\"when_full\":\"evict\","
-                     "\"evictions\":3,\"expirations\":4}]}"));
+                     "\"operations\":5,\"evictions\":3,\"expirations\":4}]}"));
     buffer_fini(&json);
     buffer_fini(&out);
     ownership_fini(&own);
