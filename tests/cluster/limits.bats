@@ -134,7 +134,7 @@ await() { # COMMAND...
   expect 0 shardkv pop key1
   await shardkv --timeout 10000 write small 1
   # What was acknowledged is there after a crash on the full disk.
-  fill 61 90
+  fill 61 140
   [ "$refused" -gt 0 ]
   end KILL a b
   for name in a b; do
@@ -143,7 +143,7 @@ await() { # COMMAND...
   [ "$(shardkv --timeout 10000 read small)" = 1 ]
   expect 1 shardkv read key1
   # It started on the full disk, and what makes room goes on.
-  for i in {11..90}; do
+  for i in {11..140}; do
     shardkv --timeout 10000 delete "key$i" || [ $? -eq 1 ]
   done
   await shardkv --timeout 10000 write again 1

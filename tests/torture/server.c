@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -66,13 +67,41 @@ static void fill_arguments(const struct server_config *config, const char *argum
     size_t count = 0;
     arguments[count++] = config->program;
     arguments[count++] = "--listen";
-    arguments[count++] = "127.0.0.1:0";
+    arguments[count++] = config->listen ? config->listen : "127.0.0.1:0";
     arguments[count++] = "--data";
     arguments[count++] = config->data;
     for (size_t i = 0; config->arguments[i]; i++) {
         arguments[count++] = config->arguments[i];
     }
     arguments[count] = NULL;
+}
+
+/* This thread, and what it starts. */
+static void enter(int net)
+{
+    if (setns(net, CLONE_NEWNET) != 0) {
+        die("setns");
+    }
+}
+
+static pid_t spawn(const struct server_config *config, posix_spawn_file_actions_t *actions,
+                   const char **arguments, char **environment)
+{
+    pid_t pid = 0;
+    int home = config->net ? open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC) : -1;
+    if (config->net) {
+        enter(config->net);
+    }
+    errno = posix_spawn(&pid, config->program, actions, NULL, (char **)(uintptr_t)arguments,
+                        environment);
+    if (errno != 0) {
+        die(config->program);
+    }
+    if (config->net) {
+        enter(home);
+        close(home);
+    }
+    return pid;
 }
 
 void server_spawn(struct server *server, const struct server_config *config)
@@ -89,11 +118,8 @@ void server_spawn(struct server *server, const struct server_config *config)
     *server = (struct server){.words = pipe_ends[0]};
     posix_spawn_file_actions_adddup2(&actions, pipe_ends[1], STDERR_FILENO);
     posix_spawn_file_actions_adddup2(&actions, pipe_ends[1], STDOUT_FILENO);
-    errno = posix_spawn(&server->pid, config->program, &actions, NULL,
-                        (char **)(uintptr_t)arguments, environment);
-    if (errno != 0) {
-        die(config->program);
-    }
+    server->copy = config->words_path ? fopen(config->words_path, "ae") : NULL;
+    server->pid = spawn(config, &actions, arguments, environment);
     posix_spawn_file_actions_destroy(&actions);
     close(pipe_ends[1]);
 }
@@ -102,25 +128,40 @@ void server_spawn(struct server *server, const struct server_config *config)
 static bool read_words(struct server *server, int timeout_ms)
 {
     struct pollfd one = {.fd = server->words, .events = POLLIN};
-    char dropped[1024];
+    char heard[1024];
     if (poll(&one, 1, timeout_ms) <= 0) {
         return false;
     }
+    ssize_t got = read(server->words, heard, sizeof(heard));
+    size_t len = got > 0 ? (size_t)got : 0;
     size_t room = sizeof(server->said) - 1 - server->said_len;
-    ssize_t got = room ? read(server->words, server->said + server->said_len, room)
-                       : read(server->words, dropped, sizeof(dropped));
-    server->said_len += room && got > 0 ? (size_t)got : 0;
+    if (server->copy && len) {
+        (void)fwrite(heard, 1, len, server->copy);
+    }
+    len = len < room ? len : room;
+    memcpy(server->said + server->said_len, heard, len);
+    server->said_len += len;
     server->said[server->said_len] = '\0';
     return got > 0;
 }
 
+bool server_hear(struct server *server)
+{
+    siginfo_t ended = {0};
+    while (read_words(server, 0)) {
+    }
+    return waitid(P_PID, (id_t)server->pid, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           ended.si_pid == 0;
+}
+
 bool server_await(struct server *server)
 {
-    static const char ready[] = "ready: listening on 127.0.0.1:";
+    static const char ready[] = "ready: listening on ";
     do {
         const char *line = strstr(server->said, ready);
         if (line && strchr(line, '\n')) {
-            server->port = (uint16_t)strtoul(line + sizeof(ready) - 1, NULL, 10);
+            const char *colon = strchr(line + sizeof(ready) - 1, ':');
+            server->port = colon ? (uint16_t)strtoul(colon + 1, NULL, 10) : 0;
             return true;
         }
     } while (read_words(server, READY_MS_MAX));
@@ -158,6 +199,9 @@ int server_reap(struct server *server)
     while (read_words(server, 0)) {
     }
     close(server->words);
+    if (server->copy) {
+        (void)fclose(server->copy);
+    }
     server->pid = 0;
     return has_ended ? status : -1;
 }

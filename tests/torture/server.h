@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 struct talk;
@@ -21,12 +22,16 @@ struct server_config {
     const char *data;
     const char *arguments[SERVER_ARGUMENTS_MAX + 1];     /* further ones, NULL behind them */
     const char *environment[SERVER_ENVIRONMENT_MAX + 1]; /* NAME=VALUE, added */
+    const char *listen;                                  /* NULL: 127.0.0.1, any port */
+    const char *words_path; /* what it says is appended there, too; NULL: nowhere */
+    int net;                /* the network namespace that it starts in; 0: this one */
 };
 
 struct server {
     pid_t pid; /* 0: none runs */
     int words; /* its standard error */
     uint16_t port;
+    FILE *copy;                  /* of its words; NULL: none */
     char said[SERVER_WORDS_LEN]; /* as far as it was read */
     size_t said_len;
 };
@@ -39,6 +44,9 @@ void server_spawn(struct server *server, const struct server_config *config);
 
 /* Until it is ready. False: it has ended, or said nothing for a minute; server->said tells what it said. */
 bool server_await(struct server *server);
+
+/* Takes in what it said meanwhile: one that is not heard stops when the pipe is full. False: it has ended. */
+bool server_hear(struct server *server);
 
 void server_signal(const struct server *server, int signal_number);
 

@@ -8,12 +8,15 @@
  *     torture full   --rounds N [--real N]   a full disk
  *     torture eio    --step N                failing writes and syncs
  *     torture damage --step N                flipped bytes, and logs without their end
+ *     torture move   --seconds N             moves to and fro under load, and kill -9
+ *     torture links  --seconds N             the same with ways between daemons cut instead
  *
  * --seed S repeats a run as far as the machine's timing allows; a state of `power` is repeated by its
  * seed and its number (--only). SHARDD names another server program.
  *
  *     torture ─> kill, power, full, eio, damage ─> scene ─> server ─> talk
- *                  |       '─> rebuild          load ─> judge ─> history, picture ─> operation
+ *         |        |       '─> rebuild          load ─> judge ─> history, picture ─> operation
+ *         '─> move ─> crowd ─> chronicle ─> checker of tests/sim; mover, links ─> cluster ─> server
  */
 
 #include <stdio.h>
@@ -60,6 +63,12 @@ int main(int argc, char **argv)
     if (strcmp(which, "damage") == 0) {
         return torture_damage(settings.seed, settings.count);
     }
+    if (strcmp(which, "move") == 0) {
+        return torture_move(settings.seed, settings.count);
+    }
+    if (strcmp(which, "links") == 0) {
+        return torture_links(settings.seed, settings.count);
+    }
     if (scene_is_sanitized()) {
         printf("1..0 # SKIP a preloaded library and the sanitizers do not go together\n");
         return EXIT_SUCCESS;
@@ -73,7 +82,8 @@ int main(int argc, char **argv)
     if (strcmp(which, "eio") == 0) {
         return torture_eio(settings.seed, settings.count);
     }
-    (void)fprintf(stderr,
-                  "usage: torture kill|power|full|eio|damage, see tests/torture/torture.c\n");
+    (void)fprintf(
+        stderr,
+        "usage: torture kill|power|full|eio|damage|move|links, see tests/torture/torture.c\n");
     return 2;
 }

@@ -22,4 +22,10 @@ int torture_eio(uint64_t seed, uint32_t step);
 /* A log with flipped bytes or without its end, at every `step`-th byte. */
 int torture_damage(uint64_t seed, uint32_t step);
 
+/* Moves to and fro between three servers under load, and kill -9. */
+int torture_move(uint64_t seed, uint32_t seconds);
+
+/* The same, but ways between the daemons are cut instead. */
+int torture_links(uint64_t seed, uint32_t seconds);
+
 #endif

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/torture/cluster.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libclient/shardkv.h"
+#include "proto/pack.h"
+
+#define SHARD_SIZE "1GiB"
+
+/* Of what a start may take that follows a kill under load. */
+#define FOUND_MS_MAX 20000
+
+/* A small log and a small memory, so that segments and sweeps come by often. */
+static void set_arguments(const struct cluster *cluster, uint32_t which, const char **arguments)
+{
+    bool is_server = which < CLUSTER_SERVERS;
+    arguments[0] = is_server ? "--log-segment=1MiB" : "--config";
+    arguments[1] = is_server ? "--log-size=16MiB" : cluster->map_path;
+    arguments[2] = is_server ? "--memory=24MiB" : NULL;
+}
+
+void cluster_init(struct cluster *cluster, const struct scene *scene)
+{
+    static const char *const names[CLUSTER_DAEMONS] = {"a", "b", "c", "bootstrapd"};
+    *cluster = (struct cluster){0};
+    (void)snprintf(cluster->bootstrapd, sizeof(cluster->bootstrapd), "%.*s/bootstrapd",
+                   (int)(strrchr(scene->shardd, '/') - scene->shardd), scene->shardd);
+    (void)snprintf(cluster->map_path, sizeof(cluster->map_path), "%s/map.json", scene->home);
+    for (uint32_t i = 0; i < CLUSTER_DAEMONS; i++) {
+        struct daemon *daemon = &cluster->daemons[i];
+        daemon->name = names[i];
+        (void)snprintf(daemon->host, sizeof(daemon->host), "127.0.0.1");
+        (void)snprintf(daemon->data, sizeof(daemon->data), "%s/%s", scene->home, names[i]);
+        (void)snprintf(daemon->log, sizeof(daemon->log), "%s/%s.log", scene->home, names[i]);
+        daemon->config = (struct server_config){
+            .program = i < CLUSTER_SERVERS ? scene->shardd : cluster->bootstrapd,
+            .data = daemon->data,
+            .words_path = daemon->log,
+        };
+        set_arguments(cluster, i, daemon->config.arguments);
+    }
+}
+
+static bool start(struct daemon *daemon)
+{
+    char listen[48];
+    (void)snprintf(listen, sizeof(listen), "%s:0", daemon->host);
+    daemon->config.listen = daemon->address[0] ? daemon->address : listen;
+    server_spawn(&daemon->server, &daemon->config);
+    if (!server_await(&daemon->server)) {
+        printf("# %s does not start, status %d: %s\n", daemon->name, server_reap(&daemon->server),
+               daemon->server.said);
+        return false;
+    }
+    (void)snprintf(daemon->address, sizeof(daemon->address), "%s:%u", daemon->host,
+                   daemon->server.port);
+    return true;
+}
+
+static bool write_map(const struct cluster *cluster)
+{
+    const struct daemon *daemons = cluster->daemons;
+    FILE *file = fopen(cluster->map_path, "we");
+    if (!file) {
+        perror(cluster->map_path);
+        return false;
+    }
+    (void)fprintf(
+        file,
+        "{ \"shards\": [ { \"name\": \"low\", \"start\": 0.0, \"end\": 0.5, \"size\": \"" SHARD_SIZE
+        "\", \"host\": \"%s\", \"port\": %u },\n  { \"name\": \"high\", \"start\": 0.5, "
+        "\"end\": 1.0, \"size\": \"" SHARD_SIZE "\", \"host\": \"%s\", \"port\": %u } ] }\n",
+        daemons[0].host, daemons[0].server.port, daemons[1].host, daemons[1].server.port);
+    return fclose(file) == 0;
+}
+
+/* Founding takes its time: whatever is read waits for it. */
+static enum skv_status add_third(const struct cluster *cluster)
+{
+    const char *bootstrapd = cluster->daemons[CLUSTER_BOOTSTRAPD].address;
+    const struct skv_options options = {.timeout_ms = FOUND_MS_MAX};
+    struct skv *kv = NULL;
+    struct skv_record record = {0};
+    struct buffer params = {0};
+    pack_array(&params, 2);
+    pack_text(&params, cluster->daemons[CLUSTER_SERVERS - 1].address);
+    pack_map(&params, 0);
+    enum skv_status status = skv_open(bootstrapd, &options, &kv);
+    if (status == SKV_OK) {
+        status = skv_exists(kv, skv_key("founding"), NULL);
+    }
+    if (status == SKV_NOT_FOUND) {
+        status = skv_request(kv, bootstrapd, "server.add", skv_msgpack(params.data, params.len), 0,
+                             &record);
+    }
+    if (status != SKV_OK) {
+        printf("# founding: %s\n", skv_error()->text);
+    }
+    skv_record_fini(&record);
+    buffer_fini(&params);
+    skv_close(kv);
+    return status;
+}
+
+bool cluster_start(struct cluster *cluster)
+{
+    for (uint32_t i = 0; i < CLUSTER_SERVERS; i++) {
+        if (!start(&cluster->daemons[i])) {
+            return false;
+        }
+    }
+    return write_map(cluster) && start(&cluster->daemons[CLUSTER_BOOTSTRAPD]) &&
+           add_third(cluster) == SKV_OK;
+}
+
+bool cluster_is_up(const struct cluster *cluster, uint32_t which)
+{
+    return cluster->daemons[which].server.pid > 0;
+}
+
+void cluster_kill(struct cluster *cluster, uint32_t which)
+{
+    server_kill(&cluster->daemons[which].server);
+}
+
+bool cluster_restart(struct cluster *cluster, uint32_t which)
+{
+    return start(&cluster->daemons[which]);
+}
+
+bool cluster_hear(struct cluster *cluster)
+{
+    for (uint32_t i = 0; i < CLUSTER_DAEMONS; i++) {
+        struct daemon *daemon = &cluster->daemons[i];
+        if (daemon->server.pid > 0 && !server_hear(&daemon->server)) {
+            int status = server_reap(&daemon->server);
+            printf("# %s has ended by itself, status %d: see %s\n", daemon->name, status,
+                   daemon->log);
+            return false;
+        }
+    }
+    return true;
+}
+
+void cluster_end(struct cluster *cluster)
+{
+    for (uint32_t i = 0; i < CLUSTER_DAEMONS; i++) {
+        server_kill(&cluster->daemons[i].server);
+    }
+}

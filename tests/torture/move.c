@@ -1,0 +1,555 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/torture/tortures.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/clock.h"
+#include "libclient/shardkv.h"
+#include "proto/map.h"
+#include "proto/pack.h"
+#include "tests/torture/cluster.h"
+#include "tests/torture/crowd.h"
+#include "tests/torture/links.h"
+#include "tests/torture/mover.h"
+
+/*
+ * Shards, and parts of them, move to and fro between three servers under the load of several clients, and each
+ * second or so a random one of source, target and bootstrapd dies by kill -9 and comes back; or the way between two
+ * of these is cut for a while, in one direction or both.
+ *
+ *     round:  crowd of new keys + moves + kills, 20 s ─> all up, moves end ─> each key's history is checked;
+ *             ballast and counts are compared
+ */
+
+enum { ROUND_MS = 20000, KEY_COUNT = 90, THREADS = 8, CALL_TIMEOUT_MS = 12000 };
+enum { MOVE_PAUSE_MS = 400, KILL_MS_MAX = 1800, DOWN_MS_MAX = 400, TICK_US = 10000 };
+enum { CUT_MS_MAX = 2500 };
+enum { VIOLATIONS_MAX = 5 };
+
+/* Records that nobody changes; they make that a move takes a while. */
+enum { BALLAST_COUNT = 12000, BALLAST_LEN = 300 };
+
+/*
+ * Popped values that are kept for clients whose last word, that they have them, met a server that was down, or that
+ * has given the range away (RULES Q2): some of each, of the largest.
+ */
+#define KEPT_MAX (UINT64_C(90000) * THREADS)
+
+/* Until what has expired is removed, and its deletion counted. */
+#define COUNTS_US UINT64_C(20000000)
+
+/* Somebody dies, or a way is cut: at some time, or so long after the next move was asked for. */
+enum { SOON_MS_MAX = 120, PATIENCE_MS = 3000 };
+
+/* How two are cut apart. */
+enum cut { CUT_THERE, CUT_BACK, CUT_BOTH, CUTS };
+
+struct moves {
+    struct scene scene;
+    bool has_links; /* ways are cut, and nobody is killed */
+    struct links links;
+    bool is_cut;
+    uint64_t mend_us;
+    uint64_t next_us;     /* something is to happen */
+    bool waits_for_move;  /* and a move is to be asked for first */
+    uint32_t asked_count; /* moves until then */
+    uint32_t cut_count[CUTS];
+    uint32_t phase_count[MOVE_PHASE_LAST + 1]; /* of moves that were seen while a way was cut */
+    struct cluster cluster;
+    struct dice dice;
+    struct skv *kv; /* of this thread */
+    bool is_started;
+    uint32_t round;
+    uint32_t kill_count[CLUSTER_DAEMONS];
+    uint32_t operation_count;
+    uint32_t violation_count;
+    bool is_wrong; /* in this round */
+    struct mover_totals moved;
+    struct crowd_totals totals;
+    uint64_t down_until_us[CLUSTER_DAEMONS];
+};
+
+static void fail(struct moves *moves, const char *what)
+{
+    printf("# VIOLATION: SEED=%" PRIu64 ", round %u: %s\n", moves->scene.seed, moves->round, what);
+    moves->violation_count += !moves->is_wrong;
+    moves->is_wrong = true;
+}
+
+/* --- ballast --- */
+
+static void print_ballast(uint32_t index, char key[32], char value[BALLAST_LEN + 1])
+{
+    (void)snprintf(key, 32, "ballast-%06u", index);
+    int len = snprintf(value, BALLAST_LEN, "%u:", index * 7);
+    memset(value + len, 'b', (size_t)(BALLAST_LEN - len));
+    value[BALLAST_LEN] = '\0';
+}
+
+static bool load_ballast(struct moves *moves)
+{
+    struct skv_batch *batch = skv_batch_new(moves->kv);
+    enum skv_status status = SKV_OK;
+    for (uint32_t i = 0; i < BALLAST_COUNT && status == SKV_OK; i++) {
+        char key[32];
+        char value[BALLAST_LEN + 1];
+        print_ballast(i, key, value);
+        skv_batch_write(batch, skv_key(key), skv_text(value), NULL);
+        if (skv_batch_count(batch) == 1000 || i + 1 == BALLAST_COUNT) {
+            status = skv_batch_run(batch);
+            skv_batch_clear(batch);
+        }
+    }
+    skv_batch_free(batch);
+    if (status != SKV_OK) {
+        fail(moves, skv_error()->text);
+    }
+    return status == SKV_OK;
+}
+
+struct sums {
+    uint64_t records, bytes;
+};
+
+static bool is_ballast(const struct skv_record *record, bool *is_seen)
+{
+    char key[32];
+    char value[BALLAST_LEN + 1];
+    uint32_t index =
+        (uint32_t)strtoul((const char *)record->key.data + strlen("ballast-"), NULL, 10);
+    if (index >= BALLAST_COUNT || is_seen[index]) {
+        return false;
+    }
+    is_seen[index] = true;
+    print_ballast(index, key, value);
+    return record->value.type == SKV_STR && record->value.bytes.len == BALLAST_LEN &&
+           memcmp(record->value.bytes.data, value, BALLAST_LEN) == 0;
+}
+
+/* All of it, each once and as it was; and what is there in all. */
+static bool scan(struct moves *moves, struct sums *sums)
+{
+    static bool is_seen[BALLAST_COUNT];
+    const struct skv_record *record = NULL;
+    struct skv_scan *one = NULL;
+    uint32_t ballast_count = 0;
+    bool is_fine = true;
+    *sums = (struct sums){0};
+    memset(is_seen, 0, sizeof(is_seen));
+    enum skv_status status = skv_scan_open(moves->kv, NULL, &one);
+    while (status == SKV_OK && (record = skv_scan_next(one))) {
+        bool is_one = record->key.len > 8 && memcmp(record->key.data, "ballast-", 8) == 0;
+        sums->records++;
+        sums->bytes += record->size;
+        ballast_count += is_one;
+        if (is_one && !is_ballast(record, is_seen)) {
+            printf("# %.*s\n", (int)record->key.len, (const char *)record->key.data);
+            fail(moves, "a record that nobody changes has changed, or is there twice");
+            is_fine = false;
+        }
+    }
+    status = status == SKV_OK ? skv_scan_close(one) : status;
+    if (status != SKV_OK || ballast_count != BALLAST_COUNT) {
+        printf("# %u of %u: %s\n", ballast_count, BALLAST_COUNT,
+               status == SKV_OK ? "" : skv_error()->text);
+        fail(moves, status == SKV_OK ? "records that nobody changes are lost" : "no scan");
+        is_fine = false;
+    }
+    return is_fine;
+}
+
+/* What the servers count. False: one of them does not tell. */
+static bool get_counts(struct moves *moves, struct sums *sums)
+{
+    const struct daemon *bootstrapd = &moves->cluster.daemons[CLUSTER_BOOTSTRAPD];
+    struct skv_record record = {0};
+    *sums = (struct sums){0};
+    bool is_told = skv_request(moves->kv, bootstrapd->address, "shard.list",
+                               (struct skv_value){.type = SKV_NIL}, 0, &record) == SKV_OK;
+    struct unpack in = unpack_of(bytes_of(record.encoded.data, record.encoded.len));
+    uint32_t count = is_told ? unpack_array(&in) : 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t fields = unpack_map(&in);
+        for (uint32_t j = 0; j < fields; j++) {
+            struct bytes name = unpack_text(&in);
+            if (bytes_equal(name, bytes_text("records"))) {
+                sums->records += unpack_uint(&in);
+            } else if (bytes_equal(name, bytes_text("bytes"))) {
+                sums->bytes += unpack_uint(&in);
+            } else {
+                (void)unpack_skip(&in);
+            }
+        }
+    }
+    is_told = is_told && unpack_is_fine(&in);
+    skv_record_fini(&record);
+    return is_told;
+}
+
+static void check_counts(struct moves *moves)
+{
+    char text[200];
+    struct sums seen, counted;
+    uint64_t deadline_us = clock_mono_us() + COUNTS_US;
+    for (;;) {
+        if (!scan(moves, &seen)) {
+            return;
+        }
+        bool is_told = get_counts(moves, &counted);
+        if (is_told && seen.records == counted.records && seen.bytes <= counted.bytes &&
+            counted.bytes <= seen.bytes + KEPT_MAX) {
+            return;
+        }
+        if (clock_mono_us() > deadline_us) {
+            (void)snprintf(text, sizeof(text),
+                           "%" PRIu64 " records of %" PRIu64 " bytes are there, %" PRIu64
+                           " of %" PRIu64 " are counted",
+                           seen.records, seen.bytes, is_told ? counted.records : 0,
+                           is_told ? counted.bytes : 0);
+            fail(moves, text);
+            return;
+        }
+        usleep(200000);
+    }
+}
+
+/* --- kills --- */
+
+/* Source, target and bootstrapd; any two servers as long as nothing has moved. */
+static void find_ends(struct moves *moves, const struct mover *mover, uint32_t ends[3])
+{
+    uint32_t any = dice_below(&moves->dice, CLUSTER_SERVERS);
+    bool is_known = mover_source(mover) < CLUSTER_SERVERS;
+    ends[0] = is_known ? mover_source(mover) : any;
+    ends[1] = is_known ? mover_target(mover) : (any + 1) % CLUSTER_SERVERS;
+    ends[2] = CLUSTER_BOOTSTRAPD;
+}
+
+static uint32_t draw_victim(struct moves *moves, const struct mover *mover)
+{
+    uint32_t ends[3];
+    find_ends(moves, mover, ends);
+    return ends[dice_below(&moves->dice, 3)];
+}
+
+static void kill_one(struct moves *moves, uint32_t victim, uint64_t now_us)
+{
+    if (cluster_is_up(&moves->cluster, victim)) {
+        cluster_kill(&moves->cluster, victim);
+        moves->kill_count[victim]++;
+        moves->down_until_us[victim] =
+            now_us + 1000 * (uint64_t)dice_below(&moves->dice, DOWN_MS_MAX);
+    }
+}
+
+/* Those whose time has come; all when `now_us` is UINT64_MAX. */
+static bool raise(struct moves *moves, uint64_t now_us)
+{
+    for (uint32_t i = 0; i < CLUSTER_DAEMONS; i++) {
+        if (!cluster_is_up(&moves->cluster, i) && now_us >= moves->down_until_us[i] &&
+            !cluster_restart(&moves->cluster, i)) {
+            fail(moves, "no start");
+            return false;
+        }
+    }
+    return true;
+}
+
+/* --- cuts --- */
+
+static void cut_one(struct moves *moves, const struct mover *mover, uint64_t now_us)
+{
+    uint32_t ends[3];
+    find_ends(moves, mover, ends);
+    uint32_t first = dice_below(&moves->dice, 3);
+    uint32_t from = ends[first];
+    uint32_t to = ends[(first + 1) % 3];
+    enum cut cut = (enum cut)dice_below(&moves->dice, CUTS);
+    if (cut != CUT_BACK) {
+        links_cut(&moves->links, from, to);
+    }
+    if (cut != CUT_THERE) {
+        links_cut(&moves->links, to, from);
+    }
+    moves->cut_count[cut]++;
+    moves->is_cut = true;
+    moves->mend_us = now_us + 1000 * (uint64_t)(50 + dice_below(&moves->dice, CUT_MS_MAX));
+}
+
+/* In which phases the map has moves now. */
+static void look_at_phases(struct moves *moves)
+{
+    struct skv_record record = {0};
+    struct map_error error;
+    struct map map = {0};
+    const char *bootstrapd = moves->cluster.daemons[CLUSTER_BOOTSTRAPD].address;
+    if (skv_request(moves->kv, bootstrapd, "map.get", (struct skv_value){.type = SKV_NIL}, 0,
+                    &record) == SKV_OK) {
+        struct unpack in = unpack_of(bytes_of(record.encoded.data, record.encoded.len));
+        if (map_unpack(&in, &map, &error)) {
+            for (uint32_t i = 0; i < map.entry_count; i++) {
+                moves->phase_count[map.entries[i].move.phase]++;
+            }
+            map_fini(&map);
+        }
+    }
+    skv_record_fini(&record);
+}
+
+static void mend(struct moves *moves)
+{
+    links_mend_all(&moves->links);
+    moves->is_cut = false;
+}
+
+static void plan_next(struct moves *moves, const struct mover *mover, uint64_t now_us)
+{
+    moves->next_us = now_us + 1000 * (uint64_t)(200 + dice_below(&moves->dice, KILL_MS_MAX));
+    moves->waits_for_move = dice_below(&moves->dice, 2) == 0;
+    moves->asked_count = mover_count(mover);
+}
+
+/* A move that has just begun is in each of its phases soon. */
+static bool is_time(struct moves *moves, const struct mover *mover, uint64_t now_us)
+{
+    bool is_due = now_us >= moves->next_us;
+    if (!is_due || !moves->waits_for_move ||
+        now_us >= moves->next_us + UINT64_C(1000) * PATIENCE_MS) {
+        return is_due;
+    }
+    if (mover_count(mover) == moves->asked_count) {
+        return false;
+    }
+    moves->waits_for_move = false;
+    moves->next_us = now_us + 1000 * (uint64_t)dice_below(&moves->dice, SOON_MS_MAX);
+    return false;
+}
+
+/* While a way is cut, until it is mended; else it is time for another. */
+static void cut_or_mend(struct moves *moves, const struct mover *mover, uint64_t now_us)
+{
+    if (!moves->is_cut) {
+        if (is_time(moves, mover, now_us)) {
+            cut_one(moves, mover, now_us);
+        }
+        return;
+    }
+    look_at_phases(moves);
+    if (now_us >= moves->mend_us) {
+        mend(moves);
+        plan_next(moves, mover, now_us);
+    }
+}
+
+/* Until the deadline. False: a daemon has ended by itself, or does not start. */
+static bool disturb(struct moves *moves, const struct mover *mover, uint64_t deadline_us)
+{
+    uint64_t now_us = clock_mono_us();
+    plan_next(moves, mover, now_us);
+    for (; now_us < deadline_us; now_us = clock_mono_us()) {
+        if (!cluster_hear(&moves->cluster)) {
+            fail(moves, "a daemon has ended by itself");
+            return false;
+        }
+        if (!raise(moves, now_us)) {
+            return false;
+        }
+        if (moves->has_links) {
+            cut_or_mend(moves, mover, now_us);
+        } else if (is_time(moves, mover, now_us)) {
+            kill_one(moves, draw_victim(moves, mover), now_us);
+            plan_next(moves, mover, now_us);
+        }
+        usleep(TICK_US);
+    }
+    mend(moves);
+    return raise(moves, UINT64_MAX);
+}
+
+/* --- what became of it --- */
+
+static void check_key(struct moves *moves, struct crowd *crowd, uint32_t key)
+{
+    struct chronicle *chronicle = crowd_chronicle(crowd);
+    uint32_t furthest = 0;
+    uint32_t count = 0;
+    enum chronicle_verdict verdict = chronicle_check(chronicle, key, &furthest);
+    (void)chronicle_of_key(chronicle, key, &count);
+    moves->operation_count += count;
+    if (verdict == CHRONICLE_BROKEN) {
+        char text[100];
+        (void)snprintf(text, sizeof(text), "key %u: no order explains answer %u of %u", key,
+                       furthest, count);
+        fail(moves, text);
+        chronicle_print(chronicle, key, furthest > 25 ? furthest - 25 : 0, furthest + 15);
+    } else if (verdict == CHRONICLE_GAVE_UP) {
+        printf("# key %u: its history of %u operations is too much for the checker\n", key, count);
+    }
+}
+
+static void check_histories(struct moves *moves, struct crowd *crowd)
+{
+    for (uint32_t key = 0; key < KEY_COUNT; key++) {
+        check_key(moves, crowd, key);
+    }
+    if (crowd_violation(crowd)[0]) {
+        fail(moves, crowd_violation(crowd));
+    }
+}
+
+static bool start_cluster(struct moves *moves)
+{
+    const struct skv_options options = {.timeout_ms = CALL_TIMEOUT_MS};
+    cluster_init(&moves->cluster, &moves->scene);
+    moves->is_started = (!moves->has_links || links_open(&moves->links, &moves->cluster)) &&
+                        cluster_start(&moves->cluster) &&
+                        skv_open(moves->cluster.daemons[CLUSTER_BOOTSTRAPD].address, &options,
+                                 &moves->kv) == SKV_OK &&
+                        load_ballast(moves);
+    if (!moves->is_started) {
+        fail(moves, "the cluster does not start");
+    }
+    return moves->is_started;
+}
+
+static void print_addresses(const struct moves *moves, char text[256])
+{
+    const struct daemon *daemons = moves->cluster.daemons;
+    (void)snprintf(text, 256, "%s,%s,%s,%s", daemons[3].address, daemons[0].address,
+                   daemons[1].address, daemons[2].address);
+}
+
+static void end_round(struct moves *moves, struct mover *mover, struct crowd *crowd)
+{
+    if (!mover_settle(mover, &moves->moved)) {
+        fail(moves, "moves do not end");
+    }
+    crowd_stop(crowd);
+    if (!moves->is_wrong) {
+        (void)crowd_read_all(crowd);
+    }
+    check_histories(moves, crowd);
+    crowd_add_totals(crowd, &moves->totals);
+}
+
+static void run_round(struct moves *moves, uint32_t round_ms)
+{
+    char name[32];
+    char addresses[256];
+    uint64_t seed = moves->scene.seed * 10000 + moves->round;
+    (void)snprintf(name, sizeof(name), "r%u", moves->round);
+    print_addresses(moves, addresses);
+    const struct crowd_config config = {
+        .addresses = addresses,
+        .name = name,
+        .seed = seed,
+        .key_count = KEY_COUNT,
+        .thread_count = THREADS,
+        .timeout_ms = CALL_TIMEOUT_MS,
+    };
+    struct crowd *crowd = crowd_start(&config);
+    struct mover *mover = mover_start(&moves->cluster, seed, MOVE_PAUSE_MS);
+    (void)disturb(moves, mover, clock_mono_us() + 1000 * (uint64_t)round_ms);
+    mover_stop(mover);
+    end_round(moves, mover, crowd);
+    mover_free(mover);
+    crowd_free(
+        crowd); /* whose clients say that they have all answers: no popped value is kept (RULES Q2) */
+    if (!moves->is_wrong) {
+        check_counts(moves);
+    }
+}
+
+static void clear(struct moves *moves)
+{
+    skv_close(moves->kv);
+    moves->kv = NULL;
+    cluster_end(&moves->cluster);
+    links_close(&moves->links);
+    for (uint32_t i = 0; i < CLUSTER_DAEMONS; i++) {
+        scene_remove(moves->cluster.daemons[i].data);
+        scene_remove(moves->cluster.daemons[i].log);
+    }
+    moves->is_started = false;
+}
+
+static void begin_anew(struct moves *moves)
+{
+    char name[64];
+    (void)snprintf(name, sizeof(name), "move-%" PRIu64 "-%u", moves->scene.seed, moves->round);
+    cluster_end(&moves->cluster);
+    scene_keep(&moves->scene, "*", name);
+    clear(moves);
+    moves->moved.last_number = 0;
+    moves->is_wrong = false;
+}
+
+static void print_cuts(const struct moves *moves)
+{
+    const uint32_t *phases = moves->phase_count;
+    printf("# ways cut: %u there, %u back, %u both; meanwhile moves were seen to copy %u times, "
+           "committed "
+           "%u, opened %u, aborted %u\n",
+           moves->cut_count[CUT_THERE], moves->cut_count[CUT_BACK], moves->cut_count[CUT_BOTH],
+           phases[MOVE_COPY], phases[MOVE_COMMITTED], phases[MOVE_OPENED], phases[MOVE_ABORTED]);
+}
+
+static void print_total(const struct moves *moves)
+{
+    const uint32_t *kills = moves->kill_count;
+    printf(
+        "# total: %u rounds; %u moves done, %u aborted or undone, %u failed, %u refused; killed: "
+        "servers %u, "
+        "bootstrapd %u; %u operations checked: %" PRIu64 " done, %" PRIu64 " not, %" PRIu64
+        " unknown, the longest took %" PRIu64 " ms; %u faults\n",
+        moves->round, moves->moved.done, moves->moved.aborted, moves->moved.failed,
+        moves->moved.refused, kills[0] + kills[1] + kills[2], kills[CLUSTER_BOOTSTRAPD],
+        moves->operation_count, moves->totals.done, moves->totals.unavailable,
+        moves->totals.unknown, moves->totals.longest_us / 1000, moves->violation_count);
+}
+
+static int torture(uint64_t seed, uint32_t seconds, bool has_links)
+{
+    static struct moves moves;
+    uint64_t start_us = clock_mono_us();
+    uint64_t end_us = start_us + seconds * UINT64_C(1000000);
+    moves = (struct moves){.dice = {seed}, .has_links = has_links};
+    scene_init(&moves.scene, seed, false);
+    while (clock_mono_us() < end_us && moves.violation_count < VIOLATIONS_MAX) {
+        uint64_t left_ms = (end_us - clock_mono_us()) / 1000;
+        if (moves.is_started || start_cluster(&moves)) {
+            run_round(&moves, left_ms < ROUND_MS ? (uint32_t)left_ms + 1 : ROUND_MS);
+        }
+        moves.round++;
+        if (moves.is_wrong) {
+            begin_anew(&moves);
+        }
+    }
+    if (has_links) {
+        print_cuts(&moves);
+    }
+    print_total(&moves);
+    tap_result(&moves.scene.tap, moves.violation_count == 0,
+               has_links ? "moves under load and cut ways: each key's history is linearizable"
+                         : "moves under load and kill -9: each key's history is linearizable");
+    tap_result(&moves.scene.tap, moves.moved.done > 0, "moves were done meanwhile");
+    clear(&moves);
+    return scene_end(&moves.scene);
+}
+
+int torture_move(uint64_t seed, uint32_t seconds)
+{
+    return torture(seed, seconds, false);
+}
+
+int torture_links(uint64_t seed, uint32_t seconds)
+{
+    if (!links_enter()) {
+        printf("1..0 # SKIP no network of one's own can be made here\n");
+        return EXIT_SUCCESS;
+    }
+    return torture(seed, seconds, true);
+}
