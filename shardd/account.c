@@ -87,13 +87,17 @@ uint32_t accounts_put_all(const struct accounts *accounts, struct buffer *out)
     return accounts->count;
 }
 
+struct account *accounts_find_range(const struct accounts *accounts, uint64_t start)
+{
+    struct account *account =
+        start < BOUND_END ? accounts_find(accounts, point_of_bound(start)) : NULL;
+    return account && account->range.start == start ? account : NULL;
+}
+
 void accounts_set(struct accounts *accounts, const struct log_account *numbers)
 {
-    if (numbers->start >= BOUND_END) {
-        return;
-    }
-    struct account *account = accounts_find(accounts, point_of_bound(numbers->start));
-    if (account && account->range.start == numbers->start) {
+    struct account *account = accounts_find_range(accounts, numbers->start);
+    if (account) {
         account->used = numbers->used;
         account->records = numbers->records;
     }
@@ -106,25 +110,24 @@ static void look_whether_open(struct account *account)
     account->is_open = account->range.state == RANGE_OPEN && !account->is_settling;
 }
 
-static bool set_state(struct accounts *accounts, uint64_t start, enum range_state state)
+static void change_state(struct accounts *accounts, uint64_t start, enum range_state from,
+                         enum range_state to)
 {
-    struct account *account = accounts_find(accounts, point_of_bound(start));
-    if (!account || account->range.start != start) {
-        return false;
+    struct account *account = accounts_find_range(accounts, start);
+    if (account && account->range.state == from) {
+        account->range.state = to;
+        look_whether_open(account);
     }
-    account->range.state = state;
-    look_whether_open(account);
-    return true;
 }
 
-bool accounts_freeze(struct accounts *accounts, uint64_t start)
+void accounts_freeze(struct accounts *accounts, uint64_t start)
 {
-    return set_state(accounts, start, RANGE_FROZEN);
+    change_state(accounts, start, RANGE_OPEN, RANGE_FROZEN);
 }
 
 void accounts_thaw(struct accounts *accounts, uint64_t start)
 {
-    (void)set_state(accounts, start, RANGE_OPEN);
+    change_state(accounts, start, RANGE_FROZEN, RANGE_OPEN);
 }
 
 void accounts_settle(struct accounts *accounts)

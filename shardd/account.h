@@ -66,10 +66,11 @@ static inline bool account_is_held(const struct account *account)
            account->range.state == RANGE_READY;
 }
 
-/* From now on, until the accounts are replaced: what is asked of it waits. False: there is no such range. */
-bool accounts_freeze(struct accounts *accounts, uint64_t start);
+/* The one that begins at the bound `start`, or NULL. Valid as accounts_find's. */
+struct account *accounts_find_range(const struct accounts *accounts, uint64_t start);
 
-/* Undoes that. */
+/* What is asked of an open range waits from now on, until the accounts are replaced; and the way back. */
+void accounts_freeze(struct accounts *accounts, uint64_t start);
 void accounts_thaw(struct accounts *accounts, uint64_t start);
 
 /* What has changed is durable: all accounts are as their states say. */

@@ -124,7 +124,6 @@ static bool is_kept(const struct mover *mover, uint64_t id)
 static void begin_check(struct mover *mover, const struct moving *moving)
 {
     mover->checking.id = moving->id;
-    mover->checking.start = moving->start;
     mover->checking.hand =
         store_hand_new(mover->store, moving->start, moving->end, drop_items, on_check_fault, mover);
 }
@@ -219,6 +218,14 @@ static void report_target(const struct mover *mover, const struct map_entry *ent
     }
 }
 
+static void add_report(struct move_reports *reports, const struct move_report *report)
+{
+    if (report->state != 0 && reports->count < MOVE_REPORTS_MAX) {
+        reports->items = memory_resize(reports->items, reports->count + 1, sizeof(*reports->items));
+        reports->items[reports->count++] = *report;
+    }
+}
+
 /* What only goes, of a move that the map does not know any more. */
 static void report_going(const struct mover *mover, struct move_reports *reports)
 {
@@ -227,9 +234,9 @@ static void report_going(const struct mover *mover, struct move_reports *reports
         const struct moving *moving = &ownership->movings.items[i];
         const struct map_entry *entry = ownership_find_move(ownership, moving->id);
         bool is_told = entry && is_self(mover, entry->move.source);
-        if (moving->state == MOVING_DELETING && !is_told && reports->count < MOVE_REPORTS_MAX) {
-            reports->items[reports->count++] =
-                (struct move_report){.id = moving->id, .state = MOVE_TARGET_DELETING};
+        if (moving->state == MOVING_DELETING && !is_told) {
+            const struct move_report report = {.id = moving->id, .state = MOVE_TARGET_DELETING};
+            add_report(reports, &report);
         }
     }
 }
@@ -238,20 +245,18 @@ void mover_report(const struct mover *mover, struct move_reports *reports)
 {
     const struct ownership *ownership = ownership_of(mover);
     *reports = (struct move_reports){.revision = ownership->map.revision};
-    reports->items = memory_get(MOVE_REPORTS_MAX, sizeof(*reports->items));
-    for (uint32_t i = 0; i < ownership->map.entry_count && reports->count < MOVE_REPORTS_MAX; i++) {
+    for (uint32_t i = 0; i < ownership->map.entry_count; i++) {
         const struct map_entry *entry = &ownership->map.entries[i];
-        struct move_report *report = &reports->items[reports->count];
         if (entry->move.phase == MOVE_NONE) {
             continue;
         }
-        *report = (struct move_report){.id = entry->move.id};
+        struct move_report report = {.id = entry->move.id};
         if (is_self(mover, entry->move.source)) {
-            report_source(mover, entry, report);
+            report_source(mover, entry, &report);
         } else if (is_self(mover, entry->move.target)) {
-            report_target(mover, entry, report);
+            report_target(mover, entry, &report);
         }
-        reports->count += report->state != 0;
+        add_report(reports, &report);
     }
     report_going(mover, reports);
 }
@@ -272,7 +277,7 @@ void mover_tell(struct mover *mover)
     move_reports_fini(&reports);
 }
 
-/* --- --- */
+/* --- a turn --- */
 
 /* What the map asks for is begun before bootstrapd hears that it was taken: it would look lost. */
 static void follow(struct mover *mover)

@@ -50,7 +50,6 @@ struct incoming {
     struct peer *link;  /* the last connection that greeted: others are not heard; held */
     struct peer *asker; /* of import.begin or import.end, while its answer waits; held */
     uint32_t msgid;
-    bool is_begun;
     bool is_ready;
     bool is_stepping;
     bool is_over;
@@ -64,9 +63,7 @@ struct incoming {
 
 /* A copy that is looked through once more before it goes (RULES V6). */
 struct checking {
-    struct mover *mover;
-    uint64_t id;
-    uint64_t start;
+    uint64_t id; /* 0: none */
     struct hand *hand;
     bool is_kept; /* it cannot be read */
 };
@@ -77,7 +74,7 @@ struct mover {
     struct membership *membership;
     struct outgoing *outgoing;
     struct incoming *incoming;
-    struct checking checking; /* one at a time; hand NULL: none */
+    struct checking checking; /* one at a time */
     uint64_t *kept;           /* ids of copies that are not what they were */
     uint32_t kept_count;
     uint64_t emptying_id; /* 0: none */

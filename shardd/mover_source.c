@@ -56,12 +56,13 @@ static struct outgoing *add(struct mover *mover, const struct map_entry *entry)
     return outgoing;
 }
 
-/* It has nothing more to read or send. */
+/* It has nothing more to read or send. Once: then the range may be another's, of the next try. */
 static void stop(struct outgoing *outgoing)
 {
-    if (outgoing->hand) {
-        outgoing->sum = *hand_sum(outgoing->hand);
+    if (!outgoing->hand) {
+        return;
     }
+    outgoing->sum = *hand_sum(outgoing->hand);
     store_set_hand(outgoing->mover->store, outgoing->start, NULL);
     store_set_delay(outgoing->mover->store, outgoing->start, 0);
     hand_free(outgoing->hand);
@@ -246,13 +247,22 @@ static bool freeze_step(void *context, const struct ownership *present, struct o
     return ownership_freeze(present, outgoing->id, hand_sum(outgoing->hand), next);
 }
 
+/* RULES V4: not what a record of the log has frozen. */
+static void thaw(const struct outgoing *outgoing)
+{
+    const struct mover *mover = outgoing->mover;
+    if (!movings_at(&membership_ownership(mover->membership)->movings, outgoing->start)) {
+        store_thaw(mover->store, outgoing->start);
+    }
+}
+
 static void on_frozen(void *context, bool is_done)
 {
     struct outgoing *outgoing = context;
     outgoing->is_stepping = false;
     outgoing->is_freezing = false;
     if (!is_done) {
-        store_thaw(outgoing->mover->store, outgoing->start);
+        thaw(outgoing);
         return;
     }
     outgoing->frozen_us = clock_mono_us();

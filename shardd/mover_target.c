@@ -8,7 +8,6 @@
 #include "io/logline.h"
 #include "io/memory.h"
 #include "proto/pack.h"
-#include "proto/stamp.h"
 
 /* --- the list --- */
 
@@ -194,7 +193,6 @@ static void on_imported(void *context, bool is_done)
         .context = incoming,
     };
     incoming->import = store_import_new(incoming->mover->store, &config);
-    incoming->is_begun = true;
     mover_note(incoming->mover);
     struct peer *asker = take_asker(incoming);
     if (asker) {

@@ -1,17 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "shardd/store_internal.h"
 
-#include "proto/point.h"
 #include "shardd/hand.h"
 #include "shardd/import.h"
 
 /* What moves need of the store: ranges by the bound at which they start. */
-
-static struct account *find_range(const struct store *store, uint64_t start)
-{
-    struct account *account = accounts_find(&store->accounts, point_of_bound(start));
-    return account && account->range.start == start ? account : NULL;
-}
 
 /* --- a source --- */
 
@@ -40,7 +33,7 @@ void store_hand_turn(struct store *store, struct hand *hand, bool may_go_on)
 
 void store_set_hand(struct store *store, uint64_t start, struct hand *hand)
 {
-    struct account *account = find_range(store, start);
+    struct account *account = accounts_find_range(&store->accounts, start);
     if (account) {
         account->hand = hand;
     }
@@ -48,7 +41,7 @@ void store_set_hand(struct store *store, uint64_t start, struct hand *hand)
 
 void store_set_delay(struct store *store, uint64_t start, uint32_t delay_ms)
 {
-    struct account *account = find_range(store, start);
+    struct account *account = accounts_find_range(&store->accounts, start);
     if (account) {
         account->delay_ms = delay_ms;
     }
@@ -56,7 +49,7 @@ void store_set_delay(struct store *store, uint64_t start, uint32_t delay_ms)
 
 void store_freeze(struct store *store, uint64_t start)
 {
-    (void)accounts_freeze(&store->accounts, start);
+    accounts_freeze(&store->accounts, start);
 }
 
 void store_thaw(struct store *store, uint64_t start)

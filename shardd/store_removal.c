@@ -32,14 +32,14 @@ static bool is_nearly_full(const struct account *account, uint64_t leaving_len)
 }
 
 /* What is hot is for the table's own clock to choose. True: it begins to leave. */
-static bool may_leave(struct store *store, const struct patrol_found *found)
+static bool may_leave(struct store *store, const struct account *account,
+                      const struct patrol_found *found)
 {
     if (hot_peek(store->hot, found->point, found->table, found->key)) {
         return false;
     }
     store->has_found_cold = true;
-    const struct account *account = accounts_find(&store->accounts, found->point);
-    if (!account || !is_nearly_full(account, store->leaving_len)) {
+    if (!is_nearly_full(account, store->leaving_len)) {
         return false;
     }
     store->leaving_count++;
@@ -64,7 +64,7 @@ void store_on_found(void *context, const struct patrol_found *found)
         return;
     }
     store_begin_turn(store);
-    if (store_has_room(store, op_len(&op)) && (found->is_due || may_leave(store, found))) {
+    if (store_has_room(store, op_len(&op)) && (found->is_due || may_leave(store, account, found))) {
         store_run(store, &op);
     }
 }
