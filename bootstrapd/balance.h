@@ -80,7 +80,7 @@ struct balance_plan {
 void balance_make(const struct balance_cluster *cluster, struct balance_plan *plan);
 void balance_fini(struct balance_plan *plan);
 
-/* Of the server that has most to give or take: pairs move at once, each server in one move at a time. */
+/* Of the server that has most to give or take: pairs copy at once, each server in one move at a time. */
 uint64_t balance_seconds(const struct balance_plan *plan, uint32_t server_count,
                          uint64_t bytes_per_s);
 

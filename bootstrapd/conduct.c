@@ -422,16 +422,27 @@ static bool is_going_on(const struct map_entry *entry)
     return entry->move.phase != MOVE_NONE && entry->move.phase != MOVE_ABORTED;
 }
 
-static bool is_in_a_move(const struct map *map, const uint8_t server[ID_LEN])
+static bool has_part(const struct map_entry *entry, const uint8_t server[ID_LEN])
 {
+    return is_going_on(entry) &&
+           (is_same_id(entry->move.source, server) || is_same_id(entry->move.target, server));
+}
+
+/* What the source only deletes is behind the move, as long as it keeps up. */
+static bool is_busy(const struct map *map, const uint8_t server[ID_LEN])
+{
+    uint32_t deleting_count = 0;
     for (uint32_t i = 0; i < map->entry_count; i++) {
         const struct map_entry *entry = &map->entries[i];
-        if (is_going_on(entry) &&
-            (is_same_id(entry->move.source, server) || is_same_id(entry->move.target, server))) {
+        if (!has_part(entry, server)) {
+            continue;
+        }
+        if (entry->move.phase != MOVE_OPENED) {
             return true;
         }
+        deleting_count += is_same_id(entry->move.source, server);
     }
-    return false;
+    return deleting_count >= CONDUCT_DELETING_MAX;
 }
 
 const struct map_entry *conduct_find_entry(const struct map *map, uint64_t start, uint64_t end)
@@ -523,26 +534,39 @@ static bool is_pausing(const struct work *work, const struct move *move)
            move->not_before_ms - work->now_ms <= pause_ms(CONDUCT_TRIES_MAX);
 }
 
-/* One that was asked for before and waits for its parts to be counted is not overtaken meanwhile. */
-static bool is_another_next(const struct work *work, const struct move *move)
+/* One that was asked for before, and whose shard was split for it, is not overtaken while its parts are counted. */
+static bool is_another_next(const struct work *work, const struct move *move, bool is_counted_too)
 {
     const struct moves *moves = &seen(work)->moves;
     for (const struct move *other = moves->items; other < move; other++) {
-        if (other->is_cut && is_pausing(work, other) && !other->is_paused &&
-            has_in_common(move, other)) {
+        if (other->course == COURSE_WAITING && other->is_cut && !other->is_paused &&
+            (is_counted_too || is_pausing(work, other)) && has_in_common(move, other)) {
             return true;
         }
     }
     return false;
 }
 
+/* Of a part: while others go on, too, so that it is counted by the time they are over; one ahead. */
+static bool may_be_split(const struct work *work, const struct move *move,
+                         const struct map_entry *entry)
+{
+    bool is_whole = entry->start == move->start && entry->end == move->end;
+    return !is_whole && !is_another_next(work, move, true);
+}
+
 static bool is_due(const struct work *work, const struct move *move)
 {
     const struct map *map = &seen(work)->map;
+    const struct map_entry *entry = conduct_find_entry(map, move->start, move->end);
     bool is_time = !is_pausing(work, move) || (move->is_cut && is_counted(work, move));
-    return is_time && !(move->is_paused && move->course == COURSE_WAITING) &&
-           !is_in_a_move(map, move->source) && !is_in_a_move(map, move->target) &&
-           !is_another_next(work, move);
+    bool is_held = move->is_paused && move->course == COURSE_WAITING;
+    if (!is_time || is_held || (entry && is_going_on(entry))) {
+        return false;
+    }
+    bool is_free = !is_busy(map, move->source) && !is_busy(map, move->target);
+    return (is_free && !is_another_next(work, move, false)) ||
+           (entry && may_be_split(work, move, entry));
 }
 
 /* The entry of which it moves all or a part, if it is still so; else *why. */
@@ -670,7 +694,13 @@ bool conduct_is_busy(const struct cluster *cluster)
 
 bool conduct_has_part(const struct cluster *cluster, const uint8_t server[ID_LEN])
 {
-    return is_in_a_move(&cluster_ledger(cluster)->map, server);
+    const struct map *map = &cluster_ledger(cluster)->map;
+    for (uint32_t i = 0; i < map->entry_count; i++) {
+        if (has_part(&map->entries[i], server)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 bool conduct_wants_count(const struct cluster *cluster, const uint8_t server[ID_LEN])

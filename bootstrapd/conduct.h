@@ -22,10 +22,10 @@
  *    goes on by the map alone, once the servers have said again where they are.
  *  - Every change of phase compares epoch, id and phase (RULES M2).
  *  - What a server said holds while its connection does.
- *  - A server is in one move at a time; the others wait, by number. A try that came to nothing is made again under a new
- *    id (RULES V3), TRIES_MAX times, after a pause that doubles.
- *  - The shard of a part is split first, in a change of its own, and parts of one owner that nothing is to happen to
- *    join again (bootstrapd/parts.h).
+ *  - A server copies in one move at a time; the others wait, by number. What it only deletes (OPENED) is behind the move.
+ *    A try that came to nothing is made again under a new id (RULES V3), TRIES_MAX times, after a pause that doubles.
+ *  - The shard of a part is split first, in a change of its own, while another goes on if need be, and parts of one
+ *    owner that nothing is to happen to join again (bootstrapd/parts.h).
  */
 
 #include "bootstrapd/cluster.h"
@@ -33,6 +33,9 @@
 /* The last pause is then about 32 s, and a minute has passed. */
 #define CONDUCT_TRIES_MAX    9
 #define CONDUCT_PAUSE_MIN_MS 125
+
+/* What a source may have left to delete when the next move begins: it takes up its disk. */
+#define CONDUCT_DELETING_MAX 8
 
 /* After a split: for the owner's count of both parts, by which they share the size. */
 #define CONDUCT_COUNT_WITHIN_MS 3000

@@ -23,6 +23,11 @@ PIPELINES = (10, 1000)
 
 MOVES = 200
 
+# Of the file by which the disk is measured: more than was freed just before. A virtual machine's system
+# hands out what it has had lately ten times as fast as what its host must first provide, and a move's
+# data is new memory, too.
+DISK_LEN = 4 << 30
+
 
 class Run:
     """One run of `shardkv bench rebalance`: its JSON, and what its data file has beside it."""
@@ -136,7 +141,7 @@ def idle_bytes(bench):
         with Cluster(bench, log_size="4GiB") as ours:
             run = move_idle(bench, ours, records, value_size=16384)
         home = bench.new_home("rates")
-        figures = {"ours": run.result["mb_per_s"], "disk": disk_rate(home, 1 << 29),
+        figures = {"ours": run.result["mb_per_s"], "disk": disk_rate(home, DISK_LEN),
                    "loopback": loopback_rate(1 << 30)}
         figures["slower"] = min(figures["disk"], figures["loopback"])
         bench.runs.append({"what": "rates", "result": figures})

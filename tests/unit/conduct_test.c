@@ -944,7 +944,7 @@ static void names_of_parts_are_free_and_never_too_long(void **state)
 
 /* --- several --- */
 
-static void a_server_is_in_one_move_at_a_time_and_others_wait_by_number(void **state)
+static void a_server_copies_in_one_move_at_a_time_and_others_wait_by_number(void **state)
 {
     struct fixture *fixture = *state;
     start(fixture, "a", "127.0.0.1:3");
@@ -954,12 +954,68 @@ static void a_server_is_in_one_move_at_a_time_and_others_wait_by_number(void **s
     assert_phase(fixture, "b", MOVE_NONE, 12);
     report(fixture, 13, MOVE_TARGET_READY);
     settle(fixture);
+    assert_phase(fixture, "a", MOVE_COMMITTED, 13);
+    assert_phase(fixture, "b", MOVE_NONE, 12);
     report(fixture, 13, MOVE_TARGET_OPEN);
     settle(fixture);
-    assert_phase(fixture, "b", MOVE_NONE, 12);
-    report(fixture, 11, 0);
-    settle(fixture);
+    assert_phase(fixture, "a", MOVE_OPENED, 13);
     assert_phase(fixture, "b", MOVE_COPY, 12);
+}
+
+/* The `part`th 32nd of a's half goes over, and the source does not delete what it left. */
+static uint64_t open_part(struct fixture *fixture, unsigned part)
+{
+    const struct map_entry *moving =
+        map_find(map_of(fixture), point_of_bound(part * (HALF / 32)));
+    uint64_t id = moving->move.id;
+    assert_int_equal(moving->move.phase, MOVE_COPY);
+    report_at(fixture, 13, map_of(fixture)->revision, id, MOVE_TARGET_READY);
+    settle(fixture);
+    report_at(fixture, 13, map_of(fixture)->revision, id, MOVE_TARGET_OPEN);
+    settle(fixture);
+    return id;
+}
+
+static void the_next_part_is_split_and_counted_while_one_is_copied(void **state)
+{
+    struct fixture *fixture = *state;
+    start_part(fixture, 0, HALF / 32);
+    start_part(fixture, HALF / 32, HALF / 16);
+    start_part(fixture, HALF / 16, HALF / 32 * 3);
+    settle(fixture);
+    fixture->now_ms += CONDUCT_COUNT_WITHIN_MS;
+    settle(fixture);
+    assert_int_equal(map_of(fixture)->entry_count, 4);
+    fixture->now_ms += CONDUCT_COUNT_WITHIN_MS;
+    settle(fixture);
+    /* No more than one ahead. */
+    assert_int_equal(map_of(fixture)->entry_count, 4);
+    open_part(fixture, 0);
+    const struct map_entry *next = map_find(map_of(fixture), point_of_bound(HALF / 32));
+    assert_int_equal(next->move.phase, MOVE_COPY);
+    assert_int_equal(map_of(fixture)->entry_count, 5);
+}
+
+static void a_source_that_does_not_keep_up_with_deleting_begins_no_further_move(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t ids[CONDUCT_DELETING_MAX];
+    for (unsigned i = 0; i <= CONDUCT_DELETING_MAX; i++) {
+        start_part(fixture, i * (HALF / 32), (i + 1) * (HALF / 32));
+    }
+    settle(fixture);
+    for (unsigned i = 0; i < CONDUCT_DELETING_MAX; i++) {
+        fixture->now_ms += CONDUCT_COUNT_WITHIN_MS;
+        settle(fixture);
+        ids[i] = open_part(fixture, i);
+    }
+    fixture->now_ms += CONDUCT_COUNT_WITHIN_MS;
+    settle(fixture);
+    uint64_t start = CONDUCT_DELETING_MAX * (HALF / 32);
+    assert_int_equal(map_find(map_of(fixture), point_of_bound(start))->move.phase, MOVE_NONE);
+    report_at(fixture, 11, map_of(fixture)->revision, ids[1], MOVE_SOURCE_DELETING);
+    settle(fixture);
+    assert_int_equal(map_find(map_of(fixture), point_of_bound(start))->move.phase, MOVE_COPY);
 }
 
 static void what_points_have_in_common_moves_once(void **state)
@@ -1295,7 +1351,9 @@ int main(void)
         TEST(what_a_person_divided_stays_divided),
         TEST(parts_that_arrive_at_one_server_join_there),
         TEST(names_of_parts_are_free_and_never_too_long),
-        TEST(a_server_is_in_one_move_at_a_time_and_others_wait_by_number),
+        TEST(a_server_copies_in_one_move_at_a_time_and_others_wait_by_number),
+        TEST(the_next_part_is_split_and_counted_while_one_is_copied),
+        TEST(a_source_that_does_not_keep_up_with_deleting_begins_no_further_move),
         TEST(what_points_have_in_common_moves_once),
         TEST(a_paused_move_does_not_begin_and_the_source_is_told_its_pace),
         TEST(what_cannot_move_is_refused_at_once),
