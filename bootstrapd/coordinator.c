@@ -16,8 +16,8 @@
 #define BALANCE_EVERY_MS 1000
 #define BALANCE_AGAIN_MS 60000
 
-/* For a server that is to be added, to answer and to be written into the map. */
-#define GUEST_WITHIN_MS 5000
+/* For a server that is to be added, to answer and to be written into the map: clients wait for two seconds. */
+#define GUEST_WITHIN_MS 1500
 
 /* Items of the ledger's history from which on they are written beside the map: when nothing moves, and at any time. */
 #define KEEP_IDLE_COUNT 64

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/ask.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <time.h>
 
+#include "cli/json_writer.h"
+#include "cli/output.h"
 #include "io/clock.h"
 #include "proto/status.h"
 
-/* bootstrapd asks servers what they hold every five seconds. */
-#define PATIENCE_MS    8000
 #define AGAIN_EVERY_MS 200
 
 void ask_begin(struct ask *ask, struct session *session, const char *method, uint32_t param_count)
@@ -26,10 +28,10 @@ enum exit_code ask_send(struct ask *ask)
 }
 
 /* What is not certainly not done is not asked again. */
-enum exit_code ask_send_patiently(struct ask *ask)
+enum exit_code ask_send_patiently(struct ask *ask, uint64_t patience_ms)
 {
     const struct timespec pause = {.tv_nsec = AGAIN_EVERY_MS * 1000000L};
-    uint64_t until_ms = clock_mono_ms() + PATIENCE_MS;
+    uint64_t until_ms = clock_mono_ms() + patience_ms;
     enum exit_code code = session_open_without_map(ask->session);
     while (code == EXIT_CODE_DONE && !ask->params.failed && clock_mono_ms() < until_ms) {
         enum skv_status status = session_try_bootstrapd(ask->session, ask->method,
@@ -71,6 +73,35 @@ enum exit_code ask_send_for_number(struct ask *ask, uint64_t *number)
     }
     *number = unpack_uint(&in);
     return unpack_is_fine(&in) ? EXIT_CODE_DONE : ask_say_odd(ask);
+}
+
+static enum exit_code print_change(const struct session *session, const char *kind,
+                                   const char *text, uint64_t revision)
+{
+    struct json_writer writer = {0};
+    const char *name = session_word(session, 0);
+    if (!session->arguments->json) {
+        (void)printf("%s %s %s, map revision %" PRIu64 "\n", kind, name, text, revision);
+        return EXIT_CODE_DONE;
+    }
+    json_writer_open(&writer, NULL, '{');
+    json_writer_text(&writer, kind, bytes_text(name));
+    json_writer_number(&writer, "map_revision", revision);
+    json_writer_close(&writer, '}');
+    return json_writer_print(&writer);
+}
+
+enum exit_code ask_for_change(struct ask *ask, const char *kind, const char *text)
+{
+    uint64_t revision = 0;
+    enum exit_code code = ask_send_for_number(ask, &revision);
+    if (code == EXIT_CODE_DONE) {
+        char done[40];
+        (void)snprintf(done, sizeof(done), "the %s was changed", kind);
+        code = output_finish_change(print_change(ask->session, kind, text, revision), done);
+    }
+    ask_end(ask);
+    return code;
 }
 
 void ask_end(struct ask *ask)

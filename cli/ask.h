@@ -21,14 +21,20 @@ void ask_begin(struct ask *ask, struct session *session, const char *method, uin
 /* Says why it failed. */
 enum exit_code ask_send(struct ask *ask);
 
-/* The same, and asks again for some seconds while the answer is TRY_LATER: not done, and perhaps soon. */
-enum exit_code ask_send_patiently(struct ask *ask);
+/* The same, and asks again for so long while the answer is TRY_LATER: not done, and perhaps soon. */
+enum exit_code ask_send_patiently(struct ask *ask, uint64_t patience_ms);
 
 /* The answer; valid until ask_end. */
 struct unpack ask_answer(const struct ask *ask);
 
 /* The same for an answer of one number, or of a word beside it that is passed over. Says so when it is none. */
 enum exit_code ask_send_for_number(struct ask *ask, uint64_t *number);
+
+/*
+ * Sends a request that changes the server or shard (`kind`) that is the command's first word and is answered with the
+ * map's revision, prints that it now "is removed" (`text`), and ends `ask`.
+ */
+enum exit_code ask_for_change(struct ask *ask, const char *kind, const char *text);
 
 /* "the answer is not understood": a change may have been made all the same. */
 enum exit_code ask_say_odd(const struct ask *ask);

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -123,4 +124,11 @@ void bench_child_last_words(const char *output, char *text, size_t text_len)
         }
     }
     (void)snprintf(text, text_len, "%s", seen);
+}
+
+void bench_child_scratch(char *path, size_t path_len)
+{
+    const char *under = getenv("TMPDIR");
+    (void)snprintf(path, path_len, "%.4000s/shardkv-bench-XXXXXX",
+                   under && *under ? under : "/var/tmp");
 }

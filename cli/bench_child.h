@@ -17,6 +17,12 @@ pid_t bench_child_start(const char *const argv[], const char *output);
 /* A process of this program: runs `body` and ends with what it returns. -1 when it cannot. */
 pid_t bench_child_fork(int (*body)(void *context), void *context);
 
+/*
+ * A name for a scratch file or directory, for mkstemp or mkdtemp: under $TMPDIR, else /var/tmp, which is on a disk
+ * where /tmp may be none.
+ */
+void bench_child_scratch(char *path, size_t path_len);
+
 /* Its exit status, 128 and the signal for one that a signal ended. Waits. */
 int bench_child_wait(pid_t child);
 

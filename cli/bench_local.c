@@ -146,9 +146,7 @@ static enum exit_code await_founding(const struct bench_local *local)
 
 static enum exit_code make_home(struct bench_local *local)
 {
-    const char *under = getenv("TMPDIR");
-    (void)snprintf(local->home, sizeof(local->home), "%.4000s/shardkv-bench-XXXXXX",
-                   under && *under ? under : "/var/tmp");
+    bench_child_scratch(local->home, sizeof(local->home));
     if (mkdtemp(local->home)) {
         return EXIT_CODE_DONE;
     }

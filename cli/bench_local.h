@@ -4,7 +4,7 @@
 
 /*
  * A cluster of its own for a benchmark: bootstrapd and `count` shardd on loopback, ports as they come, in a scratch
- * directory under $TMPDIR (else /var/tmp, which is on a disk where /tmp may be none). The programs are those beside this one.
+ * directory (bench_child_scratch). The programs are those beside this one.
  */
 
 #include "cli/failure.h"

@@ -9,8 +9,9 @@
  *                      asked     the target  the source
  *                                serves      has nothing left
  *
- * A step begins when the one before has opened, if the cluster does not make it wait. One body for each system; in Redis
- * Cluster, where keys go one by one, the last two are one.
+ * A round begins when all steps of the one before have opened; in it shardkv is asked for all steps at once, since its
+ * bootstrapd has a queue, and Redis Cluster for one after another. News of each kind come in the order of the steps. One
+ * body for each system; in Redis Cluster, where keys go one by one, the last two are one.
  */
 
 #include <sys/types.h>
@@ -23,7 +24,7 @@ struct bench_mover_order {
     uint64_t start, end;           /* places (bench_driver.h) */
     struct address source, target;
     uint32_t rounds;           /* there, back, there, ... */
-    uint32_t parts;            /* of the range, one after another, in each round */
+    uint32_t parts;            /* of the range, in each round */
     uint64_t cluster_pipeline; /* Redis: keys in one MIGRATE */
     const char *output;        /* Redis: a file for what redis-cli says */
 };

@@ -15,6 +15,7 @@
 #include "cli/bench_rebalance.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -63,7 +64,7 @@ struct rebalance {
     uint32_t move_count;
     pid_t mover;
     int pipe;
-    char output[64]; /* a file for redis-cli's words */
+    char output[4096]; /* a file for redis-cli's words */
 };
 
 /* --- what was asked for --- */
@@ -363,14 +364,16 @@ static enum exit_code make_output(struct rebalance *run)
     if (!run->is_redis) {
         return EXIT_CODE_DONE;
     }
-    (void)snprintf(run->output, sizeof(run->output), "/tmp/shardkv-bench-XXXXXX");
+    bench_child_scratch(run->output, sizeof(run->output));
     int fd = mkstemp(run->output);
-    if (fd < 0) {
-        run->output[0] = '\0';
-        return failure_say(EXIT_CODE_UNAVAILABLE, "bench: cannot make a file in /tmp");
+    if (fd >= 0) {
+        close(fd);
+        return EXIT_CODE_DONE;
     }
-    close(fd);
-    return EXIT_CODE_DONE;
+    enum exit_code code = failure_say(EXIT_CODE_UNAVAILABLE, "bench: cannot make %s: %s",
+                                      run->output, strerror(errno));
+    run->output[0] = '\0';
+    return code;
 }
 
 static enum exit_code prepare(struct rebalance *run)

@@ -18,6 +18,11 @@ static const char *const phase_names[BENCH_PHASE_COUNT] = {
     [BENCH_PHASE_AFTER] = "after",
 };
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 static double seconds(uint64_t from_ns, uint64_t to_ns)
 {
     return to_ns > from_ns ? (double)(to_ns - from_ns) / NS_PER_S : 0;
@@ -45,13 +50,16 @@ struct sum {
     const struct bench_move_times *longest; /* hold; NULL: none is known */
 };
 
+/* While several moves wait for one another the time counts once. They open in their order. */
 static struct sum sum_of(const struct bench_rebalance_result *result)
 {
     struct sum sum = {0};
+    uint64_t counted_ns = 0;
     for (uint32_t i = 0; i < result->move_count; i++) {
         const struct bench_move_times *move = &result->moves[i];
         sum.records += move->records;
-        sum.seconds += seconds(move->begun_ns, move->opened_ns);
+        sum.seconds += seconds(larger(move->begun_ns, counted_ns), move->opened_ns);
+        counted_ns = larger(move->opened_ns, counted_ns);
         if (move->has_hold && (!sum.longest || hold_of(move) > hold_of(sum.longest))) {
             sum.longest = move;
         }
@@ -166,10 +174,7 @@ static enum exit_code print_phases(const struct bench_rebalance_result *result)
     static const char *const headings[] = {"PHASE",  "SECONDS",  "PER S", "P50 US",
                                            "P99 US", "P99.9 US", "MAX US"};
     struct table table;
-    table_init(&table, "lrrrrrr");
-    for (size_t i = 0; i < sizeof(headings) / sizeof(headings[0]); i++) {
-        table_cell(&table, headings[i]);
-    }
+    table_init_headed(&table, "lrrrrrr", headings);
     for (unsigned i = 0; i < BENCH_PHASE_COUNT; i++) {
         if (result->timeline->phases[i].begun_ns != 0) {
             add_row(&table, result, (enum bench_phase)i);

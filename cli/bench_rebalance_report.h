@@ -33,7 +33,7 @@ struct bench_rebalance_result {
 bool bench_rebalance_has_load(const struct bench_rebalance_result *result);
 
 /*
- * {"records_moved", "bytes_moved" (of keys and values), "seconds" (from asking until the target served, of all moves together),
+ * {"records_moved", "bytes_moved" (of keys and values), "seconds" (in which a move was asked for and its target did not serve yet),
  * "records_per_s", "mb_per_s" (10^6), "longest_hold_ms" (null where it is not known), "errors", "lost", "doubled",
  * "before", "during", "after": {"ops_per_s", "p50_us", "p99_us", "p999_us"}}
  */

@@ -157,10 +157,7 @@ enum exit_code bench_report_print_table(const struct bench_result *result)
     if (!all) {
         return failure_say_no_memory();
     }
-    table_init(&table, "lrrrrrr");
-    for (size_t i = 0; i < sizeof(headings) / sizeof(headings[0]); i++) {
-        table_cell(&table, headings[i]);
-    }
+    table_init_headed(&table, "lrrrrrr", headings);
     for (unsigned i = 0; i < BENCH_KIND_COUNT; i++) {
         if (tally->kinds[i].count > 0 && tally->kinds[i].count < all->count) {
             add_row(&table, bench_kind_name((enum bench_kind)i), &tally->kinds[i], tally);

@@ -157,7 +157,7 @@ static const struct argument_spec bench_options[] = {
     {"to", 0, ARGUMENT_TEXT, FIELD(to), "HOST:PORT", "rebalance: where it moves (another server)"},
     {"moves", 0, ARGUMENT_NUMBER, FIELD(bench.moves), "N", "rebalance: there, back, ... (1)"},
     {"parts", 0, ARGUMENT_NUMBER, FIELD(bench.parts), "N",
-     "rebalance: that it moves in, one after another (1)"},
+     "rebalance: that it moves in, asked for at once (1)"},
     {"moving-only", 0, ARGUMENT_FLAG, FIELD(bench.moving_only), NULL,
      "rebalance: the load is on what moves alone"},
     {"local", 0, ARGUMENT_NUMBER, FIELD(bench.local), "N",

@@ -153,10 +153,7 @@ static void begin(struct verify *verify)
         json_writer_open(&verify->writer, "segments", '[');
         return;
     }
-    table_init(&verify->table, "lrrrrrrrrl");
-    for (size_t i = 0; i < sizeof titles / sizeof titles[0]; i++) {
-        table_cell(&verify->table, titles[i]);
-    }
+    table_init_headed(&verify->table, "lrrrrrrrrl", titles);
 }
 
 /* --- what is beside the segments --- */

@@ -2,16 +2,12 @@
 
 /* map log: who changed what, when. */
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
 
 #include "cli/actions.h"
-#include "cli/ask.h"
-#include "cli/json_writer.h"
-#include "cli/output.h"
+#include "cli/listing.h"
 #include "cli/reply.h"
-#include "cli/table.h"
 
 struct change {
     uint64_t revision, at_ms;
@@ -42,68 +38,42 @@ static void print_time(uint64_t at_ms, char text[40])
     (void)snprintf(text + len, 40 - len, ".%03u", (unsigned)(at_ms % 1000));
 }
 
-static enum exit_code print_text(struct unpack *in, uint32_t count)
+static void add_change(struct unpack *in, struct table *table)
 {
-    struct table table;
     struct change change;
-    char cell[512];
-    table_init(&table, "rlll");
-    table_cell(&table, "REVISION");
-    table_cell(&table, "TIME");
-    table_cell(&table, "WHO");
-    table_cell(&table, "WHAT");
-    for (uint32_t i = 0; i < count && unpack_is_fine(in); i++) {
-        take_change(in, &change);
-        table_cell_number(&table, change.revision);
-        print_time(change.at_ms, cell);
-        table_cell(&table, cell);
-        reply_copy_text(change.who, cell, sizeof(cell));
-        table_cell(&table, cell);
-        reply_copy_text(change.text, cell, sizeof(cell));
-        table_cell(&table, cell);
-    }
-    return table_print(&table);
+    char time[40];
+    take_change(in, &change);
+    print_time(change.at_ms, time);
+    table_cell_number(table, change.revision);
+    table_cell(table, time);
+    table_cell_bytes(table, change.who);
+    table_cell_bytes(table, change.text);
 }
 
-/* An object for each change. */
-static enum exit_code print_json(struct unpack *in, uint32_t count)
+static void write_change(struct unpack *in, struct json_writer *writer)
 {
-    enum exit_code code = EXIT_CODE_DONE;
     struct change change;
-    for (uint32_t i = 0; i < count && unpack_is_fine(in) && code == EXIT_CODE_DONE; i++) {
-        struct json_writer writer = {0};
-        take_change(in, &change);
-        json_writer_open(&writer, NULL, '{');
-        json_writer_number(&writer, "map_revision", change.revision);
-        json_writer_number(&writer, "at_ms", change.at_ms);
-        json_writer_text(&writer, "who", change.who);
-        json_writer_text(&writer, "text", change.text);
-        json_writer_close(&writer, '}');
-        code = json_writer_print(&writer);
-    }
-    return code;
+    take_change(in, &change);
+    json_writer_open(writer, NULL, '{');
+    json_writer_number(writer, "map_revision", change.revision);
+    json_writer_number(writer, "at_ms", change.at_ms);
+    json_writer_text(writer, "who", change.who);
+    json_writer_text(writer, "text", change.text);
+    json_writer_close(writer, '}');
 }
 
 enum exit_code map_log(struct session *session)
 {
-    const struct arguments *arguments = session->arguments;
+    static const char *const headings[] = {"REVISION", "TIME", "WHO", "WHAT"};
+    const struct listing listing = {
+        .alignment = "rlll", .headings = headings, .add = add_change, .write = write_change};
+    uint64_t limit = session->arguments->limit;
     struct ask ask;
     ask_begin(&ask, session, "map.log", 1);
-    pack_map(&ask.params, arguments->limit > 0);
-    if (arguments->limit > 0) {
+    pack_map(&ask.params, limit > 0);
+    if (limit > 0) {
         pack_text(&ask.params, "limit");
-        pack_uint(&ask.params, arguments->limit);
+        pack_uint(&ask.params, limit);
     }
-    enum exit_code code = ask_send(&ask);
-    if (code == EXIT_CODE_DONE) {
-        struct unpack in = ask_answer(&ask);
-        uint32_t count = unpack_array(&in);
-        if (!unpack_is_fine(&in)) {
-            code = ask_say_odd(&ask);
-        } else {
-            code = arguments->json ? print_json(&in, count) : print_text(&in, count);
-        }
-    }
-    ask_end(&ask);
-    return code;
+    return listing_print(&ask, &listing);
 }

@@ -9,10 +9,9 @@
 #include <unistd.h>
 
 #include "cli/actions.h"
-#include "cli/ask.h"
+#include "cli/listing.h"
 #include "cli/moving.h"
 #include "cli/output.h"
-#include "cli/table.h"
 #include "cli/watch.h"
 #include "proto/point.h"
 
@@ -84,6 +83,11 @@ static enum exit_code take_interval(struct session *session, struct part *part)
     }
     if (code == EXIT_CODE_DONE && arguments->until) {
         code = take_bound(session, "until", arguments->until, &part->until);
+    }
+    if (code == EXIT_CODE_DONE && arguments->from && arguments->until &&
+        part->from >= part->until) {
+        code = session_say_usage(session, "--from %s is not below --until %s", arguments->from,
+                                 arguments->until);
     }
     return code;
 }
@@ -188,91 +192,53 @@ enum exit_code move_start(struct session *session)
 
 /* --- moves --- */
 
-static void add_row(struct table *table, const struct moving *moving)
+static void add_moving(struct unpack *in, struct table *table)
 {
-    char bound[BOUND_TEXT_LEN];
     char progress[MOVING_TEXT_LEN];
-    table_cell_number(table, moving->number);
-    table_cell(table, moving->shard);
-    bound_print(moving->start, bound);
-    table_cell(table, bound);
-    bound_print(moving->end, bound);
-    table_cell(table, bound);
-    table_cell(table, moving->from);
-    table_cell(table, moving->to);
-    table_cell(table, moving->is_paused ? "paused" : moving->course);
-    if (!moving_is_over(moving)) {
-        moving_print_progress(moving, progress);
-    } else if (moving_is_done(moving)) {
-        (void)snprintf(progress, sizeof(progress), "%" PRIu64 " records", moving->records);
+    struct moving moving;
+    moving_take(in, &moving);
+    table_cell_number(table, moving.number);
+    table_cell(table, moving.shard);
+    table_cell_bound(table, moving.start);
+    table_cell_bound(table, moving.end);
+    table_cell(table, moving.from);
+    table_cell(table, moving.to);
+    table_cell(table, moving.is_paused ? "paused" : moving.course);
+    if (!moving_is_over(&moving)) {
+        moving_print_progress(&moving, progress);
+    } else if (moving_is_done(&moving)) {
+        (void)snprintf(progress, sizeof(progress), "%" PRIu64 " records", moving.records);
     } else {
-        (void)snprintf(progress, sizeof(progress), "%s", moving->reason);
+        (void)snprintf(progress, sizeof(progress), "%s", moving.reason);
     }
     table_cell(table, progress);
 }
 
-static enum exit_code print_table(struct unpack *in, uint32_t count)
+static void write_moving(struct unpack *in, struct json_writer *writer)
 {
-    static const char *const headings[] = {"MOVE", "SHARD", "START",  "END",
-                                           "FROM", "TO",    "COURSE", "PROGRESS"};
-    struct table table;
     struct moving moving;
-    table_init(&table, "rlrrllll");
-    for (size_t i = 0; i < sizeof(headings) / sizeof(headings[0]); i++) {
-        table_cell(&table, headings[i]);
-    }
-    for (uint32_t i = 0; i < count && unpack_is_fine(in); i++) {
-        moving_take(in, &moving);
-        add_row(&table, &moving);
-    }
-    return table_print(&table);
-}
-
-static enum exit_code print_json(struct unpack *in, uint32_t count)
-{
-    struct json_writer writer = {0};
-    struct moving moving;
-    json_writer_open(&writer, NULL, '{');
-    json_writer_open(&writer, "moves", '[');
-    for (uint32_t i = 0; i < count && unpack_is_fine(in); i++) {
-        moving_take(in, &moving);
-        moving_write(&moving, &writer);
-    }
-    json_writer_close(&writer, ']');
-    json_writer_close(&writer, '}');
-    return json_writer_print(&writer);
-}
-
-static enum exit_code print_moves(const struct session *session, const struct ask *ask)
-{
-    struct unpack in = ask_answer(ask);
-    uint32_t count = unpack_array(&in);
-    if (!unpack_is_fine(&in)) {
-        return ask_say_odd(ask);
-    }
-    if (session->arguments->json) {
-        return print_json(&in, count);
-    }
-    if (count == 0) {
-        (void)printf("nothing moves%s\n", session->arguments->all ? ", and nothing did" : "");
-        return EXIT_CODE_DONE;
-    }
-    return print_table(&in, count);
+    moving_take(in, &moving);
+    moving_write(&moving, writer);
 }
 
 enum exit_code moves_list(struct session *session)
 {
+    static const char *const headings[] = {"MOVE", "SHARD", "START",  "END",
+                                           "FROM", "TO",    "COURSE", "PROGRESS"};
+    bool is_all = session->arguments->all;
+    const struct listing listing = {.name = "moves",
+                                    .alignment = "rlrrllll",
+                                    .headings = headings,
+                                    .nothing =
+                                        is_all ? "nothing moves, and nothing did" : "nothing moves",
+                                    .add = add_moving,
+                                    .write = write_moving};
     struct ask ask;
     ask_begin(&ask, session, "move.list", 1);
     pack_map(&ask.params, 1);
     pack_text(&ask.params, "all");
-    pack_bool(&ask.params, session->arguments->all);
-    enum exit_code code = ask_send(&ask);
-    if (code == EXIT_CODE_DONE) {
-        code = print_moves(session, &ask);
-    }
-    ask_end(&ask);
-    return code;
+    pack_bool(&ask.params, is_all);
+    return listing_print(&ask, &listing);
 }
 
 /* --- what is done to one --- */

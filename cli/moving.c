@@ -230,7 +230,9 @@ void moving_print_progress(const struct moving *moving, char text[MOVING_TEXT_LE
     } else if (is_worth_saying(moving->state)) {
         add(text, ", %s", moving->state);
     }
-    if (*moving->reason) {
+    if (*moving->reason && strcmp(moving->state, "open") == 0) {
+        add(text, ": %s", moving->reason); /* no try can fail any more */
+    } else if (*moving->reason) {
         add(text, " (try %" PRIu64 ": %s)", moving->tries, moving->reason);
     }
 }

@@ -13,7 +13,10 @@
 #include "cli/reply.h"
 #include "cli/table.h"
 #include "cli/watch.h"
-#include "proto/point.h"
+
+/* bootstrapd asks servers for their numbers every five seconds; how much a shard is used, two answers tell. */
+#define COUNT_WITHIN_MS 8000
+#define LOAD_WITHIN_MS  13000
 
 /* --- the answer --- */
 
@@ -137,13 +140,6 @@ static enum exit_code print_json(const struct rebalance_plan *plan)
 
 /* --- text --- */
 
-static void add_text(struct table *table, struct bytes text)
-{
-    char cell[256];
-    reply_copy_text(text, cell, sizeof(cell));
-    table_cell(table, cell);
-}
-
 static void add_amount(struct table *table, const struct rebalance_plan *plan, uint64_t amount)
 {
     char text[AMOUNT_TEXT_LEN];
@@ -157,18 +153,14 @@ static void add_amount(struct table *table, const struct rebalance_plan *plan, u
 
 static enum exit_code print_levels(const struct rebalance_plan *plan)
 {
+    static const char *const headings[] = {"SERVER", "HAS", "SHARE", "AFTER", ""};
     struct unpack in = unpack_of(plan->servers);
     struct table table;
     struct level level;
-    table_init(&table, "lrrrl");
-    table_cell(&table, "SERVER");
-    table_cell(&table, "HAS");
-    table_cell(&table, "SHARE");
-    table_cell(&table, "AFTER");
-    table_cell(&table, "");
+    table_init_headed(&table, "lrrrl", headings);
     for (uint32_t i = unpack_array(&in); i > 0 && unpack_is_fine(&in); i--) {
         take_level(&in, &level);
-        add_text(&table, level.address);
+        table_cell_bytes(&table, level.address);
         add_amount(&table, plan, level.before);
         add_amount(&table, plan, level.share);
         add_amount(&table, plan, level.after);
@@ -179,15 +171,12 @@ static enum exit_code print_levels(const struct rebalance_plan *plan)
 
 static void add_planned(struct table *table, const struct planned *planned)
 {
-    char bound[BOUND_TEXT_LEN];
     char amount[AMOUNT_TEXT_LEN];
-    add_text(table, planned->shard);
-    bound_print(planned->start, bound);
-    table_cell(table, bound);
-    bound_print(planned->end, bound);
-    table_cell(table, bound);
-    add_text(table, planned->from);
-    add_text(table, planned->to);
+    table_cell_bytes(table, planned->shard);
+    table_cell_bound(table, planned->start);
+    table_cell_bound(table, planned->end);
+    table_cell_bytes(table, planned->from);
+    table_cell_bytes(table, planned->to);
     moving_print_amount(planned->bytes, amount);
     table_cell(table, amount);
 }
@@ -198,10 +187,7 @@ static enum exit_code print_planned(const struct rebalance_plan *plan)
     struct unpack in = unpack_of(plan->moves);
     struct table table;
     struct planned planned;
-    table_init(&table, "lrrllr");
-    for (size_t i = 0; i < sizeof(headings) / sizeof(headings[0]); i++) {
-        table_cell(&table, headings[i]);
-    }
+    table_init_headed(&table, "lrrllr", headings);
     for (uint32_t i = unpack_array(&in); i > 0 && unpack_is_fine(&in); i--) {
         take_planned(&in, &planned);
         add_planned(&table, &planned);
@@ -272,18 +258,19 @@ static enum exit_code take_answer(struct session *session, const struct ask *ask
 
 static bool is_known_measure(const char *by)
 {
-    return !by || strcmp(by, "bytes") == 0 || strcmp(by, "load") == 0;
+    return strcmp(by, "bytes") == 0 || strcmp(by, "load") == 0;
 }
 
 enum exit_code rebalance_run(struct session *session)
 {
     const struct arguments *arguments = session->arguments;
+    const char *by = arguments->by ? arguments->by : "bytes";
     struct ask ask;
     if (arguments->run && arguments->stop) {
         return session_say_usage(session, "--run and --stop exclude each other");
     }
-    if (!is_known_measure(arguments->by)) {
-        return session_say_usage(session, "--by is bytes or load, not \"%s\"", arguments->by);
+    if (!is_known_measure(by)) {
+        return session_say_usage(session, "--by is bytes or load, not \"%s\"", by);
     }
     if (arguments->stop) {
         return stop(session);
@@ -291,8 +278,9 @@ enum exit_code rebalance_run(struct session *session)
     ask_begin(&ask, session, arguments->run ? "rebalance.run" : "rebalance.plan", 1);
     pack_map(&ask.params, 1);
     pack_text(&ask.params, "by");
-    pack_text(&ask.params, arguments->by ? arguments->by : "bytes");
-    enum exit_code code = ask_send_patiently(&ask);
+    pack_text(&ask.params, by);
+    enum exit_code code =
+        ask_send_patiently(&ask, strcmp(by, "load") == 0 ? LOAD_WITHIN_MS : COUNT_WITHIN_MS);
     if (code == EXIT_CODE_DONE) {
         code = take_answer(session, &ask);
     }

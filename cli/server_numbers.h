@@ -24,6 +24,7 @@
     X(input_bytes,          "memory",  "input",       BYTES)   \
     X(scan_bytes,           "memory",  "scans",       BYTES)   \
     X(waiting_bytes,        "memory",  "waiting",     BYTES)   \
+    X(moving_bytes,         "memory",  "moves",       BYTES)   \
     X(results_bytes,        "memory",  "results",     BYTES)   \
     X(memory_limit,         "memory",  "limit",       BYTES)   \
     X(hot_records,          "records", "hot",         COUNT)   \

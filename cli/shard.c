@@ -2,16 +2,12 @@
 
 /* shard list, resize; and reset, the way out when a server's data is lost (DESIGN §6). */
 
-#include <inttypes.h>
 #include <stdio.h>
 
 #include "cli/actions.h"
 #include "cli/ask.h"
-#include "cli/json_writer.h"
-#include "cli/output.h"
+#include "cli/listing.h"
 #include "cli/reply.h"
-#include "cli/table.h"
-#include "proto/point.h"
 
 /* --- list --- */
 
@@ -53,46 +49,26 @@ static void write_known(struct json_writer *writer, const char *name, uint64_t n
     }
 }
 
-static void write_listed(const struct listed *listed, struct json_writer *writer)
+static void write_listed(struct unpack *in, struct json_writer *writer)
 {
+    struct listed listed;
+    take_listed(in, &listed);
     json_writer_open(writer, NULL, '{');
-    json_writer_text(writer, "name", listed->name);
-    json_writer_bound(writer, "start", listed->start);
-    json_writer_bound(writer, "end", listed->end);
-    json_writer_number(writer, "epoch", listed->epoch);
-    json_writer_number(writer, "size", listed->size);
-    json_writer_text(writer, "when_full", listed->when_full);
-    json_writer_text(writer, "server", listed->address);
-    write_known(writer, "records", listed->records);
-    write_known(writer, "bytes", listed->bytes);
-    if (listed->move.len) {
-        json_writer_text(writer, "move", listed->move);
+    json_writer_text(writer, "name", listed.name);
+    json_writer_bound(writer, "start", listed.start);
+    json_writer_bound(writer, "end", listed.end);
+    json_writer_number(writer, "epoch", listed.epoch);
+    json_writer_number(writer, "size", listed.size);
+    json_writer_text(writer, "when_full", listed.when_full);
+    json_writer_text(writer, "server", listed.address);
+    write_known(writer, "records", listed.records);
+    write_known(writer, "bytes", listed.bytes);
+    if (listed.move.len) {
+        json_writer_text(writer, "move", listed.move);
     } else {
         json_writer_null(writer, "move");
     }
     json_writer_close(writer, '}');
-}
-
-static enum exit_code print_shards_json(struct unpack *in, uint32_t count)
-{
-    struct json_writer writer = {0};
-    struct listed listed;
-    json_writer_open(&writer, NULL, '{');
-    json_writer_open(&writer, "shards", '[');
-    for (uint32_t i = 0; i < count && unpack_is_fine(in); i++) {
-        take_listed(in, &listed);
-        write_listed(&listed, &writer);
-    }
-    json_writer_close(&writer, ']');
-    json_writer_close(&writer, '}');
-    return json_writer_print(&writer);
-}
-
-static void add_text(struct table *table, struct bytes text)
-{
-    char cell[ADDRESS_TEXT_LEN];
-    reply_copy_text(text, cell, sizeof(cell));
-    table_cell(table, cell);
 }
 
 static void add_known(struct table *table, uint64_t number)
@@ -104,83 +80,44 @@ static void add_known(struct table *table, uint64_t number)
     }
 }
 
-static void add_listed(struct table *table, const struct listed *listed)
+static void add_listed(struct unpack *in, struct table *table)
 {
-    char bound[BOUND_TEXT_LEN];
-    char size[SIZE_TEXT_LEN];
-    add_text(table, listed->name);
-    bound_print(listed->start, bound);
-    table_cell(table, bound);
-    bound_print(listed->end, bound);
-    table_cell(table, bound);
-    add_text(table, listed->address);
-    add_known(table, listed->records);
-    add_known(table, listed->bytes);
-    size_print(listed->size, size);
-    table_cell(table, size);
-    add_text(table, listed->when_full);
-    add_text(table, listed->move);
-}
-
-static enum exit_code print_shards(struct unpack *in, uint32_t count)
-{
-    static const char *const headings[] = {"SHARD", "START", "END",  "SERVER", "RECORDS",
-                                           "BYTES", "SIZE",  "FULL", "MOVE"};
-    struct table table;
     struct listed listed;
-    table_init(&table, "lrrlrrrll");
-    for (size_t i = 0; i < sizeof(headings) / sizeof(headings[0]); i++) {
-        table_cell(&table, headings[i]);
-    }
-    for (uint32_t i = 0; i < count && unpack_is_fine(in); i++) {
-        take_listed(in, &listed);
-        add_listed(&table, &listed);
-    }
-    return table_print(&table);
+    char size[SIZE_TEXT_LEN];
+    take_listed(in, &listed);
+    table_cell_bytes(table, listed.name);
+    table_cell_bound(table, listed.start);
+    table_cell_bound(table, listed.end);
+    table_cell_bytes(table, listed.address);
+    add_known(table, listed.records);
+    add_known(table, listed.bytes);
+    size_print(listed.size, size);
+    table_cell(table, size);
+    table_cell_bytes(table, listed.when_full);
+    table_cell_bytes(table, listed.move);
 }
 
 enum exit_code shard_list(struct session *session)
 {
+    static const char *const headings[] = {"SHARD", "START", "END",  "SERVER", "RECORDS",
+                                           "BYTES", "SIZE",  "FULL", "MOVE"};
+    const struct listing listing = {.name = "shards",
+                                    .alignment = "lrrlrrrll",
+                                    .headings = headings,
+                                    .add = add_listed,
+                                    .write = write_listed};
     struct ask ask;
     ask_begin(&ask, session, "shard.list", 0);
-    enum exit_code code = ask_send(&ask);
-    if (code == EXIT_CODE_DONE) {
-        struct unpack in = ask_answer(&ask);
-        uint32_t count = unpack_array(&in);
-        if (!unpack_is_fine(&in)) {
-            code = ask_say_odd(&ask);
-        } else {
-            code =
-                session->arguments->json ? print_shards_json(&in, count) : print_shards(&in, count);
-        }
-    }
-    ask_end(&ask);
-    return code;
+    return listing_print(&ask, &listing);
 }
 
 /* --- resize --- */
 
-static enum exit_code print_resized(const struct session *session, uint64_t revision)
-{
-    struct json_writer writer = {0};
-    const char *name = session_word(session, 0);
-    if (!session->arguments->json) {
-        (void)printf("shard %s has size %s, map revision %" PRIu64 "\n", name,
-                     session_word(session, 1), revision);
-        return EXIT_CODE_DONE;
-    }
-    json_writer_open(&writer, NULL, '{');
-    json_writer_text(&writer, "shard", bytes_text(name));
-    json_writer_number(&writer, "map_revision", revision);
-    json_writer_close(&writer, '}');
-    return json_writer_print(&writer);
-}
-
 enum exit_code shard_resize(struct session *session)
 {
     struct ask ask;
+    char done[64];
     uint64_t size = 0;
-    uint64_t revision = 0;
     const char *text = session_word(session, 1);
     if (!size_parse(bytes_text(text), &size) || size < MAP_SIZE_MIN) {
         return session_say_usage(session, "SIZE is bytes like 1GiB, at least %d: not \"%s\"",
@@ -189,63 +126,25 @@ enum exit_code shard_resize(struct session *session)
     ask_begin(&ask, session, "shard.resize", 2);
     pack_text(&ask.params, session_word(session, 0));
     pack_uint(&ask.params, size);
-    enum exit_code code = ask_send_for_number(&ask, &revision);
-    ask_end(&ask);
-    if (code == EXIT_CODE_DONE) {
-        code = output_finish_change(print_resized(session, revision), "the shard was resized");
-    }
-    return code;
+    (void)snprintf(done, sizeof(done), "has size %s", text);
+    return ask_for_change(&ask, "shard", done);
 }
 
 /* --- reset --- */
 
-static enum exit_code print_reset(const struct session *session, struct bytes encoded)
-{
-    struct unpack in = unpack_of(encoded);
-    const char *name = session_word(session, 0);
-    if (unpack_array(&in) < 1) {
-        unpack_fail(&in, UNPACK_WRONG_TYPE);
-    }
-    uint64_t revision = unpack_uint(&in);
-    if (!unpack_is_fine(&in)) {
-        return failure_say(EXIT_CODE_UNKNOWN, "shard reset: the answer is not understood");
-    }
-    if (!session->arguments->json) {
-        (void)printf("shard %s starts with what its server has, map revision %" PRIu64 "\n", name,
-                     revision);
-        return EXIT_CODE_DONE;
-    }
-    struct json_writer writer = {0};
-    json_writer_open(&writer, NULL, '{');
-    json_writer_text(&writer, "shard", bytes_text(name));
-    json_writer_number(&writer, "map_revision", revision);
-    json_writer_close(&writer, '}');
-    return json_writer_print(&writer);
-}
-
 enum exit_code shard_reset(struct session *session)
 {
-    struct buffer params = {0};
-    struct skv_record record = {0};
+    struct ask ask;
     if (!session->arguments->accept_loss) {
         return session_say_usage(
             session,
             "what shard %s had and is not at its server is given up; say so with --accept-loss",
             session_word(session, 0));
     }
-    pack_array(&params, 2);
-    pack_text(&params, session_word(session, 0));
-    pack_map(&params, 1);
-    pack_text(&params, "accept_loss");
-    pack_bool(&params, true);
-    enum exit_code code = params.failed ? failure_say_no_memory()
-                                        : session_ask_bootstrapd(session, "shard.reset",
-                                                                 buffer_bytes(&params), &record);
-    if (code == EXIT_CODE_DONE) {
-        code = output_finish_change(print_reset(session, session_bytes(record.encoded)),
-                                    "the shard was reset");
-    }
-    skv_record_fini(&record);
-    buffer_fini(&params);
-    return code;
+    ask_begin(&ask, session, "shard.reset", 2);
+    pack_text(&ask.params, session_word(session, 0));
+    pack_map(&ask.params, 1);
+    pack_text(&ask.params, "accept_loss");
+    pack_bool(&ask.params, true);
+    return ask_for_change(&ask, "shard", "starts with what its server has");
 }

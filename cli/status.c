@@ -122,13 +122,10 @@ static void add_known(struct table *table, uint64_t number)
 
 static void add_shard(struct table *table, const struct shard_stat *shard)
 {
-    char bound[BOUND_TEXT_LEN];
     char size[SIZE_TEXT_LEN];
     table_cell(table, shard->name);
-    bound_print(shard->start, bound);
-    table_cell(table, bound);
-    bound_print(shard->end, bound);
-    table_cell(table, bound);
+    table_cell_bound(table, shard->start);
+    table_cell_bound(table, shard->end);
     table_cell_number(table, shard->epoch);
     if (shard->is_counted) {
         table_cell_number(table, shard->records);
@@ -161,10 +158,7 @@ static enum exit_code print_table(const struct server_stats *stats)
                                            "END",    "EPOCH", "RECORDS", "BYTES",
                                            "SIZE",   "FULL",  "EVICTED", "EXPIRED"};
     struct table table;
-    table_init(&table, "llllrrrrrlrr");
-    for (size_t i = 0; i < sizeof(headings) / sizeof(headings[0]); i++) {
-        table_cell(&table, headings[i]);
-    }
+    table_init_headed(&table, "llllrrrrrlrr", headings);
     for (uint32_t i = 0; i < stats->server_count; i++) {
         add_server(&table, &stats->servers[i]);
     }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "cli/output.h"
+#include "proto/point.h"
 
 #define GAP "  "
 
@@ -15,10 +16,19 @@ void table_init(struct table *table, const char *alignment)
     *table = (struct table){.alignment = alignment};
 }
 
-void table_cell(struct table *table, const char *text)
+void table_init_headed(struct table *table, const char *alignment, const char *const *headings)
+{
+    table_init(table, alignment);
+    for (size_t i = 0; alignment[i]; i++) {
+        table_cell(table, headings[i]);
+    }
+}
+
+void table_cell_bytes(struct table *table, struct bytes text)
 {
     size_t start = table->cells.len;
-    buffer_append(&table->cells, text, strlen(text) + 1);
+    buffer_append_bytes(&table->cells, text);
+    buffer_append(&table->cells, "", 1);
     for (size_t i = start; i + 1 < table->cells.len; i++) {
         uint8_t *byte = &table->cells.data[i];
         if (*byte < ' ' || *byte == 0x7f) {
@@ -27,10 +37,22 @@ void table_cell(struct table *table, const char *text)
     }
 }
 
+void table_cell(struct table *table, const char *text)
+{
+    table_cell_bytes(table, bytes_text(text));
+}
+
 void table_cell_number(struct table *table, uint64_t number)
 {
     char text[24];
     (void)snprintf(text, sizeof(text), "%" PRIu64, number);
+    table_cell(table, text);
+}
+
+void table_cell_bound(struct table *table, uint64_t bound)
+{
+    char text[BOUND_TEXT_LEN];
+    bound_print(bound, text);
     table_cell(table, text);
 }
 

@@ -25,6 +25,7 @@ struct pool {
     pthread_mutex_t lock;
     pthread_cond_t given; /* a wire was given back or closed */
     uint32_t wire_max;
+    bool has_loose; /* a wire that was closed was */
     uint32_t server_count;
     struct server **servers; /* sorted by address */
 };
@@ -53,7 +54,7 @@ struct pool *pool_new(uint32_t wire_max)
  * The server need not keep results for retries that cannot come: a popped value would go on to count
  * against its shard (RULES Q2). Not waited for, since nothing depends on it.
  */
-static void tell_done(struct server *server)
+static void tell_done(const struct pool *pool, struct server *server)
 {
     struct wire *wire = server->idle_count ? server->wires[server->idle_count - 1] : NULL;
     uint32_t msgid;
@@ -63,7 +64,7 @@ static void tell_done(struct server *server)
     struct buffer *out = wire_begin(wire, "done");
     pack_array(out, 2);
     pack_bin(out, bytes_of(server->client_id, ID_LEN));
-    pack_uint(out, server->sequence.done);
+    pack_uint(out, pool->has_loose ? server->sequence.done : RETRY_DONE_LAST);
     if (wire_end(wire, server, &msgid)) {
         wire_flush(wire);
     }
@@ -77,7 +78,7 @@ void pool_free(struct pool *pool)
     for (uint32_t i = 0; i < pool->server_count; i++) {
         struct server *server = pool->servers[i];
         assert(server->idle_count == server->wire_count && server->opening_count == 0);
-        tell_done(server);
+        tell_done(pool, server);
         for (uint32_t j = 0; j < server->wire_count; j++) {
             wire_close(server->wires[j]);
         }
@@ -122,6 +123,7 @@ void pool_after_fork(struct pool *pool)
         pool->server_count = 0;
         pool->servers = NULL;
     }
+    pool->has_loose = false; /* what the parent has sent is of other lines */
     init_locks(pool);
 }
 
@@ -269,6 +271,7 @@ void pool_give(struct pool *pool, struct server *server, struct wire **wire)
     }
     pthread_mutex_lock(&pool->lock);
     remove_used(server, given);
+    pool->has_loose |= wire_is_loose(given);
     if (is_kept) {
         /* The first of those in use makes way. */
         server->wires[server->wire_count++] = server->wires[server->idle_count];

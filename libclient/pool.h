@@ -10,6 +10,9 @@
  *
  * A line per server, each with a client id of its own: a server that does not answer holds up the
  * numbers of its own operations alone. An operation keeps its number when another server gets it.
+ *
+ * At the end servers are told what is answered, and forget the lines at once (RULES Q2) if no request was given up
+ * without an answer anywhere: else one may arrive late, and would be taken for new.
  * Servers live as long as the pool. All functions may be called by any thread.
  */
 

@@ -37,6 +37,7 @@ struct wire {
     bool is_greeted; /* hello has named our cluster */
     bool is_denied;
     bool is_retired;
+    bool is_loose; /* what was sent was given up without an answer */
     char reason[256];
 
     struct buffer output;
@@ -352,8 +353,12 @@ void *wire_take_unanswered(struct wire *wire, bool *was_sent)
     assert(wire->state == WIRE_CLOSED);
     for (uint32_t i = 0; i < WIRE_REQUESTS_MAX && wire->in_flight > 0; i++) {
         struct slot *slot = &wire->slots[i];
-        if (slot->msgid != 0 && slot_free(wire, slot)) {
-            *was_sent = slot->start < wire->dropped + wire->output_sent;
+        if (slot->msgid == 0) {
+            continue;
+        }
+        *was_sent = slot->start < wire->dropped + wire->output_sent;
+        wire->is_loose |= *was_sent;
+        if (slot_free(wire, slot)) {
             return slot->token;
         }
     }
@@ -363,6 +368,11 @@ void *wire_take_unanswered(struct wire *wire, bool *was_sent)
 uint32_t wire_in_flight(const struct wire *wire)
 {
     return wire->in_flight;
+}
+
+bool wire_is_loose(const struct wire *wire)
+{
+    return wire->is_loose || wire->in_flight > 0;
 }
 
 bool wire_is_idle(const struct wire *wire)

@@ -81,6 +81,9 @@ void *wire_take_unanswered(struct wire *wire, bool *was_sent);
 
 uint32_t wire_in_flight(const struct wire *wire);
 
+/* Whether the server may yet come upon a request that was sent here and got no answer. */
+bool wire_is_loose(const struct wire *wire);
+
 /* Open, and nothing under way in either direction. */
 bool wire_is_idle(const struct wire *wire);
 

@@ -12,6 +12,7 @@
 #define DEPTH_MAX        32                         /* nested arrays and maps of one value */
 #define RECORD_OVERHEAD  64         /* bytes that a record counts for beyond key and value */
 #define RETRY_OPEN_MAX   512        /* results kept per client and server (RULES Q2) */
+#define RETRY_DONE_LAST  UINT64_MAX /* `done` of a client of which nothing comes any more */
 #define SCAN_RECORDS_MAX 4096       /* records in one reply of `scan` */
 #define SCAN_BYTES_MAX   (1u << 20) /* bytes in one reply of `scan`, but always one record */
 #define NAME_LEN_MAX     63         /* bytes of a shard's or a table's name */

@@ -114,8 +114,8 @@ static uint8_t *put_state(struct retries *retries, const struct line *line)
 
 size_t retry_begin_result(struct retries *retries, const struct line *line, uint64_t seq)
 {
-    const uint8_t *end = varint_put(put_state(retries, line), seq);
-    retries->value.len = (size_t)(end - retries->value.data);
+    const uint8_t *behind = varint_put(put_state(retries, line), seq);
+    retries->value.len = (size_t)(behind - retries->value.data);
     return retries->value.len;
 }
 
@@ -316,8 +316,19 @@ static struct line *hear(struct retries *retries, const struct op *op, uint64_t 
 /* Of whom nothing is known, nothing has run here: there is nothing to be forgotten. */
 uint64_t retry_done(struct retries *retries, const struct op *op, uint64_t now_ms)
 {
+    bool is_last = op->identity.done == RETRY_DONE_LAST;
+    if (is_last && !lines_find(&retries->lines, op->identity.client)) {
+        return 0;
+    }
     struct line *line = hear(retries, op, now_ms);
-    return !line || line->is_damaged ? 0 : take_done(retries, line, op->identity.done);
+    if (!line || line->is_damaged) {
+        return 0;
+    }
+    uint64_t need = take_done(retries, line, op->identity.done);
+    if (is_last) {
+        end(retries, line);
+    }
+    return need;
 }
 
 /* From the stored result. Returns the stamp that the answer depends on. */

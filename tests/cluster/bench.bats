@@ -67,6 +67,23 @@ teardown() {
   [ -z "$(ls "$TMPDIR")" ]
 }
 
+# The times of each move in the data of a plot: when it was asked for, when it opened, when it was over.
+move_times() { awk '/^# begun/ { is_in = 1; next } /^#/ { is_in = 0 } is_in && NF { print $1, $2, $3 }' "$1"; } # FILE
+
+@test "bench rebalance asks for all parts of a round at once, and tells of each in its order" {
+  run --separate-stderr shardkv bench rebalance idle --records 4000 --share 0.25 --parts 6 --moves 2 --json --plot "$home/parts.svg"
+  [ "$status" -eq 0 ]
+  jq -e '.errors == 0 and .lost == 0 and .doubled == 0 and .records_moved > 1500' <<<"$output"
+  # Those that wait wait for others: the time counts once.
+  jq -e --argjson asked "$(move_times "$home/parts.dat" | awk '{ sum += $2 - $1 } END { print sum }')" '.seconds < $asked' <<<"$output"
+  run move_times "$home/parts.dat"
+  [ "${#lines[@]}" -eq 12 ]
+  # They open one behind the other.
+  awk '$2 < before || $3 < $2 { exit 1 } { before = $2 }' <<<"$output"
+  # The second round begins when the first has opened.
+  awk 'NR <= 6 { opened = $2 } NR > 6 && $1 < opened { exit 1 }' <<<"$output"
+}
+
 @test "bench refuses what it cannot do, before it writes anything" {
   expect 2 shardkv bench ycsb-e --redis 127.0.0.1:1
   says "neither Redis nor the echo server can"

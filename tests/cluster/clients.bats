@@ -53,3 +53,23 @@ install_tree() {
   run nm --defined-only --extern-only "$build/lib/libshardkv.a"
   refute grep -E '^[0-9a-f]+ . ' <<<"$(grep -v ' skv_' <<<"$output")"
 }
+
+# Bytes of what both servers keep of clients for their retries.
+remembered() { shardkv --json status | jq '[.servers[].results_bytes] | add'; }
+
+@test "a command that has written leaves nothing of itself: a script may run as many as it likes" {
+  start_cluster
+  local before try
+  # What a server makes its first results in stays.
+  for try in $(seq 10); do
+    shardkv write "first$try" 1 >/dev/null
+  done
+  before=$(remembered)
+  for try in $(seq 60); do
+    shardkv write "key$try" 1 >/dev/null
+    shardkv incr counter >/dev/null
+    shardkv pop "key$try" >/dev/null
+  done
+  # The last word of the last one may be on its way.
+  until [ "$(remembered)" -le "$before" ]; do :; done
+}

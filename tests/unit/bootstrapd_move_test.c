@@ -14,6 +14,7 @@
 #include "io/peer.h"
 #include "proto/move.h"
 #include "proto/pack.h"
+#include "tests/unit/call_reply.h"
 #include "scratch.h"
 
 /*
@@ -371,12 +372,7 @@ static void kill_bootstrapd(struct world *world)
 
 /* --- a client --- */
 
-static struct {
-    bool is_there, is_lost;
-    uint32_t code;
-    char text[512];
-    struct buffer result;
-} last;
+static struct call_reply last;
 
 static void client_on_close(void *context, struct peer *peer, const char *reason)
 {
@@ -388,20 +384,6 @@ static void client_on_close(void *context, struct peer *peer, const char *reason
 }
 
 static const struct peer_handler client_handler = {NULL, NULL, client_on_close};
-
-static void on_reply(void *context, const struct rpc_message *message)
-{
-    (void)context;
-    last.is_there = true;
-    last.is_lost = !message;
-    buffer_clear(&last.result);
-    if (message) {
-        last.code = message->code;
-        (void)snprintf(last.text, sizeof(last.text), "%.*s", (int)message->text.len,
-                       message->text.len ? (const char *)message->text.data : "");
-        buffer_append_bytes(&last.result, message->result);
-    }
-}
 
 static bool has_reply(const struct world *world)
 {
@@ -416,8 +398,7 @@ static uint32_t call(struct world *world, const char *method, struct buffer *par
         world->client = peer_connect(world->loop, bootstrapd_address(world->bootstrapd),
                                      &client_handler, world);
     }
-    last.is_there = false;
-    peer_call(world->client, method, buffer_bytes(params), CALL_MS, on_reply, NULL);
+    call_reply_ask(&last, world->client, method, buffer_bytes(params), CALL_MS);
     buffer_fini(params);
     run_until(world, has_reply);
     assert_false(last.is_lost);

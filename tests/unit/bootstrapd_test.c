@@ -14,6 +14,7 @@
 #include "io/peer.h"
 #include "proto/map.h"
 #include "proto/pack.h"
+#include "tests/unit/call_reply.h"
 
 /*
  * A bootstrapd on a loop, two servers made of io/peer that answer as shard servers do, and a
@@ -41,14 +42,6 @@ struct server {
     uint64_t term;
     unsigned push_count;
     struct map map; /* pushed last */
-};
-
-struct reply {
-    bool is_there;
-    bool is_lost; /* no response came */
-    uint32_t code;
-    char text[512];
-    struct buffer result;
 };
 
 struct world {
@@ -369,30 +362,8 @@ static void connect_client(struct world *world)
         peer_connect(world->loop, bootstrapd_address(world->bootstrapd), &client_handler, world);
 }
 
-static void on_reply(void *context, const struct rpc_message *message)
-{
-    struct reply *reply = context;
-    reply->is_there = true;
-    reply->is_lost = !message;
-    if (message) {
-        reply->code = message->code;
-        (void)snprintf(reply->text, sizeof(reply->text), "%.*s", (int)message->text.len,
-                       message->text.len ? (const char *)message->text.data : "");
-        buffer_append_bytes(&reply->result, message->result);
-    }
-}
-
-/* `params`: an encoded array. */
-static void send_call(struct world *world, const char *method, struct bytes params,
-                      struct reply *reply)
-{
-    buffer_clear(&reply->result);
-    reply->is_there = false;
-    peer_call(world->client, method, params, CALL_MS, on_reply, reply);
-}
-
 /* One at a time: the loop's condition has no context of its own. */
-static struct reply last;
+static struct call_reply last;
 
 static bool has_reply(const struct world *world)
 {
@@ -407,17 +378,10 @@ static uint32_t call(struct world *world, const char *method, const struct buffe
     if (!world->client) {
         connect_client(world);
     }
-    send_call(world, method, encoded, &last);
+    call_reply_ask(&last, world->client, method, encoded, CALL_MS);
     run_until(world, has_reply);
     assert_false(last.is_lost);
     return last.code;
-}
-
-static void assert_reply_says(const char *word)
-{
-    if (!strstr(last.text, word)) {
-        fail_msg("\"%s\" does not say \"%s\"", last.text, word);
-    }
 }
 
 /* [text, {option: true}], or [text] without. */
@@ -514,7 +478,7 @@ static int clean(void **state)
     timer_free(world->guard);
     loop_free(world->loop);
     buffer_fini(&last.result);
-    last = (struct reply){0};
+    last = (struct call_reply){0};
     (void)snprintf(command, sizeof(command), "rm -r %s", world->path);
     assert_int_equal(system(command), 0);
     free(world);
@@ -573,7 +537,7 @@ static void clients_are_told_to_wait_and_for_whom_until_the_founding_is_complete
     run_until(world, has_low_opened);
     assert_int_equal(call(world, "map.get", NULL), STATUS_TRY_LATER);
     address_print(&world->servers[1].address, waited_for);
-    assert_reply_says(waited_for);
+    call_reply_assert_says(&last, waited_for);
     assert_int_equal(call(world, "map.watch", NULL), STATUS_TRY_LATER);
     start_server(world, 1);
     run_until(world, is_founded);
@@ -707,9 +671,9 @@ static void stopping_answers_what_is_under_way_and_closes(void **state)
     edit_sizes(world);
     pack_array(&params, 1);
     pack_text(&params, world->map_text);
-    struct reply applied = {0};
-    send_call(world, "map.apply", buffer_bytes(&params), &applied);
-    send_call(world, "status", bytes_of("\x90", 1), &last);
+    struct call_reply applied = {0};
+    call_reply_ask(&applied, world->client, "map.apply", buffer_bytes(&params), CALL_MS);
+    call_reply_ask(&last, world->client, "status", bytes_of("\x90", 1), CALL_MS);
     run_until(world, has_reply);
     bootstrapd_stop(world->bootstrapd, on_stopped, world);
     bootstrapd_stop(world->bootstrapd, on_stopped, world);
@@ -757,7 +721,7 @@ static void another_disk_is_told_nothing_until_its_shard_is_reset(void **state)
     assert_non_null(
         memmem(last.result.data, last.result.len, "data missing", strlen("data missing")));
     assert_int_equal(call_with_text(world, "shard.reset", "low", NULL), STATUS_DENIED);
-    assert_reply_says("accept_loss");
+    call_reply_assert_says(&last, "accept_loss");
     assert_int_equal(call_with_text(world, "shard.reset", "low", "accept_loss"), STATUS_OK);
     run_until(world, is_low_replaced);
     assert_memory_equal(server->expected, server->id, ID_LEN);
@@ -823,9 +787,9 @@ static void wrong_requests_are_refused_with_a_reason(void **state)
     struct world *world = *state;
     struct buffer params = {0};
     assert_int_equal(call(world, "read", NULL), STATUS_UNKNOWN_METHOD);
-    assert_reply_says("read");
+    call_reply_assert_says(&last, "read");
     assert_int_equal(call(world, "map.apply", NULL), STATUS_INVALID);
-    assert_reply_says("map.apply: takes 1 to 2 parameters, not 0");
+    call_reply_assert_says(&last, "map.apply: takes 1 to 2 parameters, not 0");
     assert_int_equal(call_with_text(world, "map.apply", "{}", "colour"), STATUS_INVALID);
     assert_int_equal(call_with_text(world, "map.apply", "{}", NULL), STATUS_INVALID);
     assert_int_equal(call_with_text(world, "ping", "too much", NULL), STATUS_INVALID);
@@ -869,9 +833,9 @@ static void it_may_be_freed_with_everything_under_way(void **state)
     edit_sizes(world);
     pack_array(&params, 1);
     pack_text(&params, world->map_text);
-    struct reply applied = {0};
-    send_call(world, "map.apply", buffer_bytes(&params), &applied);
-    send_call(world, "ping", bytes_of("\x90", 1), &last);
+    struct call_reply applied = {0};
+    call_reply_ask(&applied, world->client, "map.apply", buffer_bytes(&params), CALL_MS);
+    call_reply_ask(&last, world->client, "ping", bytes_of("\x90", 1), CALL_MS);
     run_until(world, has_reply);
     kill_bootstrapd(world);
     run_until(world, has_client_left);

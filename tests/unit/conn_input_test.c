@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "io/conn.h"
 #include "io/listener.h"
+#include "tests/unit/plain_socket.h"
 
 /*
  * How long input lives: each byte that on_input is shown is noted by its address, and looked at again by
@@ -58,7 +55,7 @@ struct world {
 
 static uint8_t byte_at(unsigned stream, size_t at)
 {
-    return (uint8_t)(stream * 31 + at * 7 + (at >> 8) + (at >> 16));
+    return (uint8_t)((size_t)stream * 31 + at * 7 + (at >> 8) + (at >> 16));
 }
 
 /* A handler is told its context alone. */
@@ -101,15 +98,19 @@ static void on_accept(void *context, struct conn *conn)
     conn_set_handler(conn, &handler, &owners[index]);
 }
 
+static void check_note(const struct note *note)
+{
+    for (size_t at = 0; at < note->len; at++) {
+        if (note->data[at] != byte_at(note->stream, note->at + at)) {
+            fail_msg("stream %u has changed at %zu", note->stream, note->at + at);
+        }
+    }
+}
+
 static void look_again(struct world *world)
 {
     for (size_t i = 0; i < world->note_count; i++) {
-        const struct note *note = &world->notes[i];
-        for (size_t at = 0; at < note->len; at++) {
-            if (note->data[at] != byte_at(note->stream, note->at + at)) {
-                fail_msg("stream %u has changed at %zu", note->stream, note->at + at);
-            }
-        }
+        check_note(&world->notes[i]);
     }
     if (world->noted_len > world->noted_len_max) {
         world->noted_len_max = world->noted_len;
@@ -142,21 +143,11 @@ static void run_turns(struct world *world, unsigned count)
     timer_clear(world->tick);
 }
 
-static int connect_plainly(const struct address *address)
-{
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(address->port)};
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(fd >= 0);
-    assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof(to)), 0);
-    return fd;
-}
-
 /* One after another, so that the streams are numbered alike on both sides. */
 static void add_streams(struct world *world, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
-        world->streams[i].client = connect_plainly(listener_address(world->listener));
+        world->streams[i].client = plain_socket_connect(listener_address(world->listener));
         while (world->stream_count == i) {
             run_turns(world, 1);
         }

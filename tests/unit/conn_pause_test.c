@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "io/clock.h"
 #include "io/conn.h"
 #include "io/listener.h"
+#include "tests/unit/plain_socket.h"
 
 /* Input that rests (RULES F3): accepted connections, plain sockets on the other side. */
 
@@ -90,16 +87,6 @@ static void run_turn(struct world *world)
     loop_run(world->loop);
 }
 
-static int connect_plainly(const struct address *address)
-{
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(address->port)};
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(fd >= 0);
-    assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof(to)), 0);
-    return fd;
-}
-
 static int set_up(void **state)
 {
     struct world *world = calloc(1, sizeof(*world));
@@ -112,7 +99,7 @@ static int set_up(void **state)
     assert_non_null(world->listener);
     loop_on_turn_end(world->loop, on_turn_end, world);
     for (unsigned i = 0; i < PAIR_COUNT; i++) {
-        int client = connect_plainly(listener_address(world->listener));
+        int client = plain_socket_connect(listener_address(world->listener));
         while (world->side_count == i) {
             run_turn(world);
         }

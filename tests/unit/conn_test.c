@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "io/conn.h"
 #include "io/listener.h"
+#include "tests/unit/plain_socket.h"
 
 /*
  * A connection that a listener accepted (`server`) and a plain socket at its other end (`client`).
@@ -178,16 +175,6 @@ static bool has_consumed_two(const struct world *world)
 
 /* --- the client --- */
 
-static int connect_plainly(const struct address *address)
-{
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(address->port)};
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(fd >= 0);
-    assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof(to)), 0);
-    return fd;
-}
-
 static void send_text(const struct world *world, const char *text)
 {
     assert_int_equal(send(world->client, text, strlen(text), MSG_NOSIGNAL), strlen(text));
@@ -223,7 +210,7 @@ static int set_up(void **state)
     world->listener = listener_open(world->loop, &config, error, sizeof(error));
     assert_non_null(world->listener);
     loop_on_turn_end(world->loop, on_turn_end, world);
-    world->client = connect_plainly(listener_address(world->listener));
+    world->client = plain_socket_connect(listener_address(world->listener));
     run_until(world, is_accepted);
     *state = world;
     return 0;

@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "io/clock.h"
 #include "io/listener.h"
+#include "tests/unit/plain_socket.h"
 
 #define CONN_MAX 8
 
@@ -119,13 +116,7 @@ static int tear_down(void **state)
 
 static int connect_plainly(void)
 {
-    struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons(listener_address(world.listener)->port)};
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(fd >= 0);
-    assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof(to)), 0);
-    return fd;
+    return plain_socket_connect(listener_address(world.listener));
 }
 
 static void port_0_picks_a_free_one_and_tells_it(void **state)

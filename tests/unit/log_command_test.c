@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cli/actions.h"
+#include "tests/unit/captured.h"
 #include "tests/unit/log_builder.h"
 #include "tests/unit/scratch.h"
 
@@ -138,22 +139,9 @@ static enum exit_code run(struct fixture *fixture, action *run_action, const cha
     struct session session;
     arguments.words = (struct argument_list){words, 1};
     session_init(&session, command, &arguments);
-    FILE *captured = tmpfile();
-    assert_non_null(captured);
-    (void)fflush(stdout);
-    int out = dup(STDOUT_FILENO), err = dup(STDERR_FILENO);
-    dup2(fileno(captured), STDOUT_FILENO);
-    dup2(fileno(captured), STDERR_FILENO);
+    struct captured captured = captured_begin();
     enum exit_code code = run_action(&session);
-    (void)fflush(stdout);
-    dup2(out, STDOUT_FILENO);
-    dup2(err, STDERR_FILENO);
-    close(out);
-    close(err);
-    rewind(captured);
-    size_t len = fread(fixture->said, 1, sizeof fixture->said - 1, captured);
-    fixture->said[len] = '\0';
-    (void)fclose(captured);
+    captured_end(&captured, fixture->said, sizeof fixture->said);
     return code;
 }
 

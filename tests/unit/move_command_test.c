@@ -8,10 +8,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
-#include <unistd.h>
 
 #include "cli/actions.h"
 #include "proto/json.h"
+#include "tests/unit/captured.h"
 #include "tests/unit/fake_server.h"
 
 #define ANSWERS_MAX 4
@@ -96,22 +96,9 @@ static struct map halves(const struct fake *fake)
 static void run_captured(struct fixture *fixture, action *act, struct session *session,
                          enum exit_code *code)
 {
-    FILE *captured = tmpfile();
-    assert_non_null(captured);
-    (void)fflush(stdout);
-    int out = dup(STDOUT_FILENO), err = dup(STDERR_FILENO);
-    dup2(fileno(captured), STDOUT_FILENO);
-    dup2(fileno(captured), STDERR_FILENO);
+    struct captured captured = captured_begin();
     *code = act(session);
-    (void)fflush(stdout);
-    dup2(out, STDOUT_FILENO);
-    dup2(err, STDERR_FILENO);
-    close(out);
-    close(err);
-    rewind(captured);
-    size_t len = fread(fixture->said, 1, sizeof fixture->said - 1, captured);
-    fixture->said[len] = '\0';
-    (void)fclose(captured);
+    captured_end(&captured, fixture->said, sizeof fixture->said);
 }
 
 /* `words`: behind the command's name, ended by NULL. */
@@ -159,6 +146,11 @@ static enum exit_code run(struct fixture *fixture, const struct answers *answers
     "2\","                                                                                         \
     "\"course\":\"done\",\"records\":100,\"bytes\":10000000,\"begun_ms\":1000,\"ended_ms\":3000,"  \
     "\"hold_us\":[100,200,900,300,100]}]"
+
+#define OPENED                                                                                     \
+    "[{\"number\":7,\"shard\":\"a\",\"course\":\"going\",\"state\":\"open\",\"records\":25,"       \
+    "\"tries\":"                                                                                   \
+    "1,\"reason\":\"the source's copy is kept: why\"}]"
 
 #define ABORTED                                                                                    \
     "[{\"number\":7,\"shard\":\"a\",\"course\":\"aborted\",\"reason\":\"the target is full\"}]"
@@ -327,6 +319,15 @@ static void moves_are_listed(void **state)
         "65.0 KB waiting, 5 s left\n");
     assert_int_equal(run(&fixture, none, moves_list, "moves", NULL, NULL), EXIT_CODE_DONE);
     assert_string_equal(fixture.said, "nothing moves\n");
+}
+
+static void a_move_that_is_open_but_does_not_end_says_why(void **state)
+{
+    static const struct answers answers[] = {{"move.list", {OPENED, "[]"}}, {0}};
+    struct fixture fixture;
+    (void)state;
+    assert_int_equal(run(&fixture, answers, moves_list, "moves", NULL, NULL), EXIT_CODE_DONE);
+    assert_non_null(strstr(fixture.said, ", open: the source's copy is kept: why\n"));
 }
 
 /* --- servers --- */
@@ -527,6 +528,7 @@ int main(void)
         cmocka_unit_test(one_that_goes_on_can_be_changed),
         cmocka_unit_test(what_bootstrapd_refuses_is_said),
         cmocka_unit_test(moves_are_listed),
+        cmocka_unit_test(a_move_that_is_open_but_does_not_end_says_why),
         cmocka_unit_test(servers_are_added_listed_and_changed),
         cmocka_unit_test(a_plan_is_shown),
         cmocka_unit_test(a_plan_is_waited_for),

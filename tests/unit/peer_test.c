@@ -1,20 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "io/listener.h"
 #include "io/peer.h"
 #include "proto/pack.h"
+#include "tests/unit/plain_socket.h"
 
 #define MIB      (1u << 20)
 #define HELD_MAX 8
@@ -473,12 +470,7 @@ static void finishing_sends_what_was_answered(void **state)
 
 static int connect_plainly(void)
 {
-    struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons(listener_address(world.listener)->port)};
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(fd >= 0);
-    assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof(to)), 0);
+    int fd = plain_socket_connect(listener_address(world.listener));
     run_until(is_accepted);
     return fd;
 }

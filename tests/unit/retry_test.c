@@ -15,6 +15,7 @@
 
 #define START_MS   UINT64_C(1700000000000)
 #define HELD       UINT64_C(73)
+#define KIB        UINT64_C(1024)
 #define EVERYTHING 4096
 
 /* An operation of the log, with copies of its bytes. */
@@ -379,6 +380,43 @@ static void a_client_that_is_done_frees_what_its_popped_value_counted(void **sta
     assert_int_equal(f->entry_count, 2);
 }
 
+static void a_client_that_says_its_last_word_is_forgotten_at_once(void **state)
+{
+    struct fixture *f = *state;
+    size_t len = retries_len(f->retries);
+    incr(f, 'a', 1, 1);
+    ask(f, OP_POP, 'a', 2, 1);
+    say_done(f, 'a', RETRY_DONE_LAST);
+    assert_int_equal(*used(f), 0);
+    assert_in_range(retries_len(f->retries), 0, len + 256); /* what its log value was made in */
+    assert_false(retries_are_dirty(f->retries));
+    assert_false(ask(f, OP_POP, 'a', 2, 1)->status == STATUS_STALE);
+    /* Nobody else is, and who is not known leaves nothing. */
+    int64_t integer = incr(f, 'b', 1, 1)->integer;
+    len = retries_len(f->retries);
+    assert_int_equal(say_done(f, 'c', RETRY_DONE_LAST), 0);
+    assert_int_equal(retries_len(f->retries), len);
+    assert_int_equal(incr(f, 'b', 1, 1)->integer, integer);
+}
+
+static void the_last_word_holds_in_the_tree_and_after_a_restart(void **state)
+{
+    struct fixture *f = *state;
+    incr(f, 'a', 1, 1);
+    ask(f, OP_POP, 'b', 1, 1);
+    sweep(f, f->last, EVERYTHING);
+    expect_in_tree(f, 2, 2);
+    uint64_t applied = f->last;
+    say_done(f, 'a', RETRY_DONE_LAST);
+    incr(f, 'c', 1, 1);
+    say_done(f, 'c', RETRY_DONE_LAST);
+    restart(f, applied);
+    sweep(f, f->last, EVERYTHING);
+    expect_in_tree(f, 1, 1);
+    assert_true(ask(f, OP_POP, 'b', 1, 1)->was_there);
+    assert_int_equal(*used(f), HELD);
+}
+
 static void a_lower_seq_that_never_came_still_runs(void **state)
 {
     struct fixture *f = *state;
@@ -497,7 +535,7 @@ static void who_was_silent_for_longest_is_met_first_among_many(void **state)
     enum { LIVELY = 20000 };
     struct fixture *f = *state;
     ask(f, OP_POP, 0, 1, 1);
-    f->now_ms += 2 * 1000;
+    f->now_ms += 2000;
     for (uint32_t client = 1; client <= LIVELY; client++) {
         incr(f, client, 1, 1);
     }
@@ -556,10 +594,10 @@ static void a_client_that_is_remembered_takes_a_third_of_a_kib_at_most(void **st
     for (uint32_t i = 0; i < CLIENTS * EACH; i++) {
         incr(f, i % CLIENTS, 1 + i / CLIENTS, 1);
     }
-    assert_true(retries_len(f->retries) - len > CLIENTS * EACH * 64);
+    assert_true(retries_len(f->retries) - len > (size_t)CLIENTS * EACH * 64);
     f->now_ms += RETRY_SILENT_MS;
     tick_all(f, CLIENTS);
-    assert_true(retries_len(f->retries) - len < CLIENTS * 340);
+    assert_true(retries_len(f->retries) - len < (size_t)CLIENTS * 340);
 }
 
 /* --- limits --- */
@@ -567,7 +605,7 @@ static void a_client_that_is_remembered_takes_a_third_of_a_kib_at_most(void **st
 static void the_line_that_holds_most_gives_up_its_oldest_results(void **state)
 {
     struct fixture *f = *state;
-    limit(f, 16 * 1024, UINT64_MAX);
+    limit(f, 16 * KIB, UINT64_MAX);
     incr(f, 'b', 1, 1);
     ask(f, OP_POP, 'b', 2, 1);
     uint64_t seq = 0;
@@ -578,7 +616,7 @@ static void the_line_that_holds_most_gives_up_its_oldest_results(void **state)
     assert_in_range(seq, 100, 256);
     assert_int_equal(*used(f), retries_held(f->retries, 0, UINT64_MAX));
     assert_in_range(*used(f), HELD * (seq / 3), HELD * (seq - 10));
-    assert_true(retries_len(f->retries) < (48 + 16) * 1024);
+    assert_true(retries_len(f->retries) < (48 + 16) * KIB);
     assert_int_equal(ask(f, OP_POP, 'a', 2, 1)->status, STATUS_STALE);
     assert_int_equal(f->outcome.need, f->last); /* the LOG_DONE that says so */
     assert_int_equal(incr(f, 'a', 1, 1)->status,
@@ -595,7 +633,7 @@ static void the_line_that_holds_most_gives_up_its_oldest_results(void **state)
 static void what_was_given_up_stays_so_after_a_restart(void **state)
 {
     struct fixture *f = *state;
-    limit(f, 4 * 1024, UINT64_MAX);
+    limit(f, 4 * KIB, UINT64_MAX);
     uint64_t seq = 0;
     while (f->entry_count == seq) {
         sweep(f, f->last, EVERYTHING); /* some are in the tree already */
@@ -675,7 +713,7 @@ static uint32_t fill_with_clients(struct fixture *f, uint32_t client)
 static void lines_beyond_their_part_are_refused_and_none_goes_early(void **state)
 {
     struct fixture *f = *state;
-    limit(f, UINT64_MAX, retries_len(f->retries) + 10 * 1024);
+    limit(f, UINT64_MAX, retries_len(f->retries) + 10 * KIB);
     uint32_t first_end = fill_with_clients(f, 1);
     assert_in_range(first_end, 25, 50);
     f->now_ms += RETRY_SILENT_MS; /* without results lines take less */
@@ -889,7 +927,7 @@ static void an_interval_is_emptied_in_steps_whoever_is_heard_meanwhile(void **st
     struct retry_batch *batch = retries_collect(f->retries, f->last, 8, &is_end);
     assert_false(retries_clear(f->retries, 0, UINT64_MAX)); /* RULES V2 */
     retries_swept(f->retries, batch, false);
-    assert_int_equal(retries_held(f->retries, 0, UINT64_MAX), CLIENTS * EACH * HELD);
+    assert_int_equal(retries_held(f->retries, 0, UINT64_MAX), HELD * CLIENTS * EACH);
     uint32_t step_count = 1;
     for (; !retries_clear(f->retries, 0, UINT64_MAX); step_count++) {
         f->now_ms +=
@@ -1161,6 +1199,7 @@ struct model {
     uint64_t applied;
     bool is_limited;         /* results are given up */
     uint32_t given_up_count; /* answers without them that else had been there */
+    uint32_t id[CLIENTS];    /* another one after each last word */
     uint64_t base[CLIENTS];  /* about where its seqs are */
     uint64_t done[CLIENTS];  /* the highest that it has told */
     struct {
@@ -1194,6 +1233,16 @@ static void note_answer(struct fixture *f, struct model *m, uint32_t client, uin
     }
 }
 
+/* All it ever sent is answered, and it never comes again: another client has its place. */
+static void say_last_word(struct fixture *f, struct model *m, uint32_t client)
+{
+    say_done(f, m->id[client], RETRY_DONE_LAST);
+    m->id[client] += CLIENTS;
+    m->base[client] = 1;
+    m->done[client] = 0;
+    memset(m->runs[client], 0, sizeof(m->runs[client]));
+}
+
 static void random_op(struct fixture *f, struct model *m)
 {
     uint32_t client = dice_below(&m->dice, CLIENTS);
@@ -1206,13 +1255,17 @@ static void random_op(struct fixture *f, struct model *m)
     if (dice_below(&m->dice, 2) == 0) {
         done = 1;
     }
+    if (dice_below(&m->dice, 200) == 0) {
+        say_last_word(f, m, client);
+        return;
+    }
     m->done[client] = done > m->done[client] ? done : m->done[client];
     if (dice_below(&m->dice, 10) == 0) {
-        say_done(f, client, done);
+        say_done(f, m->id[client], done);
         return;
     }
     /* The kind follows from the seq, as a retry's would. */
-    const struct op op = op_of(seq % 3 ? OP_INCR : OP_POP, client, seq, done);
+    const struct op op = op_of(seq % 3 ? OP_INCR : OP_POP, m->id[client], seq, done);
     if (run(f, &op)) {
         note_run(f, m, client, seq);
     } else {
@@ -1311,15 +1364,16 @@ static void start_model(struct model *m, uint64_t seed)
 {
     *m = (struct model){.dice = dice_of(seed)};
     for (uint32_t client = 0; client < CLIENTS; client++) {
+        m->id[client] = client;
         m->base[client] = 1;
     }
 }
 
 /* Then the log has all of every line. */
-static void one_more_of_each_client(struct fixture *f)
+static void one_more_of_each_client(struct fixture *f, const struct model *m)
 {
     for (uint32_t client = 0; client < CLIENTS; client++) {
-        incr(f, client, SEQS + 1, 1);
+        incr(f, m->id[client], SEQS + 1, 1);
     }
 }
 
@@ -1416,7 +1470,7 @@ static void a_replayed_log_is_what_was_in_memory(void **state)
     for (uint32_t i = 0; i < 2000; i++) {
         random_turn(f, &model);
     }
-    one_more_of_each_client(f);
+    one_more_of_each_client(f, &model);
     struct fixture twin = twin_of(f);
     for (uint32_t i = 0; i < f->entry_count; i++) {
         assert_true(retries_replay(twin.retries, f->entries[i].stamp, &f->entries[i].op));
@@ -1439,7 +1493,7 @@ static void what_is_loaded_answers_as_memory_does(void **state)
             random_round(f, &model);
         }
     }
-    one_more_of_each_client(f);
+    one_more_of_each_client(f, &model);
     sweep(f, f->last, 30);
     char error[256] = "";
     struct fixture twin = twin_of(f);
@@ -1449,7 +1503,7 @@ static void what_is_loaded_answers_as_memory_does(void **state)
     uint32_t answer_count = 0;
     for (uint32_t client = 0; client < CLIENTS; client++) {
         for (uint64_t seq = 1; seq <= SEQS + 1; seq++) {
-            const struct op op = op_of(seq % 3 ? OP_INCR : OP_POP, client, seq, 1);
+            const struct op op = op_of(seq % 3 ? OP_INCR : OP_POP, model.id[client], seq, 1);
             struct outcome here = {0};
             struct outcome there = {0};
             bool has_answer = retry_answer(f->retries, &op, f->now_ms, &here, &here.need);
@@ -1475,6 +1529,8 @@ int main(void)
         TEST(what_done_passes_is_forgotten_and_stale),
         TEST(a_large_popped_value_takes_no_memory_once_it_went),
         TEST(a_client_that_is_done_frees_what_its_popped_value_counted),
+        TEST(a_client_that_says_its_last_word_is_forgotten_at_once),
+        TEST(the_last_word_holds_in_the_tree_and_after_a_restart),
         TEST(a_lower_seq_that_never_came_still_runs),
         TEST(silence_makes_all_that_was_stale),
         TEST(the_hand_finds_silent_clients),
