@@ -24,6 +24,9 @@
 #define SPARE_MAX          64
 #define SPARE_CAPACITY_MAX (64u << 10)
 
+/* The part of the input's limit that one turn's may take beside it. */
+#define INTAKE_PART 4
+
 /* With what comes behind it in one read: more is not kept of a message that may still be one. */
 #define MESSAGE_ROOM_MAX (FRAME_LEN_MAX + INTAKE_READ_LEN)
 
@@ -997,6 +1000,9 @@ void conn_set_limits(struct loop *loop, size_t input_len, size_t output_len)
     struct conn_group *group = get_group(loop);
     group->input_budget.limit = input_len;
     group->output_limit = output_len;
+    if (input_len > 0) {
+        intake_limit(&group->intake, input_len / INTAKE_PART);
+    }
 }
 
 void conn_pause_input(struct conn *conn, uint32_t pause_ms)

@@ -11,10 +11,23 @@ static bool has_room(const struct intake *intake)
     return intake->chunk_used + INTAKE_READ_LEN <= INTAKE_CHUNK_LEN;
 }
 
+static unsigned chunk_max(const struct intake *intake)
+{
+    return intake->chunk_max > 0 ? intake->chunk_max : INTAKE_CHUNK_MAX;
+}
+
+void intake_limit(struct intake *intake, size_t len)
+{
+    size_t chunks = len / INTAKE_CHUNK_LEN;
+    intake->chunk_max = chunks < INTAKE_CHUNK_MAX ? (unsigned)chunks : INTAKE_CHUNK_MAX;
+    intake->chunk_max = intake->chunk_max > 0 ? intake->chunk_max : 1;
+}
+
 bool intake_is_full(const struct intake *intake)
 {
-    return (!has_room(intake) && intake->chunk_index + 1 == INTAKE_CHUNK_MAX) ||
-           intake->retired_len > INTAKE_RETIRED_LEN_MAX;
+    size_t retired_part = INTAKE_RETIRED_LEN_MAX / INTAKE_CHUNK_MAX;
+    return (!has_room(intake) && intake->chunk_index + 1 >= chunk_max(intake)) ||
+           intake->retired_len > retired_part * chunk_max(intake);
 }
 
 uint8_t *intake_room(struct intake *intake)

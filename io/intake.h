@@ -18,7 +18,7 @@
 
 #define INTAKE_CHUNK_LEN (256u << 10)
 
-/* So that a turn's input takes 4 MiB at most; then, the hooks run early. */
+/* So that a turn's input takes 4 MiB at most, or what intake_limit says; then, the hooks run early. */
 #define INTAKE_CHUNK_MAX 16
 
 /* Likewise of what is retired: a message of 8 MiB leaves that much behind as it grows. */
@@ -29,6 +29,7 @@
 
 struct intake {
     uint8_t *chunks[INTAKE_CHUNK_MAX];
+    unsigned chunk_max; /* 0: INTAKE_CHUNK_MAX */
     unsigned chunk_count;
     unsigned chunk_index; /* read into */
     size_t chunk_used;
@@ -42,6 +43,9 @@ struct intake {
 
 /* The zero value is an empty one. */
 void intake_fini(struct intake *intake);
+
+/* A turn's input takes `len` bytes at most, and what is retired about as many; a chunk in any case. */
+void intake_limit(struct intake *intake, size_t len);
 
 /* Room for INTAKE_READ_LEN bytes; not to be asked for while intake_is_full. */
 uint8_t *intake_room(struct intake *intake);

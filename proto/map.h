@@ -82,8 +82,8 @@ struct map {
     uint64_t revision;
     uint64_t origin_ms; /* of ids */
     struct map_entry *entries;
-    uint32_t entry_count;
     struct map_server *servers;
+    uint32_t entry_count;
     uint32_t server_count;
 };
 

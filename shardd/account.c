@@ -138,6 +138,16 @@ void accounts_settle(struct accounts *accounts)
     }
 }
 
+void accounts_set_delay(struct accounts *accounts, uint64_t start, uint32_t delay_ms)
+{
+    struct account *account = accounts_find_range(accounts, start);
+    if (account) {
+        accounts->delayed_count -= account->delay_ms > 0;
+        accounts->delayed_count += delay_ms > 0;
+        account->delay_ms = delay_ms;
+    }
+}
+
 /* --- when the ranges change --- */
 
 static void take_part(const struct account *old, struct account *account, accounts_split *split,
@@ -166,6 +176,15 @@ static void take_part(const struct account *old, struct account *account, accoun
     account->records += records;
 }
 
+static uint32_t count_delayed(const struct account *items, uint32_t count)
+{
+    uint32_t delayed_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        delayed_count += items[i].delay_ms > 0;
+    }
+    return delayed_count;
+}
+
 void accounts_replace(struct accounts *accounts, const struct range *ranges, uint32_t range_count,
                       accounts_split *split, void *context)
 {
@@ -185,5 +204,6 @@ void accounts_replace(struct accounts *accounts, const struct range *ranges, uin
     accounts_fini(accounts);
     accounts->items = items;
     accounts->count = range_count;
+    accounts->delayed_count = count_delayed(items, range_count);
     index_parts(accounts);
 }

@@ -51,6 +51,7 @@ struct accounts {
     struct account *items; /* by start, disjoint */
     uint32_t count;
     struct account *first_changed;
+    uint32_t delayed_count; /* of those with a delay_ms: mostly 0, and nobody need look for one */
     uint32_t parts[ACCOUNT_PART_COUNT]; /* index of the first that ends behind the part's start */
 };
 
@@ -72,6 +73,9 @@ struct account *accounts_find_range(const struct accounts *accounts, uint64_t st
 /* What is asked of an open range waits from now on, until the accounts are replaced; and the way back. */
 void accounts_freeze(struct accounts *accounts, uint64_t start);
 void accounts_thaw(struct accounts *accounts, uint64_t start);
+
+/* Of the one that begins at the bound `start`; nothing happens when there is none. */
+void accounts_set_delay(struct accounts *accounts, uint64_t start, uint32_t delay_ms);
 
 /* What has changed is durable: all accounts are as their states say. */
 void accounts_settle(struct accounts *accounts);

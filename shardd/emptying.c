@@ -5,8 +5,7 @@
 #include <stdlib.h>
 
 #include "io/memory.h"
-#include "proto/endian.h"
-#include "proto/point.h"
+#include "shardd/interval.h"
 
 /* Records of one piece of the tree, about: the sweep waits for it. */
 #define PIECE_RECORDS 16384
@@ -27,8 +26,9 @@ enum stage {
 struct emptying {
     struct emptying_config config;
     enum stage stage;
-    uint64_t start, end; /* bounds */
-    uint64_t at;         /* the tree is empty up to here */
+    struct interval interval;
+    uint64_t at;        /* bound: the tree is empty up to here, */
+    uint64_t piece_end; /* and will be up to here when the worker is done */
     uint64_t piece_len;
     uint64_t awaited;  /* stamp of the LOG_CLEAR */
     uint64_t again_ms; /* not before */
@@ -59,8 +59,8 @@ void emptying_start(struct emptying *emptying, uint64_t start, uint64_t end, uin
 {
     assert(emptying->stage == EMPTYING_NOTHING);
     uint64_t piece_len = (end - start) / (records / PIECE_RECORDS + 1);
-    emptying->start = emptying->at = start;
-    emptying->end = end;
+    emptying->interval = (struct interval){start, end};
+    emptying->at = start;
     emptying->piece_len = piece_len > 0 ? piece_len : 1;
     emptying->again_ms = 0;
     emptying->on_done = on_done;
@@ -68,26 +68,13 @@ void emptying_start(struct emptying *emptying, uint64_t start, uint64_t end, uin
     emptying->stage = EMPTYING_BEGUN;
 }
 
-static uint64_t first_point(const struct emptying *emptying)
-{
-    return point_of_bound(emptying->start);
-}
-
-static uint64_t last_point(const struct emptying *emptying)
-{
-    return point_of_bound(emptying->end) - 1; /* BOUND_END: 0 - 1 is the last point */
-}
-
 /* RULES V2: what the log has of it from before is not replayed. Behind a batch of the sweep that may still write it. */
 static void log_clear(struct emptying *emptying)
 {
-    uint8_t blob[16];
-    endian_put_le64(blob, emptying->start);
-    endian_put_le64(blob + 8, emptying->end);
     const struct emptying_config *config = &emptying->config;
-    emptying->awaited = log_add_control(config->log, LOG_CLEAR, bytes_of(blob, sizeof(blob)));
-    config->on_clear(config->context, first_point(emptying), last_point(emptying));
-    hot_clear(config->hot, first_point(emptying), last_point(emptying), false);
+    const struct interval *interval = &emptying->interval;
+    config->on_clear(config->context, interval_first(interval), interval_last(interval));
+    emptying->awaited = interval_clear(interval, config->log, config->hot);
     emptying->stage = EMPTYING_LOGGED;
 }
 
@@ -95,20 +82,16 @@ static void on_piece(void *context, bool is_done)
 {
     struct emptying *emptying = context;
     emptying->was_full = !is_done;
-    if (is_done) {
-        emptying->at += emptying->piece_len < emptying->end - emptying->at
-                            ? emptying->piece_len
-                            : emptying->end - emptying->at;
-    }
-    emptying->stage = emptying->at == emptying->end ? EMPTYING_DONE : EMPTYING_TREE;
+    emptying->at = is_done ? emptying->piece_end : emptying->at;
+    emptying->stage = emptying->at == emptying->interval.end ? EMPTYING_DONE : EMPTYING_TREE;
 }
 
 static void empty_piece(struct emptying *emptying)
 {
-    uint64_t left = emptying->end - emptying->at;
-    uint64_t len = emptying->piece_len < left ? emptying->piece_len : left;
+    uint64_t left = emptying->interval.end - emptying->at;
+    emptying->piece_end = emptying->at + (emptying->piece_len < left ? emptying->piece_len : left);
     emptying->stage = EMPTYING_PIECE;
-    sweep_clear(emptying->config.sweep, emptying->at, emptying->at + len, on_piece, emptying);
+    sweep_clear(emptying->config.sweep, emptying->at, emptying->piece_end, on_piece, emptying);
 }
 
 void emptying_turn(struct emptying *emptying, uint64_t now_ms)
@@ -126,7 +109,8 @@ void emptying_turn(struct emptying *emptying, uint64_t now_ms)
         }
         break;
     case EMPTYING_RESULTS:
-        if (retries_clear(config->retries, first_point(emptying), last_point(emptying))) {
+        if (retries_clear(config->retries, interval_first(&emptying->interval),
+                          interval_last(&emptying->interval))) {
             emptying->stage = EMPTYING_TREE;
         }
         break;

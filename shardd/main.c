@@ -4,18 +4,21 @@
  * shardd, the shard server.
  *
  *     main ─> server ─> request ─> arguments, reply, stat
- *                          ├─> membership ─> session, control ─> ownership     who owns what
- *                          └─> store                                           what is kept
+ *                          ├─> mover ─> stream                                        ranges that move
+ *                          ├─> membership ─> session, control ─> ownership ─> moving  who owns what
+ *                          └─> store                                                  what is kept
  *                                ├─> execute ─> hot ─> arena        operations, records in memory
  *                                │      └─> retry ─> result ─> seal
  *                                ├─> log ─> segment                 what is durable
  *                                ├─> sweep ─> swept, clear, pressure     hot table to tree
  *                                ├─> fetch, slice, patrol           tree to memory, scans, what is to go
- *                                ├─> saving, recount ─> tally       a change of what is owned; after log salvage
+ *                                ├─> hand, import                   a range as it leaves, and as it comes
+ *                                ├─> saving, emptying ─> interval   a change of what is owned; what a move has left
+ *                                ├─> recount ─> tally               after log salvage
  *                                ├─> room, measure, supply          the disk, the tree's part of it, memory ahead
  *                                └─> recovery                     mend, before it: a damaged tree
  *
- * Below them all: tree, account, op, range.
+ * Below them all: tree, account, op, range. The mover goes by membership and store, too, and saving by tally.
  */
 
 #include <errno.h>

@@ -305,7 +305,23 @@ static void tell_watchers(struct membership *membership, const struct map *befor
     buffer_fini(&frame);
 }
 
-/* To the operator. */
+/* To the operator: what was owned here is not any more. */
+static void tell_closed(const struct ownership *ownership, const struct map_entry *entry)
+{
+    unsigned long long epoch = entry->epoch;
+    if (ownership_has_handed_over(ownership, entry)) {
+        char address[ADDRESS_TEXT_LEN];
+        address_print(&entry->address, address);
+        logline(LOGLINE_INFO,
+                "shard %s: handed over to %s at epoch %llu, its copy goes when it is open there",
+                entry->name, address, epoch);
+    } else {
+        logline(LOGLINE_WARNING, "shard %s: closed at epoch %llu, its data is kept", entry->name,
+                epoch);
+    }
+}
+
+/* Likewise. */
 static void tell_operator(const struct ownership *before, const struct ownership *after)
 {
     for (uint32_t i = 0; i < after->map.entry_count; i++) {
@@ -318,8 +334,7 @@ static void tell_operator(const struct ownership *before, const struct ownership
             logline(LOGLINE_INFO, "shard %s: opened, epoch %llu", entry->name,
                     (unsigned long long)entry->epoch);
         } else if (status != STATUS_OK && was_owned) {
-            logline(LOGLINE_WARNING, "shard %s: closed at epoch %llu, its data is kept",
-                    entry->name, (unsigned long long)entry->epoch);
+            tell_closed(after, entry);
         } else if (status == STATUS_DATA_MISSING) {
             logline(LOGLINE_WARNING,
                     "shard %s: the map expects its data here, epoch %llu, and it is not here",

@@ -83,16 +83,22 @@ static void drop_items(void *context, struct buffer *items, uint64_t need)
 static void on_check_fault(void *context, const char *text)
 {
     struct mover *mover = context;
-    logline(LOGLINE_WARNING, "move %llu: the copy that is left here is kept: %s",
-            (unsigned long long)mover->checking.id, text);
-    mover->checking.is_kept = true;
+    (void)snprintf(mover->checking.text, sizeof(mover->checking.text),
+                   "the source's copy is kept: %s", text);
+    logline(LOGLINE_WARNING, "move %llu: %s", (unsigned long long)mover->checking.id,
+            mover->checking.text);
 }
 
-/* Until the next start: nobody looks through it again and again. */
-static void keep(struct mover *mover, uint64_t id)
+static void keep(struct mover *mover)
 {
+    struct checking *checking = &mover->checking;
     mover->kept = memory_resize(mover->kept, mover->kept_count + 1, sizeof(*mover->kept));
-    mover->kept[mover->kept_count++] = id;
+    struct kept *kept = &mover->kept[mover->kept_count++];
+    kept->id = checking->id;
+    memcpy(kept->text, checking->text, sizeof(kept->text));
+    checking->id = 0;
+    checking->text[0] = '\0';
+    mover_note(mover);
 }
 
 static bool delete_copy(void *context, const struct ownership *present, struct ownership *next)
@@ -111,14 +117,14 @@ static void on_deleting(void *context, bool is_done)
     mover_note(mover);
 }
 
-static bool is_kept(const struct mover *mover, uint64_t id)
+static const struct kept *find_kept(const struct mover *mover, uint64_t id)
 {
     for (uint32_t i = 0; i < mover->kept_count; i++) {
-        if (mover->kept[i] == id) {
-            return true;
+        if (mover->kept[i].id == id) {
+            return &mover->kept[i];
         }
     }
-    return false;
+    return NULL;
 }
 
 static void begin_check(struct mover *mover, const struct moving *moving)
@@ -135,7 +141,7 @@ static void check_copies(struct mover *mover)
         const struct moving *moving = &ownership->movings.items[i];
         const struct map_entry *entry = ownership_find_move(ownership, moving->id);
         if (moving->state == MOVING_CLOSED && entry && entry->move.phase == MOVE_OPENED &&
-            !is_kept(mover, moving->id)) {
+            !find_kept(mover, moving->id)) {
             begin_check(mover, moving);
         }
     }
@@ -146,20 +152,18 @@ static void end_check(struct mover *mover)
     struct checking *checking = &mover->checking;
     const struct moving *moving =
         movings_find(&ownership_of(mover)->movings, checking->id, MOVING_CLOSED);
-    bool is_equal =
-        !checking->is_kept && moving && range_sum_equal(hand_sum(checking->hand), &moving->sum);
+    bool is_read = !checking->text[0];
+    bool is_equal = is_read && moving && range_sum_equal(hand_sum(checking->hand), &moving->sum);
     hand_free(checking->hand);
     checking->hand = NULL;
     if (is_equal) {
         membership_change(mover->membership, delete_copy, on_deleting, mover);
         return;
     }
-    if (moving && !checking->is_kept) {
+    if (is_read && moving) {
         on_check_fault(mover, "it is not what was handed over");
     }
-    keep(mover, checking->id);
-    checking->id = 0;
-    checking->is_kept = false;
+    keep(mover);
 }
 
 static void turn_check(struct mover *mover)
@@ -167,7 +171,7 @@ static void turn_check(struct mover *mover)
     struct checking *checking = &mover->checking;
     if (checking->hand) {
         store_hand_turn(mover->store, checking->hand, true);
-        if (checking->is_kept || hand_is_at_end(checking->hand)) {
+        if (checking->text[0] || hand_is_at_end(checking->hand)) {
             end_check(mover);
         }
     }
@@ -191,7 +195,9 @@ static void report_source(const struct mover *mover, const struct map_entry *ent
     if (movings_find(movings, report->id, MOVING_FROZEN)) {
         report->state = outgoing && outgoing->stream ? MOVE_SOURCE_FROZEN : MOVE_SOURCE_LOST;
     } else if (movings_find(movings, report->id, MOVING_CLOSED)) {
+        const struct kept *kept = find_kept(mover, report->id);
         report->state = MOVE_SOURCE_CLOSED;
+        (void)snprintf(report->text, sizeof(report->text), "%s", kept ? kept->text : "");
     } else if (movings_find(movings, report->id, MOVING_DELETING)) {
         report->state = MOVE_SOURCE_DELETING;
     } else if (entry->move.phase == MOVE_COPY) {
@@ -333,6 +339,7 @@ void mover_turn(struct mover *mover)
     }
     mover_turn_sources(mover);
     mover_turn_targets(mover);
+    store_set_moving_len(mover->store, mover_sources_len(mover) + mover_targets_len(mover));
     turn_check(mover);
     empty(mover);
     if (mover->has_news) {

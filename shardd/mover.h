@@ -23,6 +23,7 @@
 
 #include "io/peer.h"
 #include "proto/move.h"
+#include "proto/range_sum.h"
 #include "shardd/membership.h"
 #include "shardd/store.h"
 
@@ -57,12 +58,20 @@ struct import_greeting {
     uint64_t now_ms;
 };
 
+/* params: [id, seq, records, bytes, high and low of the sum, the source's last stamp] */
+struct import_ending {
+    uint64_t id;
+    uint64_t seq;
+    struct range_sum sum;
+    uint64_t stamp;
+};
+
 void mover_import_begin(struct mover *mover, struct peer *peer, uint32_t msgid,
                         const struct import_greeting *greeting);
 void mover_import_data(struct mover *mover, struct peer *peer, uint32_t msgid, uint64_t id,
                        uint64_t seq, struct bytes items);
-void mover_import_end(struct mover *mover, struct peer *peer, uint32_t msgid, uint64_t id,
-                      uint64_t seq, const struct range_sum *sum, uint64_t stamp);
+void mover_import_end(struct mover *mover, struct peer *peer, uint32_t msgid,
+                      const struct import_ending *ending);
 
 /* The connection is gone. */
 void mover_left(struct mover *mover, const struct peer *peer);

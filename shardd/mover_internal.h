@@ -65,7 +65,13 @@ struct incoming {
 struct checking {
     uint64_t id; /* 0: none */
     struct hand *hand;
-    bool is_kept; /* it cannot be read */
+    char text[MOVE_TEXT_LEN]; /* why it is kept; "": nothing is wrong so far */
+};
+
+/* One that is not what was handed over: until the next start nobody looks through it again. */
+struct kept {
+    uint64_t id;
+    char text[MOVE_TEXT_LEN];
 };
 
 struct mover {
@@ -75,7 +81,7 @@ struct mover {
     struct outgoing *outgoing;
     struct incoming *incoming;
     struct checking checking; /* one at a time */
-    uint64_t *kept;           /* ids of copies that are not what they were */
+    struct kept *kept;
     uint32_t kept_count;
     uint64_t emptying_id; /* 0: none */
     bool is_emptied;
@@ -96,6 +102,7 @@ void mover_tell(struct mover *mover);
 void mover_find_lost(struct mover *mover);
 void mover_follow_sources(struct mover *mover);
 void mover_turn_sources(struct mover *mover);
+uint64_t mover_sources_len(const struct mover *mover); /* bytes in memory (RULES F3) */
 void mover_stop_sources(struct mover *mover);
 void mover_free_sources(struct mover *mover);
 struct outgoing *mover_find_outgoing(const struct mover *mover, uint64_t id);
@@ -105,6 +112,7 @@ void mover_report_outgoing(const struct outgoing *outgoing, struct move_report *
 
 void mover_follow_targets(struct mover *mover);
 void mover_turn_targets(struct mover *mover);
+uint64_t mover_targets_len(const struct mover *mover); /* as mover_sources_len */
 void mover_free_targets(struct mover *mover);
 struct incoming *mover_find_incoming(const struct mover *mover, uint64_t id);
 void mover_report_incoming(const struct incoming *incoming, struct move_report *report);

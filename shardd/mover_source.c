@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "shardd/mover_internal.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -136,6 +137,7 @@ static void begin(struct mover *mover, const struct map_entry *entry, const stru
         .loop = mover->loop,
         .target = *target,
         .id = outgoing->id,
+        .waiting_len_max = store_stream_len_max(mover->store),
         .greet = greet,
         .on_begun = on_begun,
         .on_ready = on_ready,
@@ -343,9 +345,10 @@ static void consider_freezing(struct outgoing *outgoing)
 
 static void slow_writers(struct outgoing *outgoing)
 {
-    uint64_t half = STREAM_WAITING_LEN_MAX / 2;
+    uint64_t half = store_stream_len_max(outgoing->mover->store) / 2;
     uint64_t waiting = stream_waiting(outgoing->stream);
     uint64_t over = waiting > half ? waiting - half : 0;
+    assert(half > 0);
     over = over < half ? over : half;
     store_set_delay(outgoing->mover->store, outgoing->start,
                     (uint32_t)(DELAY_MS_MAX * over / half));
@@ -374,6 +377,17 @@ void mover_turn_sources(struct mover *mover)
             turn(outgoing);
         }
     }
+}
+
+uint64_t mover_sources_len(const struct mover *mover)
+{
+    uint64_t len = 0;
+    for (const struct outgoing *outgoing = mover->outgoing; outgoing; outgoing = outgoing->next) {
+        if (outgoing->stream) {
+            len += hand_len(outgoing->hand) + stream_waiting(outgoing->stream);
+        }
+    }
+    return len;
 }
 
 void mover_stop_sources(struct mover *mover)

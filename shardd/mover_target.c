@@ -287,16 +287,16 @@ void mover_import_data(struct mover *mover, struct peer *peer, uint32_t msgid, u
     import_take(incoming->import, seq, items, &reply);
 }
 
-void mover_import_end(struct mover *mover, struct peer *peer, uint32_t msgid, uint64_t id,
-                      uint64_t seq, const struct range_sum *sum, uint64_t stamp)
+void mover_import_end(struct mover *mover, struct peer *peer, uint32_t msgid,
+                      const struct import_ending *ending)
 {
-    struct incoming *incoming = find_linked(mover, peer, id);
+    struct incoming *incoming = find_linked(mover, peer, ending->id);
     if (!incoming) {
         peer_refuse(peer, msgid, STATUS_CONFLICT, "no such import is under way on this connection");
         return;
     }
     await(incoming, peer, msgid);
-    if (!import_end(incoming->import, seq, sum, stamp)) {
+    if (!import_end(incoming->import, ending->seq, &ending->sum, ending->stamp)) {
         refuse_asker(incoming, STATUS_CONFLICT,
                      "the end is out of sequence, or its stamp too far ahead");
     }
@@ -363,6 +363,15 @@ void mover_turn_targets(struct mover *mover)
         }
         mover->is_due |= incoming->is_over && !incoming->is_stepping;
     }
+}
+
+uint64_t mover_targets_len(const struct mover *mover)
+{
+    uint64_t len = 0;
+    for (const struct incoming *incoming = mover->incoming; incoming; incoming = incoming->next) {
+        len += incoming->import ? import_len(incoming->import) : 0;
+    }
+    return len;
 }
 
 void mover_free_targets(struct mover *mover)

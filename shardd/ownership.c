@@ -335,6 +335,12 @@ const struct map_entry *ownership_find_move(const struct ownership *ownership, u
     return NULL;
 }
 
+bool ownership_has_handed_over(const struct ownership *ownership, const struct map_entry *entry)
+{
+    return entry->move.phase != MOVE_NONE &&
+           movings_find(&ownership->movings, entry->move.id, MOVING_CLOSED);
+}
+
 static const struct map_entry *find_in_phase(const struct ownership *ownership, uint64_t id,
                                              enum move_phase phase)
 {

@@ -135,6 +135,9 @@ bool ownership_delete(const struct ownership *ownership, uint64_t id, struct own
 /* Nothing of it is left. */
 bool ownership_deleted(const struct ownership *ownership, uint64_t id, struct ownership *next);
 
+/* Whether it was this server's until its move, which goes on, gave it to another. */
+bool ownership_has_handed_over(const struct ownership *ownership, const struct map_entry *entry);
+
 /* The entry whose move has that id; NULL: none. */
 const struct map_entry *ownership_find_move(const struct ownership *ownership, uint64_t id);
 

@@ -8,6 +8,10 @@
 #define BATCH_EASY 1000
 #define BATCH_FULL 4096
 
+/* A record may take a page of its own until its transaction has ended: all of these a part of the memory at most. */
+#define BATCH_PART 8
+#define PAGE_LEN   4096
+
 /* Parts per thousand, 1000 at the limit and more beyond it. */
 static uint64_t permille(uint64_t part, uint64_t whole)
 {
@@ -33,6 +37,14 @@ static uint32_t delay_between(uint64_t value, uint64_t start, uint64_t end)
     return (uint32_t)(PRESSURE_DELAY_MS_MAX * over * over / (span * span));
 }
 
+static uint32_t batch_max(enum pace pace, uint64_t memory_limit)
+{
+    uint64_t wanted = pace == PACE_FULL ? BATCH_FULL : BATCH_EASY;
+    uint64_t most = memory_limit / BATCH_PART / PAGE_LEN;
+    most = most > BATCH_DISK_FULL ? most : BATCH_DISK_FULL;
+    return (uint32_t)(wanted < most ? wanted : most);
+}
+
 /* No waiting helps: what grows is refused, and what shrinks must go through (RULES F1). */
 static struct pressure pressure_of_full_disk(void)
 {
@@ -53,6 +65,6 @@ struct pressure pressure_of(const struct pressure_input *input)
         .writer_delay_ms = log_delay > dirty_delay ? log_delay : dirty_delay,
         .is_memory_full = dirty >= 1000 || log >= 1100,
     };
-    pressure.batch_max = pressure.pace == PACE_FULL ? BATCH_FULL : BATCH_EASY;
+    pressure.batch_max = batch_max(pressure.pace, input->memory_limit);
     return pressure;
 }

@@ -33,7 +33,8 @@ enum pace { PACE_REST, PACE_EASY, PACE_FULL };
 
 struct pressure {
     enum pace pace;
-    uint32_t batch_max;       /* records of one transaction */
+    uint32_t
+        batch_max; /* records of one transaction: fewer where there is little memory for its pages */
     uint32_t writer_delay_ms; /* 0: none */
     bool is_memory_full;      /* what changes something is refused for now */
 };

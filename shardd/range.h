@@ -20,8 +20,8 @@ enum range_state {
 struct range {
     uint64_t start, end; /* bounds (RULES N3) */
     uint64_t limit;      /* bytes that its records may count */
+    uint64_t epoch;      /* of its map entry */
     enum when_full when_full;
-    uint64_t epoch; /* of its map entry */
     enum range_state state;
 };
 

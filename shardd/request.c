@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "shardd/request.h"
+#include "shardd/request_internal.h"
 
 #include <stdio.h>
 
@@ -7,11 +7,8 @@
 #include "io/memory.h"
 #include "proto/pack.h"
 #include "proto/point.h"
-#include "shardd/arguments.h"
 #include "shardd/reply.h"
 #include "shardd/stat.h"
-
-struct request;
 
 struct method {
     const char *name;
@@ -24,22 +21,17 @@ struct method {
     uint32_t option_allowed; /* a set of enum option */
 };
 
-struct request {
-    struct request_scope *scope;
-    struct peer *peer;
-    uint32_t msgid;
-    const struct method *method;
-    struct bytes params;
-    struct arguments arguments; /* as many as the method takes */
-};
-
-static void refuse(const struct request *request, enum status status, const char *text)
+void request_refuse(const struct request *request, enum status status, const char *text)
 {
     peer_refuse(request->peer, request->msgid, status, text);
 }
 
-/* The result is to be packed into what it returns. */
-static struct buffer *answer(const struct request *request)
+void request_refuse_arguments(const struct request *request)
+{
+    request_refuse(request, request->arguments.status, request->arguments.text);
+}
+
+struct buffer *request_answer(const struct request *request)
 {
     struct buffer *out = peer_output(request->peer);
     rpc_response(out, request->msgid);
@@ -140,7 +132,7 @@ static void submit(const struct request *request, struct op *op,
 {
     const struct ownership *ownership = ownership_of(request);
     if ((options->given & OPTION_EPOCH) && awaits_map(request, op->point, options->epoch)) {
-        refuse(request, STATUS_TRY_LATER, "this server asks for a newer map");
+        request_refuse(request, STATUS_TRY_LATER, "this server asks for a newer map");
     } else if (ownership->is_restored) {
         const struct map_entry *entry;
         enum status status = ownership_judge(ownership, op->point, &entry);
@@ -188,7 +180,7 @@ static void run_data(struct request *request)
         arguments_options(arguments, request->method->option_allowed, &given);
     arguments_expiry(arguments, options, &op);
     if (!arguments_are_fine(arguments)) {
-        refuse(request, arguments->status, arguments->text);
+        request_refuse_arguments(request);
         return;
     }
     bool is_limited = options->limit > 0 && options->limit < SCAN_RECORDS_MAX;
@@ -212,7 +204,7 @@ static void run_done(struct request *request)
     if (arguments_are_fine(arguments)) {
         enqueue(request, &op);
     } else {
-        refuse(request, arguments->status, arguments->text);
+        request_refuse_arguments(request);
     }
 }
 
@@ -230,7 +222,7 @@ static void pack_id(struct buffer *out, const uint8_t id[ID_LEN])
 static void pack_hello(const struct request *request)
 {
     const struct ownership *ownership = ownership_of(request);
-    struct buffer *out = answer(request);
+    struct buffer *out = request_answer(request);
     pack_map(out, 11);
     pack_text(out, "program");
     pack_text(out, "shardd");
@@ -298,7 +290,7 @@ static void run_hello(struct request *request)
         arguments_options(arguments, request->method->option_allowed, &given);
     check_role(arguments, options);
     if (!arguments_are_fine(arguments)) {
-        refuse(request, arguments->status, arguments->text);
+        request_refuse_arguments(request);
         return;
     }
     char text[MEMBERSHIP_TEXT_LEN];
@@ -311,13 +303,13 @@ static void run_hello(struct request *request)
     if (status == STATUS_OK) {
         pack_hello(request);
     } else {
-        refuse(request, status, text);
+        request_refuse(request, status, text);
     }
 }
 
 static void run_ping(struct request *request)
 {
-    pack_nil(answer(request));
+    pack_nil(request_answer(request));
 }
 
 /* --- the map --- */
@@ -326,9 +318,9 @@ static void run_map_get(struct request *request)
 {
     const struct ownership *ownership = ownership_of(request);
     if (ownership->map.revision == 0) {
-        refuse(request, STATUS_TRY_LATER, "this server has no map yet");
+        request_refuse(request, STATUS_TRY_LATER, "this server has no map yet");
     } else {
-        map_pack(&ownership->map, answer(request));
+        map_pack(&ownership->map, request_answer(request));
     }
 }
 
@@ -366,14 +358,6 @@ static const struct map_entry *pack_entries(const struct ownership *ownership, i
     return listed;
 }
 
-static void pack_reports(const struct request_scope *scope, struct buffer *out)
-{
-    struct move_reports reports;
-    mover_report(scope->mover, &reports);
-    move_reports_pack(&reports, out);
-    move_reports_fini(&reports);
-}
-
 /*
  * `[revision, opened, missing, reports]`: all that is marked new and open here, so that a push that is repeated tells it
  * again; what is missing; and of moves. Where data is missing the map was taken all the same: DATA_MISSING with that
@@ -400,7 +384,7 @@ static void reply_pushed(void *context, struct peer *peer, uint32_t msgid, enum 
     pack_uint(out, ownership->map.revision);
     pack_entries(ownership, ownership_has_opened, out);
     buffer_append_bytes(out, buffer_bytes(&missing));
-    pack_reports(scope, out);
+    request_pack_reports(scope, out);
     if (missed) {
         rpc_error_end(out);
     }
@@ -413,82 +397,13 @@ static void run_map_push(struct request *request)
     struct map_error error;
     if (!map_unpack(&request->arguments.in, &map, &error)) {
         arguments_fail(&request->arguments, STATUS_INVALID, "map: %s", error.text);
-        refuse(request, request->arguments.status, request->arguments.text);
+        request_refuse_arguments(request);
     } else if (id_bytes_is_zero(map.cluster)) {
         map_fini(&map);
-        refuse(request, STATUS_INVALID, "map.push: the map has no cluster");
+        request_refuse(request, STATUS_INVALID, "map.push: the map has no cluster");
     } else {
         membership_push(request->scope->membership, request->peer, request->msgid, &map,
                         reply_pushed, request->scope);
-    }
-}
-
-/* --- moves --- */
-
-static void run_move_status(struct request *request)
-{
-    pack_reports(request->scope, answer(request));
-}
-
-static void run_move_pace(struct request *request)
-{
-    struct move_pace pace;
-    struct unpack in = unpack_of(request->params);
-    if (!move_pace_unpack(&in, &pace)) {
-        refuse(request, STATUS_INVALID, "move.pace: malformed");
-    } else if (mover_pace(request->scope->mover, &pace)) {
-        pack_nil(answer(request));
-    } else {
-        refuse(request, STATUS_CONFLICT, "move.pace: no such move leaves this server");
-    }
-}
-
-static void run_import_begin(struct request *request)
-{
-    struct arguments *arguments = &request->arguments;
-    struct import_greeting greeting;
-    greeting.id = arguments_uint(arguments, "id");
-    greeting.start = arguments_uint(arguments, "start");
-    greeting.end = arguments_uint(arguments, "end");
-    arguments_id(arguments, "source", greeting.source);
-    greeting.stamp = arguments_uint(arguments, "stamp");
-    greeting.now_ms = arguments_uint(arguments, "now_ms");
-    if (arguments_are_fine(arguments)) {
-        mover_import_begin(request->scope->mover, request->peer, request->msgid, &greeting);
-    } else {
-        refuse(request, arguments->status, arguments->text);
-    }
-}
-
-static void run_import_data(struct request *request)
-{
-    struct arguments *arguments = &request->arguments;
-    uint64_t id = arguments_uint(arguments, "id");
-    uint64_t seq = arguments_uint(arguments, "seq");
-    struct bytes items = arguments_bin(arguments, "items");
-    if (arguments_are_fine(arguments)) {
-        mover_import_data(request->scope->mover, request->peer, request->msgid, id, seq, items);
-    } else {
-        refuse(request, arguments->status, arguments->text);
-    }
-}
-
-static void run_import_end(struct request *request)
-{
-    struct arguments *arguments = &request->arguments;
-    uint64_t id = arguments_uint(arguments, "id");
-    uint64_t seq = arguments_uint(arguments, "seq");
-    struct range_sum sum;
-    sum.records = arguments_uint(arguments, "records");
-    sum.bytes = arguments_uint(arguments, "bytes");
-    sum.high = arguments_uint(arguments, "high");
-    sum.low = arguments_uint(arguments, "low");
-    uint64_t stamp = arguments_uint(arguments, "stamp");
-    if (arguments_are_fine(arguments)) {
-        mover_import_end(request->scope->mover, request->peer, request->msgid, id, seq, &sum,
-                         stamp);
-    } else {
-        refuse(request, arguments->status, arguments->text);
     }
 }
 
@@ -500,7 +415,7 @@ static void run_stat(struct request *request)
     const struct ownership *ownership = ownership_of(request);
     static const struct account leaving; /* its range is just being given away */
     struct store_stat stat;
-    struct buffer *out = answer(request);
+    struct buffer *out = request_answer(request);
     store_stat(scope->store, &stat);
     stat_pack_begin(&(struct stat_server){.ownership = ownership,
                                           .is_stopping = scope->is_stopping,
@@ -540,11 +455,11 @@ static const struct method methods[] = {
     {NAMED("map.get"),   run_map_get,   "[]",                                       0, 0, 0,         0},
     {NAMED("map.watch"), run_map_watch, "[]",                                       0, 0, 0,         0},
     {NAMED("map.push"),  run_map_push,  "[map]",                                    1, 1, 0,         0},
-    {NAMED("move.status"),  run_move_status,  "[]",                                 0, 0, 0,         0},
-    {NAMED("move.pace"),    run_move_pace,    "[id, bytes_per_s, is_paused, is_forced]", 3, 16, 0,   0},
-    {NAMED("import.begin"), run_import_begin, "[id, start, end, source, stamp, now_ms]", 6, 6, 0,    0},
-    {NAMED("import.data"),  run_import_data,  "[id, seq, items]",                   3, 3, 0,         0},
-    {NAMED("import.end"),   run_import_end,   "[id, seq, records, bytes, high, low, stamp]", 7, 7, 0,       0},
+    {NAMED("move.status"),  request_move_status,  "[]",                                 0, 0, 0,         0},
+    {NAMED("move.pace"),    request_move_pace,    "[id, bytes_per_s, is_paused, is_forced]", 3, 16, 0,   0},
+    {NAMED("import.begin"), request_import_begin, "[id, start, end, source, stamp, now_ms]", 6, 6, 0,    0},
+    {NAMED("import.data"),  request_import_data,  "[id, seq, items]",                   3, 3, 0,         0},
+    {NAMED("import.end"),   request_import_end,   "[id, seq, records, bytes, high, low, stamp]", 7, 7, 0,       0},
     {NAMED("stat"),      run_stat,      "[]",                                       0, 0, 0,         0},
 };
 /* clang-format on */
@@ -565,7 +480,7 @@ static void refuse_unknown(const struct request *request, struct bytes name)
     char text[SHOWN_TEXT_LEN + 32];
     show_name(name, shown);
     (void)snprintf(text, sizeof(text), "there is no method \"%s\"", shown);
-    refuse(request, STATUS_UNKNOWN_METHOD, text);
+    request_refuse(request, STATUS_UNKNOWN_METHOD, text);
 }
 
 void request_take(struct request_scope *scope, struct peer *peer, const struct rpc_message *message)
@@ -586,13 +501,13 @@ void request_take(struct request_scope *scope, struct peer *peer, const struct r
         return;
     }
     if (scope->is_stopping && method->run != run_stat) {
-        refuse(&request, STATUS_SHUTTING_DOWN, status_text(STATUS_SHUTTING_DOWN));
+        request_refuse(&request, STATUS_SHUTTING_DOWN, status_text(STATUS_SHUTTING_DOWN));
         return;
     }
     arguments_begin(&request.arguments, method->name, message->params, method->count_min,
                     method->count_max, method->form);
     if (!arguments_are_fine(&request.arguments)) {
-        refuse(&request, request.arguments.status, request.arguments.text);
+        request_refuse_arguments(&request);
         return;
     }
     method->run(&request);

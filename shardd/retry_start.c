@@ -206,7 +206,7 @@ static int compare_use(const void *a, const void *b)
 static void put_into_lists(struct retries *retries, struct line **lines, uint32_t count)
 {
     if (count > 0) {
-        qsort(lines, count, sizeof(*lines), compare_use);
+        qsort(lines, count, sizeof(struct line *), compare_use);
     }
     for (uint32_t i = 0; i < count; i++) {
         lines[i]->placed_ms = lines[i]->now.seen_ms;

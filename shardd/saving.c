@@ -5,8 +5,7 @@
 #include <stdlib.h>
 
 #include "io/memory.h"
-#include "proto/endian.h"
-#include "proto/point.h"
+#include "shardd/interval.h"
 #include "shardd/tally.h"
 
 enum stage {
@@ -16,10 +15,6 @@ enum stage {
     SAVING_EMPTYING, /* the tree is being emptied */
     SAVING_STATE,    /* the LOG_STATE is on its way to the disk */
     SAVING_GIVEN_UP, /* no room */
-};
-
-struct interval {
-    uint64_t start, end; /* bounds */
 };
 
 struct saving {
@@ -108,28 +103,14 @@ void saving_start(struct saving *saving, struct bytes control, const struct rang
 
 /* --- emptying --- */
 
-static uint64_t first_point(const struct interval *interval)
-{
-    return point_of_bound(interval->start);
-}
-
-static uint64_t last_point(const struct interval *interval)
-{
-    return point_of_bound(interval->end) - 1; /* BOUND_END: 0 - 1 is the last point */
-}
-
 /* What an earlier ownership left; RULES V2: an older log cannot bring it back. */
 static void log_clears(struct saving *saving)
 {
     const struct saving_config *config = &saving->config;
     for (uint32_t i = 0; i < saving->gained_count; i++) {
         const struct interval *gained = &saving->gained[i];
-        uint8_t blob[16];
-        endian_put_le64(blob, gained->start);
-        endian_put_le64(blob + 8, gained->end);
-        saving->awaited = log_add_control(config->log, LOG_CLEAR, bytes_of(blob, sizeof(blob)));
-        config->on_clear(config->context, first_point(gained), last_point(gained));
-        hot_clear(config->hot, first_point(gained), last_point(gained), false);
+        config->on_clear(config->context, interval_first(gained), interval_last(gained));
+        saving->awaited = interval_clear(gained, config->log, config->hot);
     }
     saving->stage = SAVING_CLEAR;
 }
@@ -139,7 +120,7 @@ static bool clear_retries(struct saving *saving)
 {
     while (saving->retries_count < saving->gained_count) {
         const struct interval *gained = &saving->gained[saving->retries_count];
-        if (!retries_clear(saving->config.retries, first_point(gained), last_point(gained))) {
+        if (!retries_clear(saving->config.retries, interval_first(gained), interval_last(gained))) {
             return false;
         }
         saving->retries_count++;
@@ -155,7 +136,7 @@ static void on_emptied(void *context, bool is_done)
         saving->stage = SAVING_GIVEN_UP;
         return;
     }
-    hot_clear(saving->config.hot, first_point(gained), last_point(gained), true);
+    hot_clear(saving->config.hot, interval_first(gained), interval_last(gained), true);
     saving->stage = SAVING_CLEAR;
 }
 

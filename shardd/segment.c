@@ -224,15 +224,15 @@ int segment_read_newest(struct dir *dir, uint64_t *number)
     if (!file) {
         return error_number;
     }
-    bool has_len = file_len(file) == sizeof(bytes);
-    if (has_len) {
+    bool is_whole = file_len(file) == sizeof(bytes);
+    if (is_whole) {
         error_number = file_read(file, 0, bytes, sizeof(bytes));
     }
     file_close(file);
     if (error_number != 0) {
         return error_number;
     }
-    return has_len && log_newest_decode(bytes_of(bytes, sizeof(bytes)), number) ? 0 : EBADMSG;
+    return is_whole && log_newest_decode(bytes_of(bytes, sizeof(bytes)), number) ? 0 : EBADMSG;
 }
 
 static int write_newest(struct file *file, uint64_t number)

@@ -28,6 +28,7 @@ struct store_stat {
     uint64_t input_bytes;     /* messages that are not whole yet */
     uint64_t scan_bytes;      /* scans that are being made, or wait for what they hid */
     uint64_t waiting_bytes;   /* operations that wait, and what is fetched for them */
+    uint64_t moving_bytes;    /* of moves: what is on its way, or has come and is not applied */
     uint64_t results_bytes;   /* results kept for retries (RULES Q2) */
     uint64_t memory_limit;    /* --memory, in bytes */
 

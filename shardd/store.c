@@ -124,8 +124,11 @@ void store_wake(struct store *store)
 
 uint32_t store_writer_delay_ms(const struct store *store, uint64_t point)
 {
-    const struct account *account = accounts_find(&store->accounts, point);
     uint32_t delay_ms = store->pressure.writer_delay_ms;
+    if (store->accounts.delayed_count == 0) {
+        return delay_ms;
+    }
+    const struct account *account = accounts_find(&store->accounts, point);
     return account && account->delay_ms > delay_ms ? account->delay_ms : delay_ms;
 }
 

@@ -38,6 +38,9 @@
 #define STORE_INPUT_PART  4
 #define STORE_OUTPUT_PART 4
 
+/* And what a source may have on its way to the target of a move. */
+#define STORE_STREAM_PART 4
+
 struct store;
 
 struct store_config {
@@ -120,7 +123,7 @@ struct store_import {
     void *context;
 };
 
-struct import *store_import_new(struct store *store, const struct store_import *config);
+struct import *store_import_new(struct store *store, const struct store_import *wanted);
 void store_import_turn(struct store *store, struct import *import);
 
 /*
@@ -133,6 +136,12 @@ struct hand *store_hand_new(struct store *store, uint64_t start, uint64_t end,
 
 /* hand_turn with what the store knows. */
 void store_hand_turn(struct store *store, struct hand *hand, bool may_go_on);
+
+/* Bytes that a stream may keep: its part of the memory, STREAM_WAITING_LEN_MAX at most. */
+uint64_t store_stream_len_max(const struct store *store);
+
+/* What moves keep in memory now, beside the store: it counts with the rest. */
+void store_set_moving_len(struct store *store, uint64_t len);
 
 /* There is to be another turn at once. */
 void store_wake(struct store *store);

@@ -4,8 +4,9 @@
 
 /*
  * The store's parts: store.c (a turn, the start, the end), store_run.c (operations, those that wait, what a
- * scan hid), store_wanting.c (those that wait for room), store_removal.c (what goes by itself), store_limit.c
- * (memory, log and disk), store_stat.c.
+ * scan hid), store_wanting.c (those that wait for room), store_hold.c (those of a range that is being handed over),
+ * store_move.c (what moves need), store_removal.c (what goes by itself), store_limit.c (memory, log and disk),
+ * store_stat.c.
  */
 
 #include "shardd/emptying.h"
@@ -89,6 +90,9 @@ struct store {
     struct op *first_held; /* in their order, linked by next */
     struct op **held_end;
     size_t held_len; /* their bytes */
+
+    uint64_t
+        moving_len; /* what moves keep beside all this: changes behind a hand, streams, imports */
 
     struct timer *tick;
     struct pressure pressure;

@@ -25,7 +25,8 @@ static uint64_t held_len(const struct store *store)
     struct loop *loop = store->config.loop;
     return hot_held(store->hot) + retries_len(store->retries) + store->waiting_len +
            fetch_len(store->fetch) + slices_len(store->slices) + store->hiding_len +
-           conn_output_total(loop) + conn_input_total(loop) + log_queue_len(store->log);
+           conn_output_total(loop) + conn_input_total(loop) + log_queue_len(store->log) +
+           store->moving_len;
 }
 
 /*

@@ -41,10 +41,7 @@ void store_set_hand(struct store *store, uint64_t start, struct hand *hand)
 
 void store_set_delay(struct store *store, uint64_t start, uint32_t delay_ms)
 {
-    struct account *account = accounts_find_range(&store->accounts, start);
-    if (account) {
-        account->delay_ms = delay_ms;
-    }
+    accounts_set_delay(&store->accounts, start, delay_ms);
 }
 
 void store_freeze(struct store *store, uint64_t start)
@@ -66,6 +63,17 @@ bool store_empty(struct store *store, uint64_t start, uint64_t end, uint64_t rec
     }
     emptying_start(store->emptying, start, end, records, on_done, context);
     return true;
+}
+
+uint64_t store_stream_len_max(const struct store *store)
+{
+    uint64_t part = store->config.memory_limit / STORE_STREAM_PART;
+    return part < STREAM_WAITING_LEN_MAX ? part : STREAM_WAITING_LEN_MAX;
+}
+
+void store_set_moving_len(struct store *store, uint64_t len)
+{
+    store->moving_len = len;
 }
 
 /* --- a target --- */

@@ -27,6 +27,7 @@ static void stat_memory(const struct store *store, struct store_stat *out)
     out->input_bytes = conn_input_total(store->config.loop);
     out->scan_bytes = slices_len(store->slices) + store->hiding_len;
     out->waiting_bytes = store->waiting_len + fetch_len(store->fetch);
+    out->moving_bytes = store->moving_len;
     out->results_bytes = retries_len(store->retries);
     out->memory_limit = store->config.memory_limit;
 }

@@ -179,6 +179,17 @@ static struct stream *answered(const struct link *link, const struct rpc_message
 
 /* --- acknowledgements --- */
 
+static uint64_t window_len(const struct stream *stream)
+{
+    return stream->config.waiting_len_max / 2;
+}
+
+/* One message may be as large as a value can be, however small the cap. */
+static bool is_at_cap(const struct stream *stream)
+{
+    return stream->waiting_len >= stream->config.waiting_len_max && stream->first != stream->last;
+}
+
 static void drop_first(struct stream *stream)
 {
     struct message *message = stream->first;
@@ -203,7 +214,7 @@ static void acknowledge(struct stream *stream, uint64_t seq)
         stream->done_seq = seq;
         stream->done_ms = clock_mono_ms();
     }
-    stream->is_full = stream->waiting_len >= STREAM_WAITING_LEN_MAX;
+    stream->is_full = is_at_cap(stream);
 }
 
 static void on_data_answer(void *context, const struct rpc_message *message)
@@ -341,7 +352,7 @@ static bool may_send(const struct stream *stream)
     return stream->state == OPEN && message && message->need <= stream->durable &&
            stream->flying_count < FLYING_MAX &&
            (stream->flying_len == 0 ||
-            stream->flying_len + message->items.len <= STREAM_WINDOW_LEN) &&
+            stream->flying_len + message->items.len <= window_len(stream)) &&
            peer_is_open(stream->link->peer) && peer_output_len(stream->link->peer) < OUTPUT_LEN;
 }
 
@@ -490,6 +501,8 @@ struct stream *stream_new(const struct stream_config *config)
 {
     struct stream *stream = memory_get(1, sizeof(*stream));
     stream->config = *config;
+    stream->config.waiting_len_max =
+        config->waiting_len_max > 0 ? config->waiting_len_max : STREAM_WAITING_LEN_MAX;
     stream->tick = timer_new(config->loop, on_tick, stream);
     stream->again = timer_new(config->loop, on_again, stream);
     stream->pace_timer = timer_new(config->loop, on_again, stream);
@@ -539,7 +552,7 @@ void stream_put(struct stream *stream, struct buffer *items, uint64_t need)
     if (!join_last(stream, items, need)) {
         append(stream, items, need);
     }
-    if (!stream->is_full && stream->waiting_len >= STREAM_WAITING_LEN_MAX) {
+    if (!stream->is_full && is_at_cap(stream)) {
         stream->is_full = true;
         stream->done_ms = clock_mono_ms();
     }
@@ -562,7 +575,7 @@ void stream_pace(struct stream *stream, uint64_t bytes_per_s, bool is_paused)
 
 bool stream_has_room(const struct stream *stream)
 {
-    return stream->is_begun && !stream->is_paused && stream->waiting_len < STREAM_WINDOW_LEN &&
+    return stream->is_begun && !stream->is_paused && stream->waiting_len < window_len(stream) &&
            clock_mono_us() >= stream->paced_us;
 }
 

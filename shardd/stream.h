@@ -6,11 +6,11 @@
  * A source's connection to the target of a move: sends what the hand has emitted, in order (RULES V1).
  *
  *     put ─> | not durable | may be sent |      sent      | acknowledged: freed
- *            └──────────── waiting: at most STREAM_WAITING_LEN_MAX ─────┘
+ *            └──────────── waiting: at most waiting_len_max ────────────┘
  *
  *     import.begin  what config.greet packs  ->  [seq, is_ready]   seq: the last message that was processed; 0: none
  *     import.data   [id, seq, items]         ->  [seq]             when it was processed
- *     import.end    [id, seq, records, bytes, high, low]  ->  []   when READY is durable; seq: one behind the last
+ *     import.end    [id, seq, records, bytes, high, low, stamp]  ->  []   when READY is durable; seq: behind the last
  *
  *     CONNECTING ──> GREETING ──> OPEN ──> READY
  *         ^  └──────────┴──────────┤
@@ -21,7 +21,7 @@
  *  - A link that breaks is tried again, after 50 ms to 1 s, for as long as all fits; then what the target has not
  *    processed is sent again (V3). TRY_LATER and SHUTTING_DOWN are like a broken link. Any other refusal, or a target
  *    that has processed less than it had acknowledged, is a loss.
- *  - At STREAM_WAITING_LEN_MAX for a second without an acknowledgement: lost (V7).
+ *  - At waiting_len_max, with more than one message, for a second without an acknowledgement: lost (V7).
  *  - A link without anything to send is asked every STREAM_PING_MS, by a message without items, whether it is there.
  */
 
@@ -30,9 +30,6 @@
 #include "proto/buffer.h"
 #include "proto/range_sum.h"
 #include "proto/stream.h"
-
-/* Bytes on the way beyond which no further slice is read: the rest of the cap is for changes. */
-#define STREAM_WINDOW_LEN (STREAM_WAITING_LEN_MAX / 2)
 
 #define STREAM_PING_MS 50
 
@@ -43,6 +40,11 @@ struct stream_config {
     struct loop *loop;
     struct address target;
     uint64_t id; /* of the move */
+    /*
+     * Bytes, at most STREAM_WAITING_LEN_MAX; 0: that. Half of them on the way, and no further slice is read: the rest
+     * is for changes.
+     */
+    uint64_t waiting_len_max;
     /* Packs the params of import.begin, one array, anew for each link: clocks go on. */
     void (*greet)(void *context, struct buffer *out);
     void (*on_begun)(void *context); /* once: the target has its interval empty, durably */
@@ -68,7 +70,7 @@ void stream_end(struct stream *stream, const struct range_sum *sum, uint64_t sta
 /* bytes_per_s: of slices, changes come on top; 0: no limit. What is paused is the hand. */
 void stream_pace(struct stream *stream, uint64_t bytes_per_s, bool is_paused);
 
-/* Whether the hand may begin a slice: within STREAM_WINDOW_LEN, and the pace. Where time decides, it makes a turn. */
+/* Whether the hand may begin a slice: less than half of waiting_len_max waits, and the pace. Where time decides, it makes a turn. */
 bool stream_has_room(const struct stream *stream);
 
 /* Bytes that were put and are not acknowledged. */

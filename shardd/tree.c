@@ -951,9 +951,9 @@ bool tree_replace(struct tree *beside, const char *path, char *error, size_t err
 {
     char *lock_path = NULL;
     struct compacting replacing = {.new_path = beside_path(path)};
-    memory_must(asprintf(&replacing.directory_path, "%s", path) >= 0 &&
-                asprintf(&replacing.path, "%s/" TREE_NAME, path) >= 0 &&
-                asprintf(&lock_path, "%s-lock", replacing.new_path) >= 0);
+    memory_must(asprintf(&replacing.directory_path, "%s", path) >= 0);
+    memory_must(asprintf(&replacing.path, "%s/" TREE_NAME, path) >= 0);
+    memory_must(asprintf(&lock_path, "%s-lock", replacing.new_path) >= 0);
     tree_close(beside);
     (void)unlink(lock_path);
     int result = replace(&replacing);

@@ -133,13 +133,15 @@ with open(sys.argv[1], "r+b") as log:
 }
 
 @test "a newest segment that is missing is named, and what is left is salvaged" {
-  local newest
+  local segments newest
   end KILL a
-  newest=$(basename "$(ls "$home"/a/log-* | tail -n 1)")
+  segments=("$home"/a/log-*)
+  newest=${segments[-1]##*/}
   cp "$home/a/$newest" "$home/kept"
   start_shardd a
   end KILL a
-  newest=$(basename "$(ls "$home"/a/log-* | tail -n 1)")
+  segments=("$home"/a/log-*)
+  newest=${segments[-1]##*/}
   rm "$home/a/$newest"
   expect 1 shardkv log verify "$home/a"
   says "damaged: $newest is missing: log.newest tells of it"
@@ -180,7 +182,7 @@ with open(sys.argv[1], "r+b") as log:
 }
 
 @test "what can be read of a damaged tree is kept" {
-  local key len
+  local key page
   refute start_shardd c --salvage-tree
   grep -F "is not what shardkv log salvage wrote" "$home/c.err"
   for key in {1..40}; do
@@ -189,8 +191,8 @@ with open(sys.argv[1], "r+b") as log:
   end TERM a
   expect 0 shardkv log salvage "$home/a" --to "$home/new"
   take_place a
-  len=$(stat -c %s "$home/a/tree")
-  flip_byte "$home/a/tree" $((len / 4096 / 2 * 4096 + 12))
+  page=$(($(stat -c %s "$home/a/tree") / 4096 / 2))
+  flip_byte "$home/a/tree" $((page * 4096 + 12))
   start_shardd a --salvage-tree
   grep -F "the tree was written anew" "$home/a.err"
   expect 0 shardkv --timeout 10000 write six 6

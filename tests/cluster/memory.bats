@@ -25,6 +25,16 @@ push() { # VALUE-SIZE; 200 MB into 16 MiB
   [ "$(shardkv keys | wc -l)" -eq "$keys" ]
 }
 
+# What nobody reads, or nobody ends, stays below so many MiB, and a client that behaves is served.
+be_hostile() { # MIB PROGRAM [scans|halves]
+  start_one --memory 64MiB
+  run /usr/bin/python3 "tests/cluster/$2" "$(address a)" "$(pid a)" "${@:3}"
+  echo "$output"
+  [ "$status" -eq 0 ]
+  says "served again"
+  is_sanitized || [ "$(sed -n 's/.*memory \([0-9]*\) MiB/\1/p' <<<"$output")" -lt "$1" ]
+}
+
 @test "200 MB of small writes do not fill the memory of a server that has 16 MiB, and all are kept" {
   push 1000
 }
@@ -34,27 +44,13 @@ push() { # VALUE-SIZE; 200 MB into 16 MiB
 }
 
 @test "large replies that nobody reads are bounded, and whoever reads is served" {
-  start_one --memory 64MiB
-  run /usr/bin/python3 tests/cluster/unread_replies.py "$(address a)" "$(pid a)"
-  echo "$output"
-  [ "$status" -eq 0 ]
-  says "served again"
-  is_sanitized || [ "$(sed -n 's/.*memory \([0-9]*\) MiB/\1/p' <<<"$output")" -lt 160 ]
-}
-
-be_hostile() { # scans|halves
-  start_one --memory 64MiB
-  run /usr/bin/python3 tests/cluster/hostile_clients.py "$(address a)" "$(pid a)" "$1"
-  echo "$output"
-  [ "$status" -eq 0 ]
-  says "served again"
-  is_sanitized || [ "$(sed -n 's/memory \([0-9]*\) MiB/\1/p' <<<"$output")" -lt 140 ]
+  be_hostile 160 unread_replies.py
 }
 
 @test "large scans that many ask for and nobody reads are bounded in sum" {
-  be_hostile scans
+  be_hostile 140 hostile_clients.py scans
 }
 
 @test "large requests that many begin and nobody ends are bounded in sum" {
-  be_hostile halves
+  be_hostile 140 hostile_clients.py halves
 }

@@ -18,7 +18,7 @@ teardown_file() {
 }
 
 numbers='["hot_bytes", "table_bytes", "dirty_bytes", "log_queue_bytes", "output_bytes", "input_bytes",
-  "scan_bytes", "waiting_bytes", "results_bytes", "memory_limit", "hot_records", "dirty_records", "cold_reads", "evictions", "expirations", "log_bytes",
+  "scan_bytes", "waiting_bytes", "moving_bytes", "results_bytes", "memory_limit", "hot_records", "dirty_records", "cold_reads", "evictions", "expirations", "log_bytes",
   "log_limit", "sync_p50_us", "sync_p99_us", "sync_max_us",
   "group_p50_bytes", "group_p99_bytes", "cpu_user_ms", "cpu_system_ms",
   "tree_used_bytes", "tree_reusable_bytes", "tree_file_bytes", "disk_free_bytes", "connections",

@@ -83,7 +83,7 @@ static void every_point_near_every_bound_of_many_ranges_is_found(void **state)
     static struct range ranges[SHARDS];
     uint64_t at = 0;
     for (uint32_t i = 0; i < SHARDS; i++) {
-        at += dice_below(&dice, 2) * dice_below(&dice, 1u << 20);
+        at += (uint64_t)dice_below(&dice, 2) * dice_below(&dice, 1u << 20);
         uint64_t len = dice_below(&dice, 4) == 0 ? 1 : 1 + dice_below(&dice, 6u << 20);
         ranges[i] = (struct range){.start = at, .end = at + len, .limit = LIMIT};
         at += len;
@@ -173,6 +173,28 @@ static void what_is_whole_goes_along_and_only_what_is_divided_is_counted(void **
     assert_int_equal(accounts->items[1].records, 25);
 }
 
+static void delays_are_counted_and_stay_with_a_range_that_stays(void **state)
+{
+    struct accounts *accounts = *state;
+    uint32_t count = 0;
+    const struct range first[] = {{.end = 100}, {.start = 100, .end = 200}};
+    accounts_replace(accounts, first, 2, no_split, NULL);
+    assert_int_equal(accounts->delayed_count, 0);
+    accounts_set_delay(accounts, 0, 20);
+    accounts_set_delay(accounts, 100, 1);
+    accounts_set_delay(accounts, 100, 50);
+    accounts_set_delay(accounts, 101, 50);
+    assert_int_equal(accounts->delayed_count, 2);
+    const struct range second[] = {
+        {.end = 50}, {.start = 50, .end = 100}, {.start = 100, .end = 200}};
+    accounts_replace(accounts, second, 3, split_evenly, &count);
+    assert_int_equal(accounts->delayed_count, 1);
+    assert_int_equal(accounts->items[2].delay_ms, 50);
+    accounts_set_delay(accounts, 100, 0);
+    accounts_set_delay(accounts, 100, 0);
+    assert_int_equal(accounts->delayed_count, 0);
+}
+
 int main(void)
 {
     cmocka_set_message_output(CM_OUTPUT_TAP);
@@ -184,6 +206,7 @@ int main(void)
         TEST(only_what_changed_is_put_and_once),
         TEST(numbers_are_set_where_a_range_begins_and_nowhere_else),
         TEST(what_is_whole_goes_along_and_only_what_is_divided_is_counted),
+        TEST(delays_are_counted_and_stay_with_a_range_that_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,6 +51,7 @@ static void add_step(struct step step)
     pthread_mutex_unlock(&mutex);
 }
 
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): theirs are reserved */
 VISIBLE int fdatasync(int fd)
 {
     pthread_mutex_lock(&mutex);
@@ -73,6 +74,7 @@ VISIBLE ssize_t pwrite(int fd, const void *data, size_t len, off_t offset)
     const struct iovec part = {(void *)(uintptr_t)data, len};
     return pwritev(fd, &part, 1, offset);
 }
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */
 
 static void hold_syncs(void)
 {

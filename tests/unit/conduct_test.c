@@ -629,7 +629,7 @@ static void an_abort_ends_the_copy_and_gives_no_new_try(void **state)
     fixture->now_ms += 1000000;
     assert_int_equal(settle(fixture), 0);
     /* And the next one begins from there. */
-    number = start(fixture, "a", "127.0.0.1:2");
+    start(fixture, "a", "127.0.0.1:2");
     assert_int_equal(settle(fixture), 1);
     assert_phase(fixture, "a", MOVE_COPY, 11);
     assert_memory_equal(entry(fixture, "a")->move.target, id_of(12), ID_LEN);
@@ -965,8 +965,7 @@ static void a_server_copies_in_one_move_at_a_time_and_others_wait_by_number(void
 /* The `part`th 32nd of a's half goes over, and the source does not delete what it left. */
 static uint64_t open_part(struct fixture *fixture, unsigned part)
 {
-    const struct map_entry *moving =
-        map_find(map_of(fixture), point_of_bound(part * (HALF / 32)));
+    const struct map_entry *moving = map_find(map_of(fixture), point_of_bound(part * (HALF / 32)));
     uint64_t id = moving->move.id;
     assert_int_equal(moving->move.phase, MOVE_COPY);
     report_at(fixture, 13, map_of(fixture)->revision, id, MOVE_TARGET_READY);
@@ -1109,7 +1108,7 @@ static void a_source_that_crashed_is_not_refused_for_its_stamp(void **state)
     settle(fixture);
     report(fixture, 11, MOVE_SOURCE_LOST);
     settle(fixture);
-    greet_with(fixture, 11, fixture->now_ms + 2 * CONDUCT_CLOCK_REFUSED_MS, 0);
+    greet_with(fixture, 11, fixture->now_ms + UINT64_C(2) * CONDUCT_CLOCK_REFUSED_MS, 0);
     fixture->now_ms += CONDUCT_PAUSE_MIN_MS;
     assert_int_equal(settle(fixture), 1);
     assert_phase(fixture, "a", MOVE_COPY, 11);
@@ -1181,6 +1180,60 @@ static void a_server_is_removed_when_it_owns_nothing_and_takes_part_in_nothing(v
     adopt(fixture, &plan);
     assert_int_equal(map_of(fixture)->server_count, 2);
     assert_int_equal(cluster_site_count(fixture->cluster), 2);
+}
+
+static enum status try_remove(struct fixture *fixture, const char *server)
+{
+    struct order_scope scope = scope_of(fixture);
+    struct plan plan;
+    enum status status = order_server_remove(&scope, bytes_text(server), &plan, &fixture->why);
+    if (status == STATUS_OK) {
+        adopt(fixture, &plan);
+    }
+    return status;
+}
+
+static void a_source_that_is_gone_for_good_can_be_removed_when_the_target_is_open(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t number = to_opened(fixture);
+    report(fixture, 11, MOVE_SOURCE_DELETING);
+    assert_int_equal(try_remove(fixture, "127.0.0.1:1"), STATUS_DENIED);
+    assert_says(fixture, "part in a move");
+    away(fixture, 11);
+    assert_int_equal(try_remove(fixture, "127.0.0.1:1"), STATUS_OK);
+    assert_phase(fixture, "a", MOVE_NONE, 13);
+    assert_ended(fixture, number, COURSE_DONE);
+    assert_int_equal(map_of(fixture)->server_count, 2);
+    assert_int_equal(settle(fixture), 0);
+}
+
+static void a_source_that_is_gone_before_the_target_is_open_cannot_be_removed(void **state)
+{
+    struct fixture *fixture = *state;
+    to_committed(fixture);
+    away(fixture, 11);
+    assert_int_equal(try_remove(fixture, "127.0.0.1:1"), STATUS_DENIED);
+    assert_says(fixture, "part in a move");
+}
+
+static void a_source_that_keeps_its_copy_can_be_removed(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t number = to_opened(fixture);
+    struct move_reports reports = {.revision = map_of(fixture)->revision, .count = 1};
+    reports.items = calloc(1, sizeof(*reports.items));
+    assert_non_null(reports.items);
+    reports.items[0] = (struct move_report){.id = entry(fixture, "a")->move.id,
+                                            .state = MOVE_SOURCE_CLOSED,
+                                            .text = "the source's copy is kept: why"};
+    report(fixture, 11, MOVE_SOURCE_CLOSED);
+    assert_int_equal(try_remove(fixture, "127.0.0.1:1"), STATUS_DENIED);
+    conduct_on_reports(fixture->conduct, id_of(11), &reports);
+    assert_int_equal(settle(fixture), 0);
+    assert_int_equal(try_remove(fixture, "127.0.0.1:1"), STATUS_OK);
+    assert_phase(fixture, "a", MOVE_NONE, 13);
+    assert_ended(fixture, number, COURSE_DONE);
 }
 
 static void a_server_that_comes_back_elsewhere_is_the_same_server(void **state)
@@ -1268,12 +1321,10 @@ static void act(struct fixture *fixture, struct actor *source, struct actor *tar
         if (a->move.phase == MOVE_COPY && a->move.id != actor->id) {
             actor->id = a->move.id;
             actor->state = is_source ? MOVE_SOURCE_COPYING : MOVE_TARGET_IMPORTING;
-        } else if (a->move.phase == MOVE_ABORTED) {
+        } else if (a->move.phase == MOVE_ABORTED || (a->move.phase == MOVE_OPENED && is_source)) {
             actor->state = 0;
         } else if (a->move.phase == MOVE_COMMITTED && actor->state != 0) {
             actor->state = is_source ? MOVE_SOURCE_CLOSED : MOVE_TARGET_OPEN;
-        } else if (a->move.phase == MOVE_OPENED && is_source) {
-            actor->state = 0;
         }
     } else if (dice_below(dice, 6) == 0 &&
                (actor->state == MOVE_SOURCE_COPYING || actor->state == MOVE_TARGET_IMPORTING)) {
@@ -1363,6 +1414,9 @@ int main(void)
         TEST(a_target_without_room_refuses),
         TEST(a_capacity_bounds_the_sizes_that_a_server_gets),
         TEST(a_server_is_removed_when_it_owns_nothing_and_takes_part_in_nothing),
+        TEST(a_source_that_is_gone_for_good_can_be_removed_when_the_target_is_open),
+        TEST(a_source_that_is_gone_before_the_target_is_open_cannot_be_removed),
+        TEST(a_source_that_keeps_its_copy_can_be_removed),
         TEST(a_server_that_comes_back_elsewhere_is_the_same_server),
         TEST(a_drained_server_gets_nothing),
         TEST(another_disk_at_an_idle_servers_address_is_not_taken_quietly),

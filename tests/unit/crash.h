@@ -50,7 +50,9 @@ static inline uint64_t crash_names(const struct scratch *scratch)
     while (dir && (entry = readdir(dir))) {
         names += hash_bytes(bytes_text(entry->d_name));
     }
-    closedir(dir);
+    if (dir) {
+        closedir(dir);
+    }
     return names;
 }
 
@@ -68,7 +70,9 @@ static inline bool crash_copy_all(const struct scratch *scratch, const struct sc
             is_fine &= crash_copy_file(from, to);
         }
     }
-    closedir(dir);
+    if (dir) {
+        closedir(dir);
+    }
     return is_fine;
 }
 

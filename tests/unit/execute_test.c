@@ -306,6 +306,20 @@ static void play(struct scene *scene)
     bench_close(&scene->bench);
 }
 
+static void play_all(enum op_kind kind, enum found found)
+{
+    for (enum condition condition = UNCONDITIONAL; condition < CONDITION_COUNT; condition++) {
+        for (int is_full = 0; is_full < 2; is_full++) {
+            static struct scene scene;
+            scene.kind = kind;
+            scene.found = found;
+            scene.condition = condition;
+            scene.is_full = is_full;
+            play(&scene);
+        }
+    }
+}
+
 static void every_operation_does_what_the_rules_say_whatever_is_found(void **state)
 {
     static const enum op_kind kinds[] = {OP_READ, OP_EXISTS, OP_WRITE, OP_POP,  OP_DELETE,
@@ -313,17 +327,7 @@ static void every_operation_does_what_the_rules_say_whatever_is_found(void **sta
     (void)state;
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         for (enum found found = NOWHERE; found < FOUND_COUNT; found++) {
-            for (enum condition condition = UNCONDITIONAL; condition < CONDITION_COUNT;
-                 condition++) {
-                for (int is_full = 0; is_full < 2; is_full++) {
-                    static struct scene scene;
-                    scene.kind = kinds[i];
-                    scene.found = found;
-                    scene.condition = condition;
-                    scene.is_full = is_full;
-                    play(&scene);
-                }
-            }
+            play_all(kinds[i], found);
         }
     }
 }
@@ -987,6 +991,30 @@ static void the_sum_of_a_move_is_what_the_shard_counts_whatever_was_done(void **
     scratch_remove(&scratch);
 }
 
+/* RULES V4: what clients ask for waits, and what the server does by itself is not done. */
+static void in_a_frozen_range_everything_waits_and_nothing_changes(void **state)
+{
+    static const enum op_kind kinds[] = {OP_READ, OP_WRITE,  OP_DELETE, OP_POP,
+                                         OP_INCR, OP_EXPIRE, OP_REAP,   OP_EVICT};
+    struct bench *bench = *state;
+    write_for(bench, bench_key(1), TTL_MS, true);
+    uint64_t last = log_last(bench->log);
+    uint64_t used = bench_account(bench)->used;
+    accounts_freeze(&bench->accounts, 0);
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+            struct op op = bench_op(kinds[i], bench_key(1));
+            assert_int_equal(execute(&bench->execution, &op, NULL, &bench->outcome), EXECUTE_HELD);
+        }
+        bench_pass(bench, TTL_MS); /* then it is due */
+    }
+    assert_int_equal(log_last(bench->log), last);
+    assert_int_equal(bench_account(bench)->used, used);
+    accounts_thaw(&bench->accounts, 0);
+    run(bench, OP_REAP, bench_key(1));
+    assert_int_equal(bench_account(bench)->records, 0);
+}
+
 int main(void)
 {
     cmocka_set_message_output(CM_OUTPUT_TAP);
@@ -1028,6 +1056,7 @@ int main(void)
         TEST(a_retried_pop_gives_the_value_again_until_it_is_answered),
         TEST(a_refusal_is_kept_like_any_outcome),
         TEST(the_sum_of_a_move_is_what_the_shard_counts_whatever_was_done),
+        TEST(in_a_frozen_range_everything_waits_and_nothing_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -230,16 +230,19 @@ static void a_directory_to_look_at_must_be_there_and_is_left_as_it_is(void **sta
     assert_non_null(place.dir);
 }
 
+enum { NAMES_LEN = 100 };
+
 static void note_name(void *context, const char *name)
 {
     char *names = context;
-    strcat(names, name);
+    size_t len = strlen(names);
+    (void)snprintf(names + len, NAMES_LEN - len, "%s", name);
 }
 
 static void names_are_listed_by_their_beginning(void **state)
 {
     (void)state;
-    char names[100] = "";
+    char names[NAMES_LEN] = "";
     file_close(open_file("a", FILE_NEW));
     file_close(open_file("b", FILE_NEW));
     assert_int_equal(dir_list(place.dir, "a", note_name, names), 0);

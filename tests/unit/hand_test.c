@@ -63,6 +63,7 @@ struct world {
     uint32_t key_count;
     uint32_t message_count;
     uint32_t line_count;
+    struct stream_line line; /* the last */
     uint32_t result_count;
     struct retries *taken; /* the target's results */
     char fault[128];
@@ -473,6 +474,7 @@ static void on_emit(void *context, struct buffer *items, uint64_t need)
         } else if (unit.item == STREAM_OPERATION) {
             apply_operation(w, &unit, need);
         } else {
+            w->line = unit.line;
             w->line_count++;
         }
     }
@@ -918,6 +920,27 @@ static void results_of_the_range_and_all_lines_go_along(void **state)
     world_close(w);
 }
 
+/* RULES Q2: it counts wherever its client asked for it, and something late of it may come to the range. */
+static void what_a_line_has_put_behind_it_meanwhile_goes_along_at_the_end(void **state)
+{
+    (void)state;
+    struct world *w = world_open(15);
+    give_points(w, 1000, spread_point);
+    for (uint32_t i = 0; i < 1000; i++) {
+        put(w, i, 10, 0);
+    }
+    run_op(w, 1, 1, 1, UINT64_MAX);
+    w->config.slice_records = 100;
+    begin_hand(w, 0, BOUND_END / 2);
+    turn(w, true);
+    await_slice(w);
+    assert_int_equal(w->line_count, 1);
+    run_op(w, 1, 9, 9, UINT64_MAX);
+    walk_to_the_end(w);
+    assert_int_equal(w->line.done, 9);
+    world_close(w);
+}
+
 int main(void)
 {
     cmocka_set_message_output(CM_OUTPUT_TAP);
@@ -932,6 +955,7 @@ int main(void)
         cmocka_unit_test(a_damaged_record_that_was_written_anew_does_no_harm),
         cmocka_unit_test(a_paused_hand_stands_and_changes_behind_it_go_on),
         cmocka_unit_test(results_of_the_range_and_all_lines_go_along),
+        cmocka_unit_test(what_a_line_has_put_behind_it_meanwhile_goes_along_at_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

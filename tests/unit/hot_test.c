@@ -588,7 +588,7 @@ static void buckets_take_about_ten_bytes_for_a_record(void **state)
     size_t buckets_len = bed.hot->blocks_len + bed.hot->directory_len;
     printf("# %s: %.1f bytes of %.1f\n", set->name, (double)buckets_len / 300000,
            (double)stat.table_len / 300000);
-    assert_true(buckets_len < 300000 * 15);
+    assert_true(buckets_len < (size_t)15 * 300000);
     bed_close(&bed);
 }
 

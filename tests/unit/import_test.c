@@ -935,6 +935,22 @@ static void what_is_written_after_it_is_newer(void **state)
 }
 
 /* RULES N2: it was told of before the hand came there, and has gone since. */
+/* RULES N2: or it would wait for a stamp that nobody gives, as long as nobody does. */
+static void what_came_has_no_place_below_its_version(void **state)
+{
+    struct fixture *f = *state;
+    put_all(f);
+    pass_until(f, RECORDS);
+    send(f);
+    wait(f);
+    f->stamp += stamp_of_ms(IMPORT_AHEAD_MS - 5000);
+    change(f, 7, true);
+    uint64_t version = f->stamp;
+    send(f);
+    wait(f);
+    assert_true(store_last_stamp(f->store->store) > version);
+}
+
 static void what_did_not_come_is_older_than_what_is_written_after_it(void **state)
 {
     struct fixture *f = *state;
@@ -1003,6 +1019,21 @@ static void what_had_run_is_answered_from_its_result(void **state)
         store_fixture_make_cold(f->store);
     }
     assert_int_equal(write_again(f, &f->items[9], 10)->status, STATUS_OK);
+}
+
+/* RULES Q2: what this server knows of a client may be more than what comes. */
+static void of_two_lines_of_a_client_the_greater_counts(void **state)
+{
+    struct fixture *f = *state;
+    const struct stream_line more = {.client = {1, 2, 3}, .done = 8, .highest = 9};
+    const struct stream_line less = {.client = {1, 2, 3}, .done = 4, .highest = 5};
+    stream_line_encode(&more, &f->message);
+    send(f);
+    stream_line_encode(&less, &f->message);
+    send(f);
+    finish(f);
+    assert_int_equal(write_again(f, &f->items[7], 7)->status, STATUS_STALE);
+    assert_int_equal(write_again(f, &f->items[7], 10)->status, STATUS_OK);
 }
 
 static void a_popped_value_counts_here_until_its_client_has_it(void **state)
@@ -1081,8 +1112,10 @@ int main(void)
         CASE(after_a_restart_it_begins_in_an_empty_interval),
         CASE(what_is_ready_is_there_after_a_crash),
         CASE(what_is_written_after_it_is_newer),
+        CASE(what_came_has_no_place_below_its_version),
         CASE(what_did_not_come_is_older_than_what_is_written_after_it),
         CASE(what_had_run_is_answered_from_its_result),
+        CASE(of_two_lines_of_a_client_the_greater_counts),
         CASE(a_popped_value_counts_here_until_its_client_has_it),
         CASE(a_client_whose_line_is_damaged_runs_nothing_again),
         CASE(a_result_that_is_none_breaks_it),

@@ -255,7 +255,8 @@ static void what_a_map_must_not_be_is_refused_with_the_reason(void **state)
     WITH(strcpy(changed[1].name, "first"), "shards[1] \"first\": name: shards[0] has it, too");
     WITH(strcpy(changed[1].name, "\xff"),
          "shards[1] \"?\": name: has bytes that are not UTF-8, or control characters");
-    WITH(changed[1].move.phase = MOVE_PHASE_LAST + 1, "shards[1]: of another type, or a number out of range");
+    WITH(changed[1].move.phase = MOVE_PHASE_LAST + 1,
+         "shards[1]: of another type, or a number out of range");
     WITH(changed[1].when_full = 2, "shards[1]: of another type, or a number out of range");
     WITH(changed[0] = entries[1];
          changed[1] = entries[0], "shards[1] \"first\": start: below that of the entry before");

@@ -40,7 +40,7 @@ static void reports_come_back_as_they_were_and_no_prefix_does(void **state)
     (void)state;
     struct move_report items[] = {sample, {.id = 7, .state = MOVE_SOURCE_LOST}};
     const struct move_reports reports = {99, items, 2};
-    struct move_reports same;
+    struct move_reports same = {0};
     struct buffer packed = {0};
     move_reports_pack(&reports, &packed);
     for (size_t len = 0; len < packed.len; len++) {
@@ -59,7 +59,7 @@ static void reports_come_back_as_they_were_and_no_prefix_does(void **state)
 static void a_report_may_be_short_or_longer_and_of_a_state_yet_unknown(void **state)
 {
     (void)state;
-    struct move_reports same;
+    struct move_reports same = {0};
     struct buffer packed = {0};
     pack_array(&packed, 3);
     pack_uint(&packed, 5);
@@ -87,7 +87,7 @@ static void a_report_may_be_short_or_longer_and_of_a_state_yet_unknown(void **st
 static void counts_and_texts_are_bounded(void **state)
 {
     (void)state;
-    struct move_reports same;
+    struct move_reports same = {0};
     struct buffer packed = {0};
     char text[MOVE_TEXT_LEN + 1] = {0};
     pack_array(&packed, 2);

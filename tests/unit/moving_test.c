@@ -175,6 +175,26 @@ static void committed_closes_it_and_keeps_the_copy(void **state)
     ownership_fini(&own);
 }
 
+/* What the operator need not be warned of. */
+static void only_what_its_own_move_has_closed_was_handed_over(void **state)
+{
+    (void)state;
+    struct ownership own = server(SOURCE);
+    freeze(&own);
+    assert_false(ownership_has_handed_over(&own, &own.map.entries[0]));
+    take(&own, MOVE_COMMITTED, ID, 11);
+    assert_true(ownership_has_handed_over(&own, &own.map.entries[0]));
+    assert_false(ownership_has_handed_over(&own, &own.map.entries[1]));
+    take(&own, MOVE_OPENED, OTHER_ID, 12);
+    assert_false(ownership_has_handed_over(&own, &own.map.entries[0]));
+    ownership_fini(&own);
+    struct ownership copying = server(SOURCE);
+    take(&copying, MOVE_COMMITTED, ID, 11);
+    assert_int_equal(judge_low(&copying), STATUS_WRONG_SHARD);
+    assert_false(ownership_has_handed_over(&copying, &copying.map.entries[0]));
+    ownership_fini(&copying);
+}
+
 static void an_undone_move_gives_the_copy_back(void **state)
 {
     (void)state;
@@ -354,6 +374,7 @@ int main(void)
         cmocka_unit_test(settings_that_change_leave_it_frozen),
         cmocka_unit_test(an_abort_or_another_try_opens_it_again),
         cmocka_unit_test(committed_closes_it_and_keeps_the_copy),
+        cmocka_unit_test(only_what_its_own_move_has_closed_was_handed_over),
         cmocka_unit_test(an_undone_move_gives_the_copy_back),
         cmocka_unit_test(the_copy_goes_only_when_the_map_says_opened),
         cmocka_unit_test(an_import_is_nobodys),

@@ -88,6 +88,26 @@ static void on_a_full_disk_batches_are_small_and_nothing_that_shrinks_is_held_up
     }
 }
 
+/* RULES F3: each record of a transaction may take a page of 4 KiB. */
+static void the_pages_of_a_batch_take_an_eighth_of_a_small_memory_at_most(void **state)
+{
+    static const uint64_t memories_mib[] = {16, 64, 100, 256, 2000};
+    (void)state;
+    for (size_t i = 0; i < sizeof(memories_mib) / sizeof(memories_mib[0]); i++) {
+        uint64_t memory_limit = memories_mib[i] * MIB;
+        const struct pressure_input easy = {
+            .log_used = 600 * MIB, .log_limit = 1000 * MIB, .memory_limit = memory_limit};
+        const struct pressure_input full = {
+            .log_used = 900 * MIB, .log_limit = 1000 * MIB, .memory_limit = memory_limit};
+        assert_int_equal(pressure_of(&full).pace, PACE_FULL);
+        assert_in_range(pressure_of(&full).batch_max * UINT64_C(4096), 1, memory_limit / 8);
+        assert_in_range(pressure_of(&easy).batch_max, 1, pressure_of(&full).batch_max);
+        if (memories_mib[i] >= 128) {
+            assert_int_equal(pressure_of(&full).batch_max, 4096);
+        }
+    }
+}
+
 static void limits_of_nothing_are_no_pressure(void **state)
 {
     const struct pressure_input nothing = {0};
@@ -102,6 +122,7 @@ int main(void)
         cmocka_unit_test(the_sweep_works_as_hard_and_writers_wait_as_long_as_is_needed),
         cmocka_unit_test(the_delay_never_shrinks_nor_jumps_as_the_pressure_grows),
         cmocka_unit_test(on_a_full_disk_batches_are_small_and_nothing_that_shrinks_is_held_up),
+        cmocka_unit_test(the_pages_of_a_batch_take_an_eighth_of_a_small_memory_at_most),
         cmocka_unit_test(limits_of_nothing_are_no_pressure),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);

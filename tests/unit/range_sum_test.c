@@ -11,8 +11,8 @@
 enum { VALUE_LEN = 9 };
 
 struct stored {
-    uint8_t key[TREE_KEY_LEN_MAX];
     size_t key_len;
+    uint8_t key[TREE_KEY_LEN_MAX];
     uint8_t value[RECORD_HEADER_LEN + VALUE_LEN];
 };
 

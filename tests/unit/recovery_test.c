@@ -40,8 +40,8 @@ static struct tree *open_tree(const struct store_fixture *f)
 
 /* --- a directory of the version that had no log --- */
 
-static void put_sealed(struct tree_txn *txn, enum tree_database database, struct bytes key,
-                       uint8_t format, const uint64_t *numbers, uint32_t count, bool is_array)
+static void put_meta(struct tree_txn *txn, struct bytes key, uint8_t format,
+                     const uint64_t *numbers, uint32_t count, bool is_array)
 {
     struct buffer stored = {0};
     seal_begin(&stored, format);
@@ -52,7 +52,7 @@ static void put_sealed(struct tree_txn *txn, enum tree_database database, struct
         pack_uint(&stored, numbers[i]);
     }
     seal_end(&stored, key);
-    tree_put(txn, database, key, buffer_bytes(&stored), bytes_of(NULL, 0));
+    tree_put(txn, TREE_META, key, buffer_bytes(&stored), bytes_of(NULL, 0));
     buffer_fini(&stored);
 }
 
@@ -94,7 +94,7 @@ static void put_old_account(struct tree_txn *txn, uint64_t start, uint64_t end, 
     uint8_t key[15] = "account";
     const uint64_t numbers[] = {end, used, records};
     endian_put_be64(key + 7, start);
-    put_sealed(txn, TREE_META, bytes_of(key, sizeof(key)), 1, numbers, 3, true);
+    put_meta(txn, bytes_of(key, sizeof(key)), 1, numbers, 3, true);
 }
 
 static void make_old_directory(const struct store_fixture *f)
@@ -108,7 +108,7 @@ static void make_old_directory(const struct store_fixture *f)
     }
     put_old_line(txn);
     put_old_account(txn, 0, BOUND_END, used, OLD_RECORDS);
-    put_sealed(txn, TREE_META, bytes_text("stamp"), 1, &stamp, 1, false);
+    put_meta(txn, bytes_text("stamp"), 1, &stamp, 1, false);
     tree_put(txn, TREE_META, bytes_text("control"), bytes_text("old control"), bytes_of(NULL, 0));
     assert_int_equal(tree_commit(txn), TREE_FINE);
     tree_close(tree);
@@ -200,7 +200,7 @@ static void what_a_newer_version_wrote_of_the_sweep_is_refused(void **state)
     static const uint64_t numbers[] = {1, 2};
     struct tree *tree = open_tree(f);
     struct tree_txn *txn = tree_begin_write(tree);
-    put_sealed(txn, TREE_META, bytes_text("swept"), 2, numbers, 2, true);
+    put_meta(txn, bytes_text("swept"), 2, numbers, 2, true);
     assert_int_equal(tree_commit(txn), TREE_FINE);
     tree_close(tree);
     assert_refused(f, "newer version of shardd");

@@ -212,7 +212,7 @@ static void saves_among_writes_and_sweeps_keep_the_accounts_exact(void **state)
             const struct account *account = store_account(f->store, point);
             const struct account *recovered = store_account(copy->store, point);
             assert_int_equal(account == NULL, recovered == NULL);
-            if (account) {
+            if (account && recovered) {
                 assert_int_equal(account->used, recovered->used);
                 assert_int_equal(account->records, recovered->records);
             }

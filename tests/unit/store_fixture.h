@@ -10,6 +10,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "io/clock.h"
@@ -24,6 +25,9 @@
 #include "tests/unit/crash.h"
 
 #define STORE_TEST_LIMIT (UINT64_C(1) << 40)
+
+/* What has not come by then never does: the program is ended. */
+#define STORE_TEST_SECONDS 60
 
 static const struct range store_all[] = {{.end = BOUND_END, .limit = STORE_TEST_LIMIT}};
 
@@ -79,10 +83,12 @@ static inline void store_fixture_run(struct store_fixture *f,
                                      bool (*until)(struct store_fixture *f))
 {
     f->until = until;
+    (void)alarm(STORE_TEST_SECONDS);
     store_fixture_end_turn(f);
     if (!until(f)) {
         loop_run(f->loop);
     }
+    (void)alarm(0);
     f->until = NULL;
 }
 

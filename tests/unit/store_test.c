@@ -125,6 +125,30 @@ static void check_recovered(struct store_fixture *copy, struct known *keys, uint
     assert_int_equal(run(copy, OP_INCR, "another")->status, STATUS_OK);
 }
 
+/* Acknowledged within the turn or later; what was refused has changed nothing. */
+static void change_known(struct store_fixture *f, struct known *known, const char *key,
+                         enum op_kind kind)
+{
+    uint32_t number = submit(f, kind, key);
+    store_fixture_end_turn(f);
+    const struct answer *answer = &f->answers[number];
+    if (!answer->is_done || answer->outcome.status != STATUS_OK) {
+        store_fixture_wait(f);
+        answer = &f->answers[number];
+    }
+    bool is_refused = answer->outcome.status != STATUS_OK;
+    known->submitted[known->submitted_count] = kind == OP_DELETE ? 0 : answer->outcome.version;
+    known->submitted_count += !is_refused;
+}
+
+static void acknowledge(struct known *known)
+{
+    if (known->submitted_count > 0) {
+        known->acknowledged = known->submitted[known->submitted_count - 1];
+        known->submitted_count = 0;
+    }
+}
+
 /* The directory is copied at any time, also while the log or the tree is being written to. */
 static void killed_at_any_time_it_has_all_that_was_acknowledged(void **state)
 {
@@ -137,20 +161,10 @@ static void killed_at_any_time_it_has_all_that_was_acknowledged(void **state)
     store_fixture_restart(f);
     for (int round = 0; round < 60; round++) {
         for (uint32_t i = dice_below(&dice, 60); i > 0; i--) {
-            struct known *known = &keys[dice_below(&dice, KEYS)];
-            if (known->submitted_count < 64) {
+            uint32_t key = dice_below(&dice, KEYS);
+            if (keys[key].submitted_count < 64) {
                 enum op_kind kind = dice_below(&dice, 3) == 0 ? OP_DELETE : OP_WRITE;
-                uint32_t number = submit(f, kind, numbered((uint32_t)(known - keys)));
-                store_fixture_end_turn(f);
-                const struct answer *answer = &f->answers[number];
-                if (!answer->is_done || answer->outcome.status != STATUS_OK) {
-                    store_fixture_wait(f);
-                    answer = &f->answers[number];
-                }
-                bool is_refused = answer->outcome.status != STATUS_OK;
-                known->submitted[known->submitted_count] =
-                    kind == OP_DELETE ? 0 : answer->outcome.version;
-                known->submitted_count += !is_refused;
+                change_known(f, &keys[key], numbered(key), kind);
             }
         }
         if (dice_below(&dice, 2) == 0) {
@@ -162,11 +176,7 @@ static void killed_at_any_time_it_has_all_that_was_acknowledged(void **state)
         }
         store_fixture_wait(f);
         for (uint32_t i = 0; i < KEYS; i++) {
-            struct known *known = &keys[i];
-            if (known->submitted_count > 0) {
-                known->acknowledged = known->submitted[known->submitted_count - 1];
-                known->submitted_count = 0;
-            }
+            acknowledge(&keys[i]);
         }
     }
 }
@@ -417,6 +427,45 @@ static void data_many_times_larger_than_the_memory_is_kept_within_it(void **stat
     assert_true(stat.hot_bytes + stat.table_bytes <= MEMORY + MEMORY / 2);
 }
 
+static uint64_t hot_len(const struct store_fixture *f)
+{
+    struct store_stat stat;
+    store_stat(f->store, &stat);
+    return stat.hot_bytes + stat.table_bytes;
+}
+
+static uint64_t give_up_ms;
+
+static bool has_given_way(struct store_fixture *f)
+{
+    return hot_len(f) <= MEMORY * 5 / 8 || clock_mono_ms() > give_up_ms;
+}
+
+/* RULES F3 */
+static void what_moves_keep_is_taken_from_the_records_that_are_in_memory(void **state)
+{
+    struct store_fixture *f = *state;
+    f->config.memory_limit = MEMORY;
+    store_fixture_restart(f);
+    for (uint32_t i = 0; hot_len(f) < MEMORY * 7 / 8; i++) {
+        assert_true(i < 100000);
+        struct op op = large_write(i);
+        store_fixture_submit(f, &op);
+        if (i % 64 == 63) {
+            store_fixture_run(f, has_swept);
+        }
+    }
+    store_fixture_run(f, has_swept);
+    assert_true(hot_len(f) > MEMORY * 3 / 4);
+    store_set_moving_len(f->store, MEMORY / 2);
+    struct store_stat stat;
+    store_stat(f->store, &stat);
+    assert_int_equal(stat.moving_bytes, MEMORY / 2);
+    give_up_ms = clock_mono_ms() + 10000;
+    store_fixture_run(f, has_given_way);
+    assert_true(hot_len(f) <= MEMORY * 5 / 8);
+}
+
 static void a_log_many_times_larger_than_the_memory_is_replayed_within_it(void **state)
 {
     struct store_fixture *f = *state;
@@ -468,6 +517,24 @@ static void a_retry_after_a_restart_is_answered_from_the_tree_and_the_log(void *
     assert_int_equal(store_account(f->store, 0)->used, 0);
 }
 
+/* --- moves --- */
+
+/* RULES V1 */
+static void only_who_changes_a_range_with_a_delay_is_slowed_by_it(void **state)
+{
+    struct store_fixture *f = *state;
+    const struct range halves[] = {
+        {.end = BOUND_END / 2, .limit = STORE_TEST_LIMIT},
+        {.start = BOUND_END / 2, .end = BOUND_END, .limit = STORE_TEST_LIMIT}};
+    store_fixture_own(f, halves, 2);
+    assert_int_equal(store_writer_delay_ms(f->store, UINT64_MAX), 0);
+    store_set_delay(f->store, BOUND_END / 2, 20);
+    assert_int_equal(store_writer_delay_ms(f->store, UINT64_MAX), 20);
+    assert_int_equal(store_writer_delay_ms(f->store, 0), 0);
+    store_set_delay(f->store, BOUND_END / 2, 0);
+    assert_int_equal(store_writer_delay_ms(f->store, UINT64_MAX), 0);
+}
+
 int main(void)
 {
     cmocka_set_message_output(CM_OUTPUT_TAP);
@@ -485,8 +552,10 @@ int main(void)
         TEST(what_is_freed_unanswered_is_given_back),
         TEST(a_damaged_record_is_never_given_but_can_be_replaced_and_deleted),
         TEST(data_many_times_larger_than_the_memory_is_kept_within_it),
+        TEST(what_moves_keep_is_taken_from_the_records_that_are_in_memory),
         TEST(a_log_many_times_larger_than_the_memory_is_replayed_within_it),
         TEST(a_retry_after_a_restart_is_answered_from_the_tree_and_the_log),
+        TEST(only_who_changes_a_range_with_a_delay_is_slowed_by_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

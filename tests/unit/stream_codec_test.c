@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "proto/stream.h"
 
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
 
 #include "proto/endian.h"
+#include "proto/point.h"
+#include "proto/range_sum.h"
+
+/* From the repository's root, where the tests are run. */
+#define PROTOCOL "proto/PROTOCOL.md"
 
 static const struct bytes tree_key = {"point...tbkey", 13};
 static const struct bytes stored = {"0123456789012345678901234567890123456789value", 45};
@@ -170,6 +177,59 @@ static void what_could_never_be_stored_is_refused(void **state)
     buffer_fini(&out);
 }
 
+/* --- the example of the protocol's page --- */
+
+/* A line of the page that begins so. */
+static void find_line(const char *start, char found[1024])
+{
+    FILE *file = fopen(PROTOCOL, "re");
+    assert_non_null(file);
+    do {
+        assert_non_null(fgets(found, 1024, file));
+    } while (strncmp(found, start, strlen(start)) != 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static struct bytes example_key(const struct record *record)
+{
+    static uint8_t key[TREE_KEY_LEN_MAX];
+    return bytes_of(key, record_key_encode(record->point, record->table, record->key, key));
+}
+
+/* The record that the page tells of, as the tree has it. */
+static struct bytes example_stored(const struct record *record)
+{
+    static uint8_t bytes[RECORD_HEADER_LEN + 12];
+    record_header_encode(record, example_key(record), bytes);
+    memcpy(bytes + RECORD_HEADER_LEN, record->value.data, record->value.len);
+    return bytes_of(bytes, sizeof(bytes));
+}
+
+static void the_protocols_example_brings_one_record_and_its_sum(void **state)
+{
+    (void)state;
+    const struct record record = {.point = point_of_key(bytes_text("b")),
+                                  .key = {"b", 1},
+                                  .value = {"\xabhello world", 12},
+                                  .version = UINT64_C(115146752000000000)};
+    struct buffer items = {0};
+    struct range_sum sum = {0};
+    char found[1024];
+    char hex[512] = "";
+    stream_record_encode(example_key(&record), example_stored(&record), &items);
+    for (size_t i = 0; i < items.len; i++) {
+        (void)snprintf(hex + 2 * i, sizeof(hex) - 2 * i, "%02x", items.data[i]);
+    }
+    find_line("[0, 19, \"import.data\", [9, 1, h'", found);
+    assert_non_null(strstr(found, hex));
+    buffer_fini(&items);
+    range_sum_add(&sum, example_key(&record), example_stored(&record));
+    (void)snprintf(hex, sizeof(hex), "[9, 2, %" PRIu64 ", %" PRIu64 ", %" PRIu64 ", %" PRIu64 ", ",
+                   sum.records, sum.bytes, sum.high, sum.low);
+    find_line("[0, 20, \"import.end\", ", found);
+    assert_non_null(strstr(found, hex));
+}
+
 int main(void)
 {
     cmocka_set_message_output(CM_OUTPUT_TAP);
@@ -178,6 +238,7 @@ int main(void)
         cmocka_unit_test(fields_stand_where_the_header_says),
         cmocka_unit_test(every_shorter_prefix_is_a_fault_or_ends_between_items),
         cmocka_unit_test(what_could_never_be_stored_is_refused),
+        cmocka_unit_test(the_protocols_example_brings_one_record_and_its_sum),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,7 +16,7 @@
 #include "proto/endian.h"
 #include "proto/pack.h"
 
-#define MIB (1u << 20)
+#define MIB ((size_t)1 << 20)
 
 enum { HELD_MAX = 1024, MOVE_ID = 77, GREETING = 4711 };
 
@@ -207,7 +207,7 @@ static void on_lost(void *context, const char *reason)
 static void fail_late(void *context)
 {
     (void)context;
-    fail_msg("%s", "nothing happened for 60 s");
+    fail_msg("%s", "nothing happened for 20 s");
 }
 
 static void on_tick(void *context)
@@ -230,7 +230,7 @@ static void on_turn_end(void *context)
 static void run_until(bool (*is_reached)(const struct world *world))
 {
     world.is_reached = is_reached;
-    timer_set(world.guard, 60000);
+    timer_set(world.guard, 20000);
     timer_set(world.tick, 0);
     loop_run(world.loop);
     timer_clear(world.guard);
@@ -311,10 +311,11 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void start(void)
+static void start_with(uint64_t waiting_len_max)
 {
     const struct stream_config config = {
         .loop = world.loop,
+        .waiting_len_max = waiting_len_max,
         .target = *listener_address(world.listener),
         .id = MOVE_ID,
         .greet = greet,
@@ -323,6 +324,11 @@ static void start(void)
         .on_lost = on_lost,
     };
     world.stream = stream_new(&config);
+}
+
+static void start(void)
+{
+    start_with(0);
 }
 
 static void start_and_begin(void)
@@ -408,12 +414,35 @@ static void what_is_on_the_way_is_bounded(void **state)
     }
     assert_false(stream_has_room(world.stream));
     run_until(is_quiet);
-    assert_int_equal(world.received.len, STREAM_WINDOW_LEN);
+    assert_int_equal(world.received.len, STREAM_WAITING_LEN_MAX / 2);
     world.is_holding = false;
     acknowledge(world.held[world.held_count - 1], world.done_seq);
     run_until(is_empty);
     check_received();
     assert_true(stream_has_room(world.stream));
+}
+
+/* RULES F3: a server with little memory sends less at a time, and a large value all the same. */
+static void with_a_small_cap_less_is_on_the_way(void **state)
+{
+    (void)state;
+    start_with(4 * MIB);
+    run_until(is_begun);
+    world.is_holding = true;
+    for (int i = 0; i < 3; i++) {
+        put(STREAM_RECORD, MIB, 0);
+    }
+    assert_false(stream_has_room(world.stream));
+    run_until(is_quiet);
+    assert_int_equal(world.received.len, 2 * MIB);
+    world.is_holding = false;
+    acknowledge(world.held[world.held_count - 1], world.done_seq);
+    run_until(is_empty);
+    assert_true(stream_has_room(world.stream));
+    put(STREAM_RECORD, 8 * MIB, 0);
+    assert_false(stream_has_room(world.stream));
+    run_until(is_empty);
+    check_received();
 }
 
 /* Small ones, too: as many as a connection has room for. */
@@ -700,6 +729,7 @@ int main(void)
         TEST(what_was_put_arrives_in_order_in_few_messages),
         TEST(nothing_leaves_before_it_is_durable),
         TEST(what_is_on_the_way_is_bounded),
+        TEST(with_a_small_cap_less_is_on_the_way),
         TEST(messages_on_the_way_are_few_and_those_that_wait_become_one),
         TEST(a_pace_holds_up_slices_and_no_changes),
         TEST(what_is_paused_is_the_hand_and_not_the_changes),

@@ -1,0 +1,658 @@
+/* SPDX-License-Identifier: MIT */
+#include "shardd/mover.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+#include "io/listener.h"
+#include "proto/pack.h"
+#include "proto/stream.h"
+#include "proto/unpack.h"
+#include "shardd/server.h"
+#include "shardd/tree.h"
+#include "tests/unit/sample_map.h"
+#include "tests/unit/scratch.h"
+
+/*
+ * One server in its part of a move. The test is bootstrapd, which pushes maps of one entry and answers pings or not,
+ * and the server at the other end: a target that takes all, or a source.
+ */
+
+/* The entry's epoch in each phase; that of COPY is the move's id. */
+enum { REVISION_FIRST = 2, REVISION_COPY, REVISION_ENDED, REVISION_OPENED };
+
+#define MOVE_ID ((uint64_t)REVISION_COPY)
+
+#define LOG_LEN (UINT64_C(4) << 20)
+
+/* What is not to happen would have in so many turns, one in a millisecond at least. */
+enum { TURNS = 100, RECORDS = 5 };
+
+struct world {
+    struct scratch scratch;
+    struct loop *loop;
+    struct shardd *shardd;
+    struct timer *guard;
+    struct timer *tick;
+    bool (*is_reached)(void);
+    uint32_t turn_count;
+    uint8_t other[ID_LEN];
+
+    struct peer *bootstrapd; /* its connection to the server; NULL: closed */
+    bool is_silent;          /* pings are not answered */
+    uint32_t ping_count;
+    uint32_t ping_msgid; /* of the last */
+
+    struct peer *source; /* the other server's connection, when it is the source; NULL: closed */
+    struct listener *listener;
+    uint32_t link_count; /* to the other server, as the target */
+    uint32_t begin_count;
+    bool has_answer;
+    enum status answer;
+    struct buffer result;
+    bool is_read; /* what was asked of the record has an answer */
+    enum status read_status;
+};
+
+static struct world world;
+
+/* --- what the server has --- */
+
+static bool is_at(enum moving_state state)
+{
+    return movings_find(&shardd_ownership(world.shardd)->movings, MOVE_ID, state);
+}
+
+static bool is_frozen(void)
+{
+    return is_at(MOVING_FROZEN);
+}
+
+static bool is_ready(void)
+{
+    return is_at(MOVING_READY);
+}
+
+static bool has_none(void)
+{
+    return shardd_ownership(world.shardd)->movings.count == 0;
+}
+
+/* --- the other server, as a target --- */
+
+static bool is_method(const struct rpc_message *message, const char *method)
+{
+    return bytes_equal(message->method, bytes_text(method));
+}
+
+static void on_import(void *context, struct peer *peer, const struct rpc_message *message)
+{
+    (void)context;
+    struct unpack in = unpack_of(message->params);
+    struct buffer *out = peer_output(peer);
+    (void)unpack_array(&in);
+    assert_int_equal(unpack_uint(&in), MOVE_ID);
+    rpc_response(out, message->msgid);
+    if (is_method(message, "import.begin")) {
+        world.begin_count++;
+        pack_array(out, 2);
+        pack_uint(out, 0);
+        pack_bool(out, false);
+    } else if (is_method(message, "import.data")) {
+        pack_array(out, 1);
+        pack_uint(out, unpack_uint(&in));
+    } else {
+        assert_true(is_frozen()); /* RULES V4: durably */
+        pack_array(out, 0);
+    }
+}
+
+static void on_import_closed(void *context, struct peer *peer, const char *reason)
+{
+    (void)context, (void)peer, (void)reason;
+    world.link_count--;
+}
+
+static const struct peer_handler import_handler = {NULL, on_import, on_import_closed};
+
+static void on_accept(void *context, struct conn *conn)
+{
+    (void)context;
+    (void)peer_accept(world.loop, conn, &import_handler, NULL);
+    world.link_count++;
+}
+
+/* --- the test's connections to the server --- */
+
+static void answer_ping(struct peer *peer)
+{
+    rpc_response(peer_output(peer), world.ping_msgid);
+    pack_nil(peer_output(peer));
+}
+
+static void on_request(void *context, struct peer *peer, const struct rpc_message *message)
+{
+    (void)context;
+    if (message->type == RPC_REQUEST && is_method(message, "ping")) {
+        world.ping_count++;
+        world.ping_msgid = message->msgid;
+        if (!world.is_silent) {
+            answer_ping(peer);
+        }
+    }
+}
+
+static void on_close(void *context, struct peer *peer, const char *reason)
+{
+    (void)context, (void)reason;
+    world.bootstrapd = world.bootstrapd == peer ? NULL : world.bootstrapd;
+    world.source = world.source == peer ? NULL : world.source;
+}
+
+static const struct peer_handler handler = {NULL, on_request, on_close};
+
+/* --- running --- */
+
+static void fail_late(void *context)
+{
+    (void)context;
+    fail_msg("%s", "nothing happened for 20 s");
+}
+
+static void on_tick(void *context)
+{
+    (void)context;
+    world.turn_count++;
+    if (world.is_reached()) {
+        loop_stop(world.loop);
+    } else {
+        timer_set(world.tick, 1);
+    }
+}
+
+static void run_until(bool (*is_reached)(void))
+{
+    world.is_reached = is_reached;
+    world.turn_count = 0;
+    timer_set(world.guard, 20000);
+    timer_set(world.tick, 0);
+    loop_run(world.loop);
+    timer_clear(world.guard);
+}
+
+static bool is_past(void)
+{
+    return world.turn_count >= TURNS;
+}
+
+/* The hand has arrived, and bootstrapd is asked whether it is there. */
+static bool is_asking(void)
+{
+    return world.ping_count > 0;
+}
+
+static bool has_answer(void)
+{
+    return world.has_answer;
+}
+
+static void on_reply(void *context, const struct rpc_message *message)
+{
+    (void)context;
+    assert_non_null(message);
+    world.has_answer = true;
+    world.answer = message->code;
+    buffer_clear(&world.result);
+    if (message->code == STATUS_OK) {
+        buffer_append_bytes(&world.result, message->result);
+    }
+}
+
+/* Takes the params. */
+static enum status call(struct peer *peer, const char *method, struct buffer *params)
+{
+    world.has_answer = false;
+    peer_call(peer, method, buffer_bytes(params), 10000, on_reply, NULL);
+    buffer_fini(params);
+    run_until(has_answer);
+    return world.answer;
+}
+
+/* --- bootstrapd --- */
+
+static void greet(void)
+{
+    struct buffer params = {0};
+    uint8_t id[ID_LEN];
+    world.bootstrapd = peer_connect(world.loop, shardd_address(world.shardd), &handler, NULL);
+    pack_array(&params, 1);
+    pack_map(&params, 5);
+    pack_text(&params, "role");
+    pack_text(&params, "bootstrapd");
+    pack_text(&params, "cluster");
+    sample_id('c', id);
+    pack_bin(&params, bytes_of(id, ID_LEN));
+    pack_text(&params, "instance");
+    sample_id('i', id);
+    pack_bin(&params, bytes_of(id, ID_LEN));
+    pack_text(&params, "term");
+    pack_uint(&params, 1);
+    pack_text(&params, "revision");
+    pack_uint(&params, REVISION_OPENED);
+    assert_int_equal(call(world.bootstrapd, "hello", &params), STATUS_OK);
+}
+
+/* Of one entry, of which the move is; the other server is where the listener is. */
+static void push(uint64_t revision, const uint8_t *owner, const uint8_t *source,
+                 enum move_phase phase)
+{
+    struct map map = SAMPLE_MAP(revision, {"all", BOUND_END, revision, 1, false, 0});
+    struct map_entry *entry = &map.entries[0];
+    const uint8_t *self = shardd_ownership(world.shardd)->server;
+    struct buffer params = {0};
+    entry->is_new = phase == MOVE_NONE;
+    memcpy(entry->server, owner, ID_LEN);
+    if (phase != MOVE_NONE) {
+        entry->move = (struct map_move){.phase = phase, .id = MOVE_ID};
+        memcpy(entry->move.source, source, ID_LEN);
+        memcpy(entry->move.target, source == self ? world.other : self, ID_LEN);
+    }
+    map.servers = calloc(1, sizeof(*map.servers));
+    assert_non_null(map.servers);
+    map.server_count = 1;
+    map.servers[0].address = *listener_address(world.listener);
+    memcpy(map.servers[0].id, world.other, ID_LEN);
+    pack_array(&params, 1);
+    map_pack(&map, &params);
+    map_fini(&map);
+    assert_int_equal(call(world.bootstrapd, "map.push", &params), STATUS_OK);
+}
+
+/* A move from here. */
+static void push_away(uint64_t revision, enum move_phase phase)
+{
+    const uint8_t *self = shardd_ownership(world.shardd)->server;
+    bool is_gone = phase == MOVE_COMMITTED || phase == MOVE_OPENED;
+    push(revision, is_gone ? world.other : self, self, phase);
+}
+
+/* A move to here. */
+static void push_hither(uint64_t revision, enum move_phase phase)
+{
+    bool is_here = phase == MOVE_COMMITTED || phase == MOVE_OPENED;
+    push(revision, is_here ? shardd_ownership(world.shardd)->server : world.other, world.other,
+         phase);
+}
+
+static void set_pace(bool is_paused)
+{
+    struct buffer params = {0};
+    const struct move_pace pace = {.id = MOVE_ID, .is_paused = is_paused};
+    move_pace_pack(&pace, &params);
+    assert_int_equal(call(world.bootstrapd, "move.pace", &params), STATUS_OK);
+}
+
+/* 0: it is not listed. */
+static enum move_state reported_state(void)
+{
+    struct buffer params = {0};
+    struct move_reports reports = {0};
+    pack_array(&params, 0);
+    assert_int_equal(call(world.bootstrapd, "move.status", &params), STATUS_OK);
+    struct unpack in = unpack_of(buffer_bytes(&world.result));
+    assert_true(move_reports_unpack(&in, &reports));
+    const struct move_report *report = move_reports_find(&reports, MOVE_ID);
+    enum move_state state = report ? report->state : 0;
+    move_reports_fini(&reports);
+    return state;
+}
+
+/* --- the server's starts and ends --- */
+
+static void start(void)
+{
+    char error[256] = "";
+    const struct shardd_config config = {
+        .listen = {.host = "127.0.0.1"},
+        .data = world.scratch.path,
+        .connection_max = 10,
+        .memory_limit = STORE_MEMORY_DEFAULT,
+        .log_limit = LOG_LEN,
+        .segment_len = LOG_LEN / 4,
+    };
+    const struct address any_port = {"127.0.0.1", 0};
+    const struct listener_config listening = {&any_port, 10, on_accept, NULL};
+    world.loop = loop_new();
+    world.guard = timer_new(world.loop, fail_late, NULL);
+    world.tick = timer_new(world.loop, on_tick, NULL);
+    world.listener = listener_open(world.loop, &listening, error, sizeof(error));
+    assert_non_null(world.listener);
+    world.shardd = shardd_open(world.loop, &config, error, sizeof(error));
+    if (!world.shardd) {
+        fail_msg("%s", error);
+    }
+    greet();
+}
+
+static void on_stopped(void *context)
+{
+    (void)context;
+    world.has_answer = true;
+}
+
+static bool is_closed(void)
+{
+    return world.has_answer && !world.bootstrapd && !world.source && world.link_count == 0;
+}
+
+static void stop(void)
+{
+    world.has_answer = false;
+    shardd_stop(world.shardd, on_stopped, NULL);
+    run_until(is_closed);
+    shardd_free(world.shardd);
+    listener_close(world.listener);
+    timer_free(world.guard);
+    timer_free(world.tick);
+    loop_free(world.loop);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    world = (struct world){.scratch = scratch_make()};
+    sample_id(2, world.other);
+    start();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    stop();
+    buffer_fini(&world.result);
+    scratch_remove(&world.scratch);
+    return 0;
+}
+
+/* --- a record that the test knows in its stored form --- */
+
+static struct record one_record(void)
+{
+    const struct bytes key = bytes_text("one");
+    return (struct record){
+        .point = point_of_key(key), .key = key, .value = bytes_of("\x07", 1), .version = 1};
+}
+
+static struct bytes record_key(void)
+{
+    static uint8_t key[TREE_KEY_LEN_MAX];
+    const struct record record = one_record();
+    return bytes_of(key, record_key_encode(record.point, record.table, record.key, key));
+}
+
+static struct bytes record_stored(void)
+{
+    static uint8_t stored[RECORD_HEADER_LEN + 1];
+    const struct record record = one_record();
+    record_header_encode(&record, record_key(), stored);
+    memcpy(stored + RECORD_HEADER_LEN, record.value.data, record.value.len);
+    return bytes_of(stored, sizeof(stored));
+}
+
+/* --- a source --- */
+
+static void write_records(void)
+{
+    push_away(REVISION_FIRST, MOVE_NONE);
+    for (uint32_t i = 0; i < RECORDS; i++) {
+        struct buffer params = {0};
+        pack_array(&params, 2);
+        pack_bin(&params, bytes_of(&i, sizeof(i)));
+        pack_uint(&params, i);
+        assert_int_equal(call(world.bootstrapd, "write", &params), STATUS_OK);
+    }
+}
+
+static void copy_away(void)
+{
+    write_records();
+    push_away(REVISION_COPY, MOVE_COPY);
+}
+
+/* The target has all, and the map says so. */
+static void hand_over(void)
+{
+    copy_away();
+    run_until(is_frozen);
+    run_until(is_past); /* the end of the stream has been answered */
+    push_away(REVISION_ENDED, MOVE_COMMITTED);
+    assert_true(is_at(MOVING_CLOSED));
+}
+
+/* RULES V7; DESIGN §7: nor while bootstrapd, which would have to commit it, does not answer. */
+static void a_source_that_is_paused_is_not_frozen(void **state)
+{
+    (void)state;
+    world.is_silent = true;
+    copy_away();
+    run_until(is_asking);
+    run_until(is_past);
+    assert_false(is_frozen());
+    set_pace(true);
+    world.is_silent = false;
+    answer_ping(world.bootstrapd);
+    run_until(is_past);
+    assert_false(is_frozen());
+    set_pace(false);
+    run_until(is_frozen);
+}
+
+/* RULES V3: its target has a part of what it would send. */
+static void a_source_that_was_started_again_goes_on_with_no_copy(void **state)
+{
+    (void)state;
+    world.is_silent = true;
+    copy_away();
+    run_until(is_asking);
+    assert_int_equal(world.begin_count, 1);
+    stop();
+    start();
+    assert_int_equal(reported_state(), MOVE_SOURCE_LOST);
+    push_away(REVISION_COPY, MOVE_COPY);
+    run_until(is_past);
+    assert_int_equal(world.begin_count, 1);
+}
+
+/* RULES V4 */
+static void what_is_frozen_waits_for_the_map_also_after_a_restart(void **state)
+{
+    (void)state;
+    copy_away();
+    run_until(is_frozen);
+    stop();
+    start();
+    run_until(is_past);
+    assert_true(is_frozen());
+    assert_false(shardd_serves(world.shardd, 0));
+    push_away(REVISION_ENDED, MOVE_ABORTED);
+    assert_true(has_none());
+    assert_true(shardd_serves(world.shardd, 0));
+}
+
+/* RULES V6 */
+static void a_copy_goes_when_the_target_is_open_and_no_sooner(void **state)
+{
+    (void)state;
+    hand_over();
+    run_until(is_past);
+    assert_true(is_at(MOVING_CLOSED));
+    push_away(REVISION_OPENED, MOVE_OPENED);
+    run_until(has_none);
+}
+
+/* What nobody has handed over. */
+static void add_stored(void)
+{
+    char error[256];
+    struct tree *tree = tree_open(world.scratch.path, error, sizeof(error));
+    assert_non_null(tree);
+    struct tree_txn *txn = tree_begin_write(tree);
+    tree_put(txn, TREE_RECORDS, record_key(), record_stored(), bytes_of(NULL, 0));
+    assert_int_equal(tree_commit(txn), TREE_FINE);
+    tree_close(tree);
+}
+
+/* RULES V6: the walk of it does not come to what was handed over. */
+static void a_copy_that_is_something_else_is_kept(void **state)
+{
+    (void)state;
+    hand_over();
+    stop();
+    add_stored();
+    start();
+    push_away(REVISION_OPENED, MOVE_OPENED);
+    run_until(is_past);
+    assert_true(is_at(MOVING_CLOSED));
+}
+
+/* --- a target --- */
+
+static void begin_import(void)
+{
+    struct buffer params = {0};
+    world.source = peer_connect(world.loop, shardd_address(world.shardd), &handler, NULL);
+    pack_array(&params, 6);
+    pack_uint(&params, MOVE_ID);
+    pack_uint(&params, 0);
+    pack_uint(&params, BOUND_END);
+    pack_bin(&params, bytes_of(world.other, ID_LEN));
+    pack_uint(&params, 1);
+    pack_uint(&params, 1);
+    assert_int_equal(call(world.source, "import.begin", &params), STATUS_OK);
+}
+
+static void send_record(void)
+{
+    struct buffer items = {0};
+    struct buffer params = {0};
+    stream_record_encode(record_key(), record_stored(), &items);
+    pack_array(&params, 3);
+    pack_uint(&params, MOVE_ID);
+    pack_uint(&params, 1);
+    pack_bin(&params, buffer_bytes(&items));
+    assert_int_equal(call(world.source, "import.data", &params), STATUS_OK);
+    buffer_fini(&items);
+}
+
+static void end_import(void)
+{
+    struct range_sum sum = {0};
+    struct buffer params = {0};
+    range_sum_add(&sum, record_key(), record_stored());
+    pack_array(&params, 7);
+    pack_uint(&params, MOVE_ID);
+    pack_uint(&params, 2);
+    pack_uint(&params, sum.records);
+    pack_uint(&params, sum.bytes);
+    pack_uint(&params, sum.high);
+    pack_uint(&params, sum.low);
+    pack_uint(&params, 1);
+    assert_int_equal(call(world.source, "import.end", &params), STATUS_OK);
+}
+
+/* One record. */
+static void import_all(void)
+{
+    push_hither(REVISION_FIRST, MOVE_NONE);
+    push_hither(REVISION_COPY, MOVE_COPY);
+    begin_import();
+    send_record();
+    end_import();
+    assert_true(is_ready());
+}
+
+static void on_read(void *context, const struct rpc_message *message)
+{
+    (void)context;
+    assert_non_null(message);
+    world.is_read = true;
+    world.read_status = message->code;
+}
+
+static bool is_read(void)
+{
+    return world.is_read;
+}
+
+static void begin_read(void)
+{
+    struct buffer params = {0};
+    pack_array(&params, 1);
+    pack_bin(&params, one_record().key);
+    world.is_read = false;
+    peer_call(world.bootstrapd, "read", buffer_bytes(&params), 20000, on_read, NULL);
+    buffer_fini(&params);
+}
+
+/* RULES V6, V4: what is asked of it until then waits. */
+static void a_target_opens_by_the_map_and_by_nothing_else(void **state)
+{
+    (void)state;
+    import_all();
+    begin_read();
+    run_until(is_past);
+    assert_true(is_ready());
+    assert_false(world.is_read);
+    push_hither(REVISION_ENDED, MOVE_COMMITTED);
+    assert_true(has_none());
+    run_until(is_read);
+    assert_int_equal(world.read_status, STATUS_OK);
+}
+
+static bool has_stored(void)
+{
+    char error[256];
+    struct bytes stored;
+    struct tree *tree = tree_open(world.scratch.path, error, sizeof(error));
+    assert_non_null(tree);
+    struct tree_txn *txn = tree_begin_read(tree);
+    bool is_there = tree_get(txn, TREE_RECORDS, record_key(), &stored);
+    tree_abort(txn);
+    tree_close(tree);
+    return is_there;
+}
+
+/* RULES V2, V5: no timer says so. */
+static void what_came_goes_when_the_map_says_that_it_is_aborted(void **state)
+{
+    (void)state;
+    import_all();
+    run_until(is_past);
+    assert_true(is_ready());
+    push_hither(REVISION_ENDED, MOVE_ABORTED);
+    begin_read();
+    run_until(has_none);
+    run_until(is_read);
+    assert_int_equal(world.read_status, STATUS_WRONG_SHARD);
+    stop();
+    assert_false(has_stored());
+    start();
+}
+
+int main(void)
+{
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        CASE(a_source_that_is_paused_is_not_frozen),
+        CASE(a_source_that_was_started_again_goes_on_with_no_copy),
+        CASE(what_is_frozen_waits_for_the_map_also_after_a_restart),
+        CASE(a_copy_goes_when_the_target_is_open_and_no_sooner),
+        CASE(a_copy_that_is_something_else_is_kept),
+        CASE(a_target_opens_by_the_map_and_by_nothing_else),
+        CASE(what_came_goes_when_the_map_says_that_it_is_aborted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
