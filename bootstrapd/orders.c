@@ -106,7 +106,9 @@ static enum status check_start(const struct order_scope *scope, const struct mov
         return STATUS_TRY_LATER;
     }
     if (is_same_id(entry->server, target->id)) {
-        text_add(why, "that server has it");
+        text_add(why, "server ");
+        text_add_address(why, &target->address);
+        text_add(why, " has it");
         return STATUS_INVALID;
     }
     if (moves_touch(&ledger->moves, move->start, move->end)) {
@@ -118,7 +120,9 @@ static enum status check_start(const struct order_scope *scope, const struct mov
         return STATUS_CONFLICT;
     }
     if (target->is_draining) {
-        text_add(why, "that server is being drained");
+        text_add(why, "server ");
+        text_add_address(why, &target->address);
+        text_add(why, " is being drained");
         return STATUS_DENIED;
     }
     if (ledger->moves.count >= MOVES_MAX) {
@@ -281,15 +285,61 @@ static bool owns_anything(const struct map *map, const uint8_t server[ID_LEN])
     return false;
 }
 
+/* The server has given the range away, and will not delete its copy: it is gone, or keeps it (RULES V6). */
+static bool is_left_behind(const struct order_scope *scope, const struct map_entry *entry,
+                           const uint8_t server[ID_LEN])
+{
+    const struct move_report *report = conduct_report(scope->conduct, server, entry->move.id);
+    bool will_not = !cluster_is_up(scope->cluster, server) || (report && report->text[0]);
+    return entry->move.phase == MOVE_OPENED && is_same_id(entry->move.source, server) && will_not;
+}
+
+static bool has_part(const struct order_scope *scope, const struct move *move,
+                     const uint8_t server[ID_LEN])
+{
+    const struct map_entry *entry = conduct_find_entry(map_of(scope), move->start, move->end);
+    bool is_last = entry && entry->move.id == move->id && is_left_behind(scope, entry, server);
+    return (is_same_id(move->source, server) || is_same_id(move->target, server)) && !is_last;
+}
+
 static bool is_in_moves(const struct order_scope *scope, const uint8_t server[ID_LEN])
 {
     const struct moves *moves = &cluster_ledger(scope->cluster)->moves;
-    bool is_in = conduct_has_part(scope->cluster, server);
+    const struct map *map = map_of(scope);
+    bool is_in = false;
+    for (uint32_t i = 0; i < map->entry_count; i++) {
+        const struct map_entry *entry = &map->entries[i];
+        bool goes_on = entry->move.phase != MOVE_NONE && entry->move.phase != MOVE_ABORTED;
+        bool is_part =
+            is_same_id(entry->move.source, server) || is_same_id(entry->move.target, server);
+        is_in |= goes_on && is_part && !is_left_behind(scope, entry, server);
+    }
     for (uint32_t i = 0; i < moves->count; i++) {
-        is_in |= is_same_id(moves->items[i].source, server) ||
-                 is_same_id(moves->items[i].target, server);
+        is_in |= has_part(scope, &moves->items[i], server);
     }
     return is_in;
+}
+
+/* They waited for this server alone, and nobody waits for one that is removed. */
+static void end_left_behind(const struct order_scope *scope, struct plan *plan,
+                            const uint8_t server[ID_LEN])
+{
+    for (uint32_t i = 0; i < plan->next.map.entry_count; i++) {
+        struct map_entry *entry = &plan->next.map.entries[i];
+        struct map_entry before = *entry;
+        struct text line;
+        if (!is_left_behind(scope, &before, server) ||
+            !plan_set_phase(plan, entry, &before, MOVE_NONE)) {
+            continue;
+        }
+        struct move *move = moves_find_id(&plan->next.moves, before.move.id);
+        text_set(&line, "shard %s: done: the source is removed, its copy is not looked at",
+                 entry->name);
+        plan_say(plan, &line);
+        if (move) {
+            plan_end_move(plan, move, COURSE_DONE, "", scope->now_ms);
+        }
+    }
 }
 
 /* The server of that name in the plan, which is begun; NULL: *status and *why say why not. */
@@ -340,6 +390,7 @@ enum status order_server_remove(const struct order_scope *scope, struct bytes se
         uint8_t id[ID_LEN];
         memcpy(id, removed->id, ID_LEN);
         say_server(plan, removed, "removed");
+        end_left_behind(scope, plan, id);
         plan_drop_idle_server(plan, id);
         return STATUS_OK;
     }

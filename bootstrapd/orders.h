@@ -48,7 +48,10 @@ enum status order_move_change(const struct order_scope *scope, enum order_move o
 enum status order_server_drain(const struct order_scope *scope, struct bytes server, bool is_undo,
                                struct plan *plan, struct text *why);
 
-/* One that owns nothing and has no part in a move. */
+/*
+ * One that owns nothing and has no part in a move; but that it should still delete what it gave away, and is gone or
+ * keeps its copy, is no reason to stay: these moves are then done.
+ */
 enum status order_server_remove(const struct order_scope *scope, struct bytes server,
                                 struct plan *plan, struct text *why);
 

@@ -60,6 +60,52 @@ static const struct move_report *telling_report(const struct move_report *source
     return NULL;
 }
 
+/* That it can go on only when a server is back. */
+static void say_away(const struct request *request, const uint8_t server[ID_LEN], const char *part,
+                     struct text *reason)
+{
+    const struct map_server *known = map_find_server(&ledger_of(request)->map, server);
+    const struct site *site = cluster_server_site(cluster_of(request), server);
+    if (text_is_empty(reason) && known && site && !cluster_is_up(cluster_of(request), server)) {
+        text_set(reason, "waits for the %s, ", part);
+        text_add_address(reason, &known->address);
+        text_add(reason, ": %s", site_state_text(site->state));
+    }
+}
+
+/* Who must do something for the phase to end. */
+static void find_away(const struct request *request, const struct map_entry *entry,
+                      struct text *reason)
+{
+    enum move_phase phase = entry->move.phase;
+    if (phase == MOVE_COPY || phase == MOVE_OPENED) {
+        say_away(request, entry->move.source, "source", reason);
+    }
+    if (phase == MOVE_COPY || phase == MOVE_COMMITTED || phase == MOVE_UNDO) {
+        say_away(request, entry->move.target, "target", reason);
+    }
+}
+
+/* What people should know of a move: who is away, why a copy is not deleted, what became of the last try. */
+static void find_reason(const struct request *request, const struct move *move,
+                        const struct map_entry *entry, const struct move_report *source,
+                        struct text *reason)
+{
+    text_clear(reason);
+    if (entry) {
+        find_away(request, entry, reason);
+    }
+    if (entry && entry->move.phase == MOVE_OPENED && source && text_is_empty(reason)) {
+        text_add_foreign(reason, bytes_text(source->text));
+    }
+    if (text_is_empty(reason)) {
+        text_set(reason, "%s", move->reason);
+    }
+    if (text_is_empty(reason) && move->course == COURSE_WAITING) {
+        (void)conduct_check(cluster_of(request), move, reason);
+    }
+}
+
 struct sight {
     const char *state;
     struct move_report figures; /* zero when nobody has told */
@@ -81,10 +127,7 @@ static void look_at(const struct request *request, const struct move *move, stru
     if (target) {
         move_report_raise(&sight->figures, target);
     }
-    text_set(&sight->reason, "%s", move->reason);
-    if (text_is_empty(&sight->reason) && move->course == COURSE_WAITING) {
-        (void)conduct_check(cluster_of(request), move, &sight->reason);
-    }
+    find_reason(request, move, entry, source, &sight->reason);
 }
 
 static uint64_t larger(uint64_t a, uint64_t b)
@@ -244,6 +287,13 @@ static void pack_count(struct buffer *out, const char *name, bool is_known, uint
     }
 }
 
+/* The map keeps ABORTED until the range moves again: for people it is over with its move. */
+static bool is_in_a_move(const struct ledger *ledger, const struct map_entry *entry)
+{
+    return entry->move.phase != MOVE_NONE &&
+           (entry->move.phase != MOVE_ABORTED || moves_find_id(&ledger->moves, entry->move.id));
+}
+
 static void pack_shard(const struct request *request, const struct map_entry *entry,
                        struct buffer *out)
 {
@@ -261,10 +311,10 @@ static void pack_shard(const struct request *request, const struct map_entry *en
     pack_count(out, "records", is_known, records);
     pack_count(out, "bytes", is_known, bytes);
     pack_text(out, "move");
-    if (entry->move.phase == MOVE_NONE) {
-        pack_nil(out);
-    } else {
+    if (is_in_a_move(ledger_of(request), entry)) {
         pack_text(out, move_phase_text(entry->move.phase));
+    } else {
+        pack_nil(out);
     }
 }
 

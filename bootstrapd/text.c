@@ -37,6 +37,7 @@ void text_add(struct text *text, const char *format, ...)
 void text_set(struct text *text, const char *format, ...)
 {
     va_list arguments;
+    text_clear(text);
     va_start(arguments, format);
     int added = vsnprintf(text->chars, TEXT_LEN, format, arguments);
     va_end(arguments);

@@ -73,6 +73,9 @@ start_slow() { # SHARD NAME
   export_to after
   cmp "$home/before" "$home/after"
   [ "$(totals)" = "$counted" ]
+  # A move as it should be is nothing to be warned of.
+  expect 1 grep -h level=warning "$home/a.err" "$home/c.err" "$home/bootstrapd.err"
+  grep -qF "handed over to $(address c) at epoch" "$home/a.err"
   # The source has deleted its copy, so it can have the range again.
   expect 0 shardkv move low --to "$(address a)"
   owns a low

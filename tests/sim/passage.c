@@ -320,7 +320,7 @@ static void tempt_undone(const struct scene *scene, const struct spot *spot)
     for (uint32_t i = 0; i < scene->daemon_count; i++) {
         if (i == DAEMON_BOOTSTRAPD || i == spot->source || i == spot->target) {
             world_tempt_fate(daemon_node(scene->daemons[i]), UNDO_FACTOR * swarm->move_crash_ppm,
-                             2 * swarm->latency_us);
+                             UINT64_C(2) * swarm->latency_us);
         }
     }
 }

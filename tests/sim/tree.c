@@ -478,6 +478,7 @@ void tree_put(struct tree_txn *txn, enum tree_database database, struct bytes ke
     change(txn, database, key, entry);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): where, what, and unless what is there */
 void tree_put_newer(struct tree_txn *txn, enum tree_database database, struct bytes key,
                     struct bytes head, struct bytes tail, tree_is_newer *is_newer,
                     const void *context)

@@ -456,9 +456,35 @@ const char *crowd_violation(const struct crowd *crowd)
     return crowd->violation;
 }
 
-struct chronicle *crowd_chronicle(struct crowd *crowd)
+/* Of a broken history, what is printed before the first answer that nothing explains, and behind it. */
+enum { SHOWN_BEFORE = 25, SHOWN_BEHIND = 15 };
+
+static bool is_key_explained(const struct crowd *crowd, uint32_t key, uint32_t *operation_count)
 {
-    return crowd->chronicle;
+    uint32_t furthest = 0;
+    uint32_t count = 0;
+    enum chronicle_verdict verdict = chronicle_check(crowd->chronicle, key, &furthest);
+    (void)chronicle_of_key(crowd->chronicle, key, &count);
+    *operation_count += count;
+    if (verdict == CHRONICLE_BROKEN) {
+        printf("# key %s-%05u: no order explains answer %u of %u\n", crowd->config.name, key,
+               furthest, count);
+        chronicle_print(crowd->chronicle, key,
+                        furthest > SHOWN_BEFORE ? furthest - SHOWN_BEFORE : 0,
+                        furthest + SHOWN_BEHIND);
+    } else if (verdict == CHRONICLE_GAVE_UP) {
+        printf("# key %u: its history of %u operations is too much for the checker\n", key, count);
+    }
+    return verdict != CHRONICLE_BROKEN;
+}
+
+bool crowd_is_explained(const struct crowd *crowd, uint32_t *operation_count)
+{
+    bool is_explained = true;
+    for (uint32_t key = 0; key < crowd->config.key_count; key++) {
+        is_explained &= is_key_explained(crowd, key, operation_count);
+    }
+    return is_explained;
 }
 
 void crowd_free(struct crowd *crowd)

@@ -45,7 +45,8 @@ void crowd_add_totals(const struct crowd *crowd, struct crowd_totals *totals);
 /* Empty: none. Something that no history explains: a value that nobody wrote, an error of a kind that cannot be. */
 const char *crowd_violation(const struct crowd *crowd);
 
-struct chronicle *crowd_chronicle(struct crowd *crowd);
+/* When it has stopped. False: a key's history is not linearizable; it is printed. Adds up how many were looked at. */
+bool crowd_is_explained(const struct crowd *crowd, uint32_t *operation_count);
 
 void crowd_free(struct crowd *crowd); /* after crowd_stop; NULL is allowed */
 

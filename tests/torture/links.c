@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/torture/links.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { COMMAND_LEN = 512, NOBODY = 99 };
+enum { COMMAND_LEN = 512, NOBODY = 99, PROBE_PORT = 9, PROBE_MS = 100 };
 
 /* --- namespaces --- */
 
@@ -106,6 +109,71 @@ static bool point_way(const struct links *links, uint32_t from, uint32_t to, uin
                10 + to, receiver, from);
 }
 
+static struct sockaddr_in probe_address(uint32_t index)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(PROBE_PORT)};
+    address.sin_addr.s_addr = htonl(0x0a4d0000u + 10 + index);
+    return address;
+}
+
+/* A socket stays in the network that it was made in. -1: cannot be made. */
+static int open_probe(int net, uint32_t index)
+{
+    struct sockaddr_in address = probe_address(index);
+    int home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+    int probe = setns(net, CLONE_NEWNET) == 0 ? socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0) : -1;
+    if (probe >= 0 && bind(probe, (const struct sockaddr *)&address, sizeof(address)) != 0) {
+        close(probe);
+        probe = -1;
+    }
+    if (setns(home, CLONE_NEWNET) != 0) {
+        perror("setns");
+        abort();
+    }
+    close(home);
+    return probe;
+}
+
+/* What came late, of an earlier question, is no answer. */
+static void empty_probe(int probe)
+{
+    char bytes[8];
+    while (recv(probe, bytes, sizeof(bytes), MSG_DONTWAIT) > 0) {
+    }
+}
+
+bool links_carries(const struct links *links, uint32_t from, uint32_t to)
+{
+    struct sockaddr_in address = probe_address(to);
+    struct pollfd one = {.fd = links->probes[to], .events = POLLIN};
+    empty_probe(one.fd);
+    bool is_sent = sendto(links->probes[from], "?", 1, 0, (const struct sockaddr *)&address,
+                          sizeof(address)) == 1;
+    return is_sent && poll(&one, 1, PROBE_MS) == 1;
+}
+
+struct links_count links_count(const struct daemon *daemon)
+{
+    char path[64];
+    char line[1024];
+    struct links_count count = {0};
+    (void)snprintf(path, sizeof(path), "/proc/%d/net/snmp", (int)daemon->server.pid);
+    FILE *file = fopen(path, "re");
+    while (file && fgets(line, sizeof(line), file)) {
+        /* Tcp: algorithm, least and most timeout, connections, begun, 6 others, sent again */
+        unsigned long long begun;
+        unsigned long long again;
+        if (sscanf(line, "Tcp: %*d %*d %*d %*d %llu %*u %*u %*u %*u %*u %*u %llu", &begun,
+                   &again) == 2) {
+            count = (struct links_count){again, begun};
+        }
+    }
+    if (file) {
+        (void)fclose(file);
+    }
+    return count;
+}
+
 bool links_open(struct links *links, struct cluster *cluster)
 {
     *links = (struct links){0};
@@ -116,7 +184,8 @@ bool links_open(struct links *links, struct cluster *cluster)
             !run(links->nets[i],
                  "ip link set lo up && ip link set p%u address 02:00:00:00:00:%02u up && "
                  "ip addr add 10.77.0.%u/24 dev p%u",
-                 i, 10 + i, 10 + i, i)) {
+                 i, 10 + i, 10 + i, i) ||
+            (links->probes[i] = open_probe(links->nets[i], i)) < 0) {
             printf("# the network of %s cannot be made\n", daemon->name);
             return false;
         }
@@ -136,6 +205,9 @@ void links_close(struct links *links)
     for (uint32_t i = 0; i < CLUSTER_DAEMONS; i++) {
         if (links->nets[i] > 0) {
             close(links->nets[i]);
+            if (links->probes[i] > 0) {
+                close(links->probes[i]);
+            }
             (void)run(0, "ip link del e%u 2>/dev/null", i);
         }
     }

@@ -16,6 +16,7 @@
 struct links {
     int nets[CLUSTER_DAEMONS];                     /* of the namespaces; 0: none */
     bool is_cut[CLUSTER_DAEMONS][CLUSTER_DAEMONS]; /* from, to */
+    int probes[CLUSTER_DAEMONS];                   /* datagram sockets in them; 0: none */
 };
 
 /* Before any thread is started, and before files are made. False: it cannot be done here. */
@@ -27,5 +28,15 @@ void links_close(struct links *links);
 
 void links_cut(struct links *links, uint32_t from, uint32_t to);
 void links_mend_all(struct links *links);
+
+/* Whether what one of them sends arrives at the other, which is seen at once, or not within a tenth of a second. */
+bool links_carries(const struct links *links, uint32_t from, uint32_t to);
+
+/* Of /proc/net/snmp there: TCP segments sent again so far, and connections begun. Both 0 when the daemon is down. */
+struct links_count {
+    uint64_t sent_again, begun;
+};
+
+struct links_count links_count(const struct daemon *daemon);
 
 #endif

@@ -10,6 +10,7 @@
 #include "libclient/shardkv.h"
 #include "proto/map.h"
 #include "proto/pack.h"
+#include "tests/torture/ballast.h"
 #include "tests/torture/cluster.h"
 #include "tests/torture/crowd.h"
 #include "tests/torture/links.h"
@@ -29,17 +30,11 @@ enum { MOVE_PAUSE_MS = 400, KILL_MS_MAX = 1800, DOWN_MS_MAX = 400, TICK_US = 100
 enum { CUT_MS_MAX = 2500 };
 enum { VIOLATIONS_MAX = 5 };
 
-/* Records that nobody changes; they make that a move takes a while. */
-enum { BALLAST_COUNT = 12000, BALLAST_LEN = 300 };
-
 /*
  * Popped values that are kept for clients whose last word, that they have them, met a server that was down, or that
  * has given the range away (RULES Q2): some of each, of the largest.
  */
 #define KEPT_MAX (UINT64_C(90000) * THREADS)
-
-/* Until what has expired is removed, and its deletion counted. */
-#define COUNTS_US UINT64_C(20000000)
 
 /* Somebody dies, or a way is cut: at some time, or so long after the next move was asked for. */
 enum { SOON_MS_MAX = 120, PATIENCE_MS = 3000 };
@@ -77,143 +72,6 @@ static void fail(struct moves *moves, const char *what)
     printf("# VIOLATION: SEED=%" PRIu64 ", round %u: %s\n", moves->scene.seed, moves->round, what);
     moves->violation_count += !moves->is_wrong;
     moves->is_wrong = true;
-}
-
-/* --- ballast --- */
-
-static void print_ballast(uint32_t index, char key[32], char value[BALLAST_LEN + 1])
-{
-    (void)snprintf(key, 32, "ballast-%06u", index);
-    int len = snprintf(value, BALLAST_LEN, "%u:", index * 7);
-    memset(value + len, 'b', (size_t)(BALLAST_LEN - len));
-    value[BALLAST_LEN] = '\0';
-}
-
-static bool load_ballast(struct moves *moves)
-{
-    struct skv_batch *batch = skv_batch_new(moves->kv);
-    enum skv_status status = SKV_OK;
-    for (uint32_t i = 0; i < BALLAST_COUNT && status == SKV_OK; i++) {
-        char key[32];
-        char value[BALLAST_LEN + 1];
-        print_ballast(i, key, value);
-        skv_batch_write(batch, skv_key(key), skv_text(value), NULL);
-        if (skv_batch_count(batch) == 1000 || i + 1 == BALLAST_COUNT) {
-            status = skv_batch_run(batch);
-            skv_batch_clear(batch);
-        }
-    }
-    skv_batch_free(batch);
-    if (status != SKV_OK) {
-        fail(moves, skv_error()->text);
-    }
-    return status == SKV_OK;
-}
-
-struct sums {
-    uint64_t records, bytes;
-};
-
-static bool is_ballast(const struct skv_record *record, bool *is_seen)
-{
-    char key[32];
-    char value[BALLAST_LEN + 1];
-    uint32_t index =
-        (uint32_t)strtoul((const char *)record->key.data + strlen("ballast-"), NULL, 10);
-    if (index >= BALLAST_COUNT || is_seen[index]) {
-        return false;
-    }
-    is_seen[index] = true;
-    print_ballast(index, key, value);
-    return record->value.type == SKV_STR && record->value.bytes.len == BALLAST_LEN &&
-           memcmp(record->value.bytes.data, value, BALLAST_LEN) == 0;
-}
-
-/* All of it, each once and as it was; and what is there in all. */
-static bool scan(struct moves *moves, struct sums *sums)
-{
-    static bool is_seen[BALLAST_COUNT];
-    const struct skv_record *record = NULL;
-    struct skv_scan *one = NULL;
-    uint32_t ballast_count = 0;
-    bool is_fine = true;
-    *sums = (struct sums){0};
-    memset(is_seen, 0, sizeof(is_seen));
-    enum skv_status status = skv_scan_open(moves->kv, NULL, &one);
-    while (status == SKV_OK && (record = skv_scan_next(one))) {
-        bool is_one = record->key.len > 8 && memcmp(record->key.data, "ballast-", 8) == 0;
-        sums->records++;
-        sums->bytes += record->size;
-        ballast_count += is_one;
-        if (is_one && !is_ballast(record, is_seen)) {
-            printf("# %.*s\n", (int)record->key.len, (const char *)record->key.data);
-            fail(moves, "a record that nobody changes has changed, or is there twice");
-            is_fine = false;
-        }
-    }
-    status = status == SKV_OK ? skv_scan_close(one) : status;
-    if (status != SKV_OK || ballast_count != BALLAST_COUNT) {
-        printf("# %u of %u: %s\n", ballast_count, BALLAST_COUNT,
-               status == SKV_OK ? "" : skv_error()->text);
-        fail(moves, status == SKV_OK ? "records that nobody changes are lost" : "no scan");
-        is_fine = false;
-    }
-    return is_fine;
-}
-
-/* What the servers count. False: one of them does not tell. */
-static bool get_counts(struct moves *moves, struct sums *sums)
-{
-    const struct daemon *bootstrapd = &moves->cluster.daemons[CLUSTER_BOOTSTRAPD];
-    struct skv_record record = {0};
-    *sums = (struct sums){0};
-    bool is_told = skv_request(moves->kv, bootstrapd->address, "shard.list",
-                               (struct skv_value){.type = SKV_NIL}, 0, &record) == SKV_OK;
-    struct unpack in = unpack_of(bytes_of(record.encoded.data, record.encoded.len));
-    uint32_t count = is_told ? unpack_array(&in) : 0;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t fields = unpack_map(&in);
-        for (uint32_t j = 0; j < fields; j++) {
-            struct bytes name = unpack_text(&in);
-            if (bytes_equal(name, bytes_text("records"))) {
-                sums->records += unpack_uint(&in);
-            } else if (bytes_equal(name, bytes_text("bytes"))) {
-                sums->bytes += unpack_uint(&in);
-            } else {
-                (void)unpack_skip(&in);
-            }
-        }
-    }
-    is_told = is_told && unpack_is_fine(&in);
-    skv_record_fini(&record);
-    return is_told;
-}
-
-static void check_counts(struct moves *moves)
-{
-    char text[200];
-    struct sums seen, counted;
-    uint64_t deadline_us = clock_mono_us() + COUNTS_US;
-    for (;;) {
-        if (!scan(moves, &seen)) {
-            return;
-        }
-        bool is_told = get_counts(moves, &counted);
-        if (is_told && seen.records == counted.records && seen.bytes <= counted.bytes &&
-            counted.bytes <= seen.bytes + KEPT_MAX) {
-            return;
-        }
-        if (clock_mono_us() > deadline_us) {
-            (void)snprintf(text, sizeof(text),
-                           "%" PRIu64 " records of %" PRIu64 " bytes are there, %" PRIu64
-                           " of %" PRIu64 " are counted",
-                           seen.records, seen.bytes, is_told ? counted.records : 0,
-                           is_told ? counted.bytes : 0);
-            fail(moves, text);
-            return;
-        }
-        usleep(200000);
-    }
 }
 
 /* --- kills --- */
@@ -371,33 +229,24 @@ static bool disturb(struct moves *moves, const struct mover *mover, uint64_t dea
 
 /* --- what became of it --- */
 
-static void check_key(struct moves *moves, struct crowd *crowd, uint32_t key)
-{
-    struct chronicle *chronicle = crowd_chronicle(crowd);
-    uint32_t furthest = 0;
-    uint32_t count = 0;
-    enum chronicle_verdict verdict = chronicle_check(chronicle, key, &furthest);
-    (void)chronicle_of_key(chronicle, key, &count);
-    moves->operation_count += count;
-    if (verdict == CHRONICLE_BROKEN) {
-        char text[100];
-        (void)snprintf(text, sizeof(text), "key %u: no order explains answer %u of %u", key,
-                       furthest, count);
-        fail(moves, text);
-        chronicle_print(chronicle, key, furthest > 25 ? furthest - 25 : 0, furthest + 15);
-    } else if (verdict == CHRONICLE_GAVE_UP) {
-        printf("# key %u: its history of %u operations is too much for the checker\n", key, count);
-    }
-}
-
 static void check_histories(struct moves *moves, struct crowd *crowd)
 {
-    for (uint32_t key = 0; key < KEY_COUNT; key++) {
-        check_key(moves, crowd, key);
+    if (!crowd_is_explained(crowd, &moves->operation_count)) {
+        fail(moves, "the history of a key");
     }
     if (crowd_violation(crowd)[0]) {
         fail(moves, crowd_violation(crowd));
     }
+}
+
+static bool load_ballast(struct moves *moves)
+{
+    char why[BALLAST_WHY_LEN];
+    bool is_loaded = ballast_load(moves->kv, why);
+    if (!is_loaded) {
+        fail(moves, why);
+    }
+    return is_loaded;
 }
 
 static bool start_cluster(struct moves *moves)
@@ -458,8 +307,9 @@ static void run_round(struct moves *moves, uint32_t round_ms)
     mover_free(mover);
     crowd_free(
         crowd); /* whose clients say that they have all answers: no popped value is kept (RULES Q2) */
-    if (!moves->is_wrong) {
-        check_counts(moves);
+    char why[BALLAST_WHY_LEN];
+    if (!moves->is_wrong && !ballast_is_there(moves->kv, &moves->cluster, KEPT_MAX, why)) {
+        fail(moves, why);
     }
 }
 

@@ -10,13 +10,14 @@
  *     torture damage --step N                flipped bytes, and logs without their end
  *     torture move   --seconds N             moves to and fro under load, and kill -9
  *     torture links  --seconds N             the same with ways between daemons cut instead
+ *     torture phases --step N [--only I]     each way cut at each phase of a move
  *
- * --seed S repeats a run as far as the machine's timing allows; a state of `power` is repeated by its
- * seed and its number (--only). SHARDD names another server program.
+ * --seed S repeats a run as far as the machine's timing allows; a state of `power` and a cut of `phases` are
+ * repeated by seed and number (--only). SHARDD names another server program.
  *
  *     torture ─> kill, power, full, eio, damage ─> scene ─> server ─> talk
  *         |        |       '─> rebuild          load ─> judge ─> history, picture ─> operation
- *         '─> move ─> crowd ─> chronicle ─> checker of tests/sim; mover, links ─> cluster ─> server
+ *         '─> move, phases ─> crowd ─> chronicle ─> checker of tests/sim; ballast, mover, view, links ─> cluster ─> server
  */
 
 #include <stdio.h>
@@ -73,6 +74,9 @@ int main(int argc, char **argv)
         printf("1..0 # SKIP a preloaded library and the sanitizers do not go together\n");
         return EXIT_SUCCESS;
     }
+    if (strcmp(which, "phases") == 0) {
+        return torture_phases(settings.seed, settings.count, settings.only);
+    }
     if (strcmp(which, "power") == 0) {
         return torture_power(settings.seed, settings.count, settings.only);
     }
@@ -82,8 +86,7 @@ int main(int argc, char **argv)
     if (strcmp(which, "eio") == 0) {
         return torture_eio(settings.seed, settings.count);
     }
-    (void)fprintf(
-        stderr,
-        "usage: torture kill|power|full|eio|damage|move|links, see tests/torture/torture.c\n");
+    (void)fprintf(stderr, "usage: torture kill|power|full|eio|damage|move|links|phases, see "
+                          "tests/torture/torture.c\n");
     return 2;
 }

@@ -28,4 +28,7 @@ int torture_move(uint64_t seed, uint32_t seconds);
 /* The same, but ways between the daemons are cut instead. */
 int torture_links(uint64_t seed, uint32_t seconds);
 
+/* Each way cut at each phase of a move; every `step`-th of these, or `only` that one. */
+int torture_phases(uint64_t seed, uint32_t step, uint32_t only);
+
 #endif
