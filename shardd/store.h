@@ -134,6 +134,9 @@ struct hand *store_hand_new(struct store *store, uint64_t start, uint64_t end,
 /* hand_turn with what the store knows. */
 void store_hand_turn(struct store *store, struct hand *hand, bool may_go_on);
 
+/* Operations of clients, since the start. */
+uint64_t store_operations(const struct store *store);
+
 /* There is to be another turn at once. */
 void store_wake(struct store *store);
 

@@ -965,8 +965,7 @@ static void a_server_copies_in_one_move_at_a_time_and_others_wait_by_number(void
 /* The `part`th 32nd of a's half goes over, and the source does not delete what it left. */
 static uint64_t open_part(struct fixture *fixture, unsigned part)
 {
-    const struct map_entry *moving =
-        map_find(map_of(fixture), point_of_bound(part * (HALF / 32)));
+    const struct map_entry *moving = map_find(map_of(fixture), point_of_bound(part * (HALF / 32)));
     uint64_t id = moving->move.id;
     assert_int_equal(moving->move.phase, MOVE_COPY);
     report_at(fixture, 13, map_of(fixture)->revision, id, MOVE_TARGET_READY);
