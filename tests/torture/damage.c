@@ -248,7 +248,8 @@ static enum start start_flipped(struct damage *damage, const char *name, uint64_
     restore(damage);
     join(path, damage->scene.data, name);
     uint8_t *bytes = read_file(path, &len);
-    bytes[offset] ^= dice_below(&damage->dice, 2) ? 0xff : (uint8_t)(1U << (offset & 7));
+    unsigned flipped = dice_below(&damage->dice, 2) ? 0xff : 1U << (offset & 7);
+    bytes[offset] = (uint8_t)(bytes[offset] ^ flipped);
     write_file(path, bytes, len);
     free(bytes);
     damage->flip_count++;
