@@ -219,9 +219,12 @@ static bool take_picture(struct damage *damage, struct picture *picture)
 {
     char error[256] = "";
     struct server *server = &damage->scene.server;
-    return scene_picture(&damage->scene, KEY_COUNT, picture) ||
-           (server_found(server, true, SHARD_SIZE, error, sizeof(error)) &&
-            scene_picture(&damage->scene, KEY_COUNT, picture));
+    if (scene_picture(&damage->scene, KEY_COUNT, picture)) {
+        return true;
+    }
+    picture_fini(picture);
+    return server_found(server, true, SHARD_SIZE, error, sizeof(error)) &&
+           scene_picture(&damage->scene, KEY_COUNT, picture);
 }
 
 enum start { START_REFUSED, START_FINE, START_WRONG };
