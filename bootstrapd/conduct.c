@@ -731,15 +731,15 @@ static bool is_same_pace(const struct move_pace *a, const struct move_pace *b)
            a->is_forced == b->is_forced;
 }
 
-/* What it was told of the id, or what holds where nothing was told. */
-static struct move_pace told_of(const struct heard *heard, uint64_t id)
+/* NULL: on this connection nothing was; it may go by what it was told on another. */
+static const struct move_pace *told_of(const struct heard *heard, uint64_t id)
 {
     for (uint32_t i = 0; i < heard->told_count; i++) {
         if (heard->told[i].id == id) {
-            return heard->told[i];
+            return &heard->told[i];
         }
     }
-    return (struct move_pace){.id = id};
+    return NULL;
 }
 
 static void untell(struct heard *heard, uint64_t id)
@@ -769,9 +769,10 @@ bool conduct_take_pace(struct conduct *conduct, const struct cluster *cluster,
     for (uint32_t i = 0; i < moves->count; i++) {
         const struct move *move = &moves->items[i];
         struct move_pace wanted = {move->id, move->bytes_per_s, move->is_paused, move->is_forced};
-        struct move_pace told = told_of(heard, move->id);
+        const struct move_pace *told = told_of(heard, move->id);
         if (move->course == COURSE_GOING && is_same_id(move->source, server) &&
-            move_reports_find(&heard->reports, move->id) && !is_same_pace(&wanted, &told)) {
+            move_reports_find(&heard->reports, move->id) &&
+            (!told || !is_same_pace(&wanted, told))) {
             tell(heard, &wanted);
             *pace = wanted;
             return true;

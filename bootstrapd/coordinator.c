@@ -386,9 +386,9 @@ static void on_durable(void *context)
 {
     struct coordinator *coordinator = context;
     uint64_t old_revision = cluster_ledger(coordinator->cluster)->map.revision;
-    say_lines(&coordinator->plan);
     cluster_adopt(coordinator->cluster, &coordinator->plan);
-    push_follow(coordinator->push);
+    push_follow(coordinator->push); /* first: where a range is committed, operations wait for it */
+    say_lines(&coordinator->plan);
     say_news(coordinator);
     if (coordinator->plan.is_changed) {
         coordinator->handler->on_changed(coordinator->context, old_revision);

@@ -5,10 +5,6 @@
 #include <stdlib.h>
 
 #include "io/memory.h"
-#include "proto/point.h"
-
-/* Bounds have 32 bits, parts 12. */
-#define PART_SHIFT 20
 
 void accounts_fini(struct accounts *accounts)
 {
@@ -19,7 +15,7 @@ void accounts_fini(struct accounts *accounts)
 struct account *accounts_find(const struct accounts *accounts, uint64_t point)
 {
     uint64_t bound = point_bound(point);
-    for (uint32_t i = accounts->parts[bound >> PART_SHIFT]; i < accounts->count; i++) {
+    for (uint32_t i = accounts->parts[bound >> ACCOUNT_PART_SHIFT]; i < accounts->count; i++) {
         struct account *account = &accounts->items[i];
         if (bound < account->range.end) {
             return bound >= account->range.start ? account : NULL;
@@ -32,7 +28,7 @@ static void index_parts(struct accounts *accounts)
 {
     uint32_t i = 0;
     for (uint64_t part = 0; part < ACCOUNT_PART_COUNT; part++) {
-        while (i < accounts->count && accounts->items[i].range.end <= part << PART_SHIFT) {
+        while (i < accounts->count && accounts->items[i].range.end <= part << ACCOUNT_PART_SHIFT) {
             i++;
         }
         accounts->parts[part] = i;

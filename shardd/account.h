@@ -9,6 +9,7 @@
 
 #include "proto/buffer.h"
 #include "proto/log.h"
+#include "proto/point.h"
 #include "shardd/range.h"
 
 /* Whether a shard that evicts has anything that is not hot, as far as the patrol knows. */
@@ -20,6 +21,7 @@ enum account_cold {
 
 struct hand;
 
+/* What each operation looks at stands first. */
 struct account {
     struct range range;
     /*
@@ -28,11 +30,11 @@ struct account {
      */
     bool is_open;
     bool is_settling;
+    uint64_t operations; /* of clients, since the start */
     struct hand *hand; /* of the move that reads this range; NULL: none */
     uint32_t delay_ms; /* RULES V1: for who changes something here while a stream is at its cap */
     uint64_t used;     /* bytes: records, and popped values that are kept as results (RULES Q2) */
     uint64_t records;
-    uint64_t operations;   /* of clients, since the start */
     uint64_t evicted;      /* since the start */
     uint64_t evicted_cold; /* of these, not hot: ahead of need */
     uint64_t expired;      /* since the start */
@@ -46,6 +48,7 @@ struct account {
 
 /* The circle in so many equal parts, each knowing its first account. */
 #define ACCOUNT_PART_COUNT 4096
+#define ACCOUNT_PART_SHIFT 20 /* of a bound's 32 bits */
 
 struct accounts {
     struct account *items; /* by start, disjoint */
@@ -59,6 +62,16 @@ void accounts_fini(struct accounts *accounts);
 
 /* NULL when nobody's point. Valid until the accounts are replaced. */
 struct account *accounts_find(const struct accounts *accounts, uint64_t point);
+
+/* Of many, those of a turn are seldom in the cache. */
+static inline void accounts_prefetch(const struct accounts *accounts, uint64_t point)
+{
+    uint32_t index = accounts->parts[point_bound(point) >> ACCOUNT_PART_SHIFT];
+    if (index < accounts->count) {
+        __builtin_prefetch(&accounts->items[index]);
+        __builtin_prefetch(&accounts->items[index].operations);
+    }
+}
 
 /* Whether its operations must wait for a step of a move (RULES V4). */
 static inline bool account_is_held(const struct account *account)

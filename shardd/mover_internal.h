@@ -28,11 +28,13 @@ struct outgoing {
     bool is_stepping; /* a step of membership is under way: it must not be freed */
     bool is_over;
     struct move_pace pace;
-    uint64_t arrived_ms;  /* monotonic: when the hand was at the end first; 0: not yet */
-    uint64_t answered_ms; /* when bootstrapd did, last */
-    uint64_t freeze_us;   /* monotonic: when operations began to wait, */
-    uint64_t frozen_us;   /* FROZEN was durable, */
-    uint64_t ready_us;    /* the target had all and had said so */
+    uint64_t slice_us;         /* monotonic: when the slice that is read was begun; 0: none is */
+    uint64_t slice_operations; /* store_operations then */
+    uint64_t arrived_ms;       /* monotonic: when the hand was at the end first; 0: not yet */
+    uint64_t answered_ms;      /* when bootstrapd did, last */
+    uint64_t freeze_us;        /* monotonic: when operations began to wait, */
+    uint64_t frozen_us;        /* FROZEN was durable, */
+    uint64_t ready_us;         /* the target had all and had said so */
     uint64_t hold_us[MOVE_HOLD_COUNT];
     struct range_sum sum;     /* of what has gone over, once the hand is no more */
     char text[MOVE_TEXT_LEN]; /* why it was lost */

@@ -21,6 +21,14 @@
 /* DESIGN §7: bootstrapd and the target must have answered so lately. */
 #define FREEZE_HEARD_MS 100
 
+/*
+ * DESIGN §6: requests come first. While so many come in a second, the hand rests after a slice for some times as long
+ * as that took: the longer the busier the machine is, since its thread is the lowest in priority.
+ */
+#define REST_OPERATIONS 1000
+#define REST_TIMES      3
+#define REST_US_MAX     20000
+
 /* Bootstrapd's answer to a ping. */
 #define ASK_TIMEOUT_MS 1000
 
@@ -354,12 +362,36 @@ static void slow_writers(struct outgoing *outgoing)
                     (uint32_t)(DELAY_MS_MAX * over / half));
 }
 
-static void turn(struct outgoing *outgoing)
+static void rest(struct outgoing *outgoing, uint64_t took_us)
+{
+    uint64_t operations = store_operations(outgoing->mover->store) - outgoing->slice_operations;
+    if (operations * 1000000 >= took_us * REST_OPERATIONS) {
+        uint64_t rest_us = REST_TIMES * took_us;
+        stream_rest(outgoing->stream, rest_us < REST_US_MAX ? rest_us : REST_US_MAX);
+    }
+}
+
+/* Begins the next slice if it may, and notes when. */
+static void go_on(struct outgoing *outgoing)
 {
     struct store *store = outgoing->mover->store;
+    if (outgoing->slice_us != 0 && !hand_is_reading(outgoing->hand)) {
+        rest(outgoing, clock_mono_us() - outgoing->slice_us);
+        outgoing->slice_us = 0;
+    }
     bool may_go_on =
         outgoing->is_begun && !outgoing->pace.is_paused && stream_has_room(outgoing->stream);
     store_hand_turn(store, outgoing->hand, may_go_on);
+    if (outgoing->slice_us == 0 && hand_is_reading(outgoing->hand)) {
+        outgoing->slice_us = clock_mono_us();
+        outgoing->slice_operations = store_operations(store);
+    }
+}
+
+static void turn(struct outgoing *outgoing)
+{
+    struct store *store = outgoing->mover->store;
+    go_on(outgoing);
     stream_turn(outgoing->stream, store_durable_stamp(store));
     slow_writers(outgoing);
     if (!outgoing->is_freezing && !outgoing->is_frozen) {

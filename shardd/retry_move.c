@@ -27,7 +27,7 @@ static void end_doubt(struct line *line)
     line->is_damaged = false;
 }
 
-/* Returns whether the log must be told. */
+/* Returns whether the log must be told yet. */
 static bool merge(struct retries *retries, struct line *line, const struct line_state *state)
 {
     struct line_state *now = &line->now;
@@ -44,7 +44,11 @@ static bool merge(struct retries *retries, struct line *line, const struct line_
     line->placed_ms = now->seen_ms;
     retry_set_use(retries, line, USE_HEARD);
     uint64_t gone_last = greater(now->done > 0 ? now->done - 1 : 0, now->forgotten);
-    (void)retry_drop_through(retries, line, gone_last, true);
+    /* At once: what follows goes with its range where that move is aborted (RULES V2), and the account has changed. */
+    if (retry_drop_through(retries, line, gone_last, true)) {
+        (void)retry_log_done(retries, line);
+        return false;
+    }
     return is_in_doubt || now->done != before.done || now->forgotten != before.forgotten;
 }
 

@@ -35,6 +35,7 @@ static void run_batch(struct store *store)
     store_begin_turn(store);
     for (uint32_t i = 0; i < count; i++) {
         hot_prefetch_records(store->hot, store->batch[i].point);
+        accounts_prefetch(&store->accounts, store->batch[i].point);
     }
     store->batch_count = 0;
     store->turn_ops += count;

@@ -143,6 +143,9 @@ uint64_t store_stream_len_max(const struct store *store);
 /* What moves keep in memory now, beside the store: it counts with the rest. */
 void store_set_moving_len(struct store *store, uint64_t len);
 
+/* Operations of clients, since the start. */
+uint64_t store_operations(const struct store *store);
+
 /* There is to be another turn at once. */
 void store_wake(struct store *store);
 

@@ -31,6 +31,15 @@ void store_hand_turn(struct store *store, struct hand *hand, bool may_go_on)
     hand_turn(hand, log_last(store->log), store->execution.now_ms, may_go_on);
 }
 
+uint64_t store_operations(const struct store *store)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < store->accounts.count; i++) {
+        sum += store->accounts.items[i].operations;
+    }
+    return sum;
+}
+
 void store_set_hand(struct store *store, uint64_t start, struct hand *hand)
 {
     struct account *account = accounts_find_range(&store->accounts, start);

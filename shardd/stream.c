@@ -535,12 +535,17 @@ static bool is_slice(const struct buffer *items)
     return items->len > 0 && items->data[0] == STREAM_RECORD;
 }
 
-static void charge(struct stream *stream, size_t len)
+void stream_rest(struct stream *stream, uint64_t length_us)
 {
     uint64_t now_us = clock_mono_us();
     uint64_t from_us = stream->paced_us > now_us ? stream->paced_us : now_us;
-    stream->paced_us = from_us + len * UINT64_C(1000000) / stream->bytes_per_s;
+    stream->paced_us = from_us + length_us;
     timer_set(stream->pace_timer, (stream->paced_us - now_us) / 1000 + 1);
+}
+
+static void charge(struct stream *stream, size_t len)
+{
+    stream_rest(stream, len * UINT64_C(1000000) / stream->bytes_per_s);
 }
 
 void stream_put(struct stream *stream, struct buffer *items, uint64_t need)

@@ -70,6 +70,9 @@ void stream_end(struct stream *stream, const struct range_sum *sum, uint64_t sta
 /* bytes_per_s: of slices, changes come on top; 0: no limit. What is paused is the hand. */
 void stream_pace(struct stream *stream, uint64_t bytes_per_s, bool is_paused);
 
+/* No slice may begin for so long, in microseconds. */
+void stream_rest(struct stream *stream, uint64_t length_us);
+
 /* Whether the hand may begin a slice: less than half of waiting_len_max waits, and the pace. Where time decides, it makes a turn. */
 bool stream_has_room(const struct stream *stream);
 

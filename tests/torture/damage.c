@@ -219,9 +219,12 @@ static bool take_picture(struct damage *damage, struct picture *picture)
 {
     char error[256] = "";
     struct server *server = &damage->scene.server;
-    return scene_picture(&damage->scene, KEY_COUNT, picture) ||
-           (server_found(server, true, SHARD_SIZE, error, sizeof(error)) &&
-            scene_picture(&damage->scene, KEY_COUNT, picture));
+    if (scene_picture(&damage->scene, KEY_COUNT, picture)) {
+        return true;
+    }
+    picture_fini(picture);
+    return server_found(server, true, SHARD_SIZE, error, sizeof(error)) &&
+           scene_picture(&damage->scene, KEY_COUNT, picture);
 }
 
 enum start { START_REFUSED, START_FINE, START_WRONG };
@@ -248,7 +251,8 @@ static enum start start_flipped(struct damage *damage, const char *name, uint64_
     restore(damage);
     join(path, damage->scene.data, name);
     uint8_t *bytes = read_file(path, &len);
-    bytes[offset] ^= dice_below(&damage->dice, 2) ? 0xff : (uint8_t)(1U << (offset & 7));
+    unsigned flipped = dice_below(&damage->dice, 2) ? 0xff : 1U << (offset & 7);
+    bytes[offset] = (uint8_t)(bytes[offset] ^ flipped);
     write_file(path, bytes, len);
     free(bytes);
     damage->flip_count++;

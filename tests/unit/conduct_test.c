@@ -1038,7 +1038,7 @@ static void a_paused_move_does_not_begin_and_the_source_is_told_its_pace(void **
     assert_int_equal(change(fixture, ORDER_RESUME, number), STATUS_OK);
     assert_int_equal(settle(fixture), 1);
     report(fixture, 11, MOVE_SOURCE_COPYING);
-    /* Nothing beside what holds anyway. */
+    assert_true(conduct_take_pace(fixture->conduct, fixture->cluster, id_of(11), &pace));
     assert_false(conduct_take_pace(fixture->conduct, fixture->cluster, id_of(11), &pace));
     assert_int_equal(change(fixture, ORDER_THROTTLE, number), STATUS_OK);
     assert_false(conduct_take_pace(fixture->conduct, fixture->cluster, id_of(13), &pace));
@@ -1063,6 +1063,24 @@ static enum status start_b(struct fixture *fixture, const char *target, bool is_
         .shard = bytes_text("a"), .target = bytes_text(target), .is_forced = is_forced};
     uint64_t number = 0;
     return try_start(fixture, &wanted, &number);
+}
+
+static void a_source_that_was_away_when_its_pause_ended_is_told(void **state)
+{
+    struct fixture *fixture = *state;
+    struct move_pace pace;
+    uint64_t number = start(fixture, "a", "127.0.0.1:3");
+    settle(fixture);
+    report(fixture, 11, MOVE_SOURCE_COPYING);
+    assert_int_equal(change(fixture, ORDER_PAUSE, number), STATUS_OK);
+    assert_true(conduct_take_pace(fixture->conduct, fixture->cluster, id_of(11), &pace));
+    assert_true(pace.is_paused);
+    away(fixture, 11);
+    assert_int_equal(change(fixture, ORDER_RESUME, number), STATUS_OK);
+    greet(fixture, 11);
+    report(fixture, 11, MOVE_SOURCE_COPYING);
+    assert_true(conduct_take_pace(fixture->conduct, fixture->cluster, id_of(11), &pace));
+    assert_false(pace.is_paused);
 }
 
 static void what_cannot_move_is_refused_at_once(void **state)
@@ -1407,6 +1425,7 @@ int main(void)
         TEST(a_source_that_does_not_keep_up_with_deleting_begins_no_further_move),
         TEST(what_points_have_in_common_moves_once),
         TEST(a_paused_move_does_not_begin_and_the_source_is_told_its_pace),
+        TEST(a_source_that_was_away_when_its_pause_ended_is_told),
         TEST(what_cannot_move_is_refused_at_once),
         TEST(clocks_a_minute_apart_need_force),
         TEST(a_source_that_crashed_is_not_refused_for_its_stamp),

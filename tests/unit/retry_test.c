@@ -899,6 +899,40 @@ static void a_popped_value_that_went_counts_nothing_after_a_restart(void **state
     assert_int_equal(*used(f), 0);
 }
 
+/* A result of the upper half, as another server tells of it; its log is not this one's. */
+static struct log_op told_of_upper_half(struct fixture *f, uint64_t seq, uint64_t done)
+{
+    struct retries *own = f->retries;
+    f->retries = retries_new(&f->accounts, add_to_log, f);
+    incr(f, 'a', seq, done);
+    retries_free(f->retries);
+    f->retries = own;
+    struct entry *entry = &f->entries[f->entry_count - 1];
+    entry->stamp = 0;
+    struct log_op op = entry->op;
+    op.point = point_of_bound(BOUND_END / 2);
+    return op;
+}
+
+/* RULES V2, S8: of an import that is dropped nothing is replayed, and the account has changed all the same. */
+static void what_went_by_a_moved_result_has_gone_also_when_its_move_is_aborted(void **state)
+{
+    struct fixture *f = *state;
+    ask(f, OP_POP, 'a', 1, 1);
+    struct log_op told = told_of_upper_half(f, 2, 2);
+    uint32_t from = f->entry_count;
+    assert_int_equal(retries_take_result(f->retries, &told), RETRY_TAKEN);
+    assert_int_equal(*used(f), 0);
+    for (uint32_t i = from; i < f->entry_count; i++) {
+        if (f->entries[i].op.point == told.point) {
+            f->entries[i].stamp = 0;
+        }
+    }
+    restart(f, 0);
+    assert_int_equal(*used(f), 0);
+    assert_int_equal(retries_held(f->retries, 0, UINT64_MAX), 0);
+}
+
 static void an_emptied_interval_has_no_results(void **state)
 {
     struct fixture *f = *state;
@@ -1558,6 +1592,7 @@ int main(void)
         TEST(a_batch_that_was_not_written_is_taken_again),
         TEST(a_round_takes_small_batches_and_ends),
         TEST(a_popped_value_that_went_counts_nothing_after_a_restart),
+        TEST(what_went_by_a_moved_result_has_gone_also_when_its_move_is_aborted),
         TEST(an_emptied_interval_has_no_results),
         TEST(an_interval_is_emptied_in_steps_whoever_is_heard_meanwhile),
         TEST(a_damaged_result_is_answered_as_such_and_no_other),

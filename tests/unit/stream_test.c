@@ -489,6 +489,20 @@ static void a_pace_holds_up_slices_and_no_changes(void **state)
     check_received();
 }
 
+static void no_slice_begins_while_it_rests_and_then_there_is_a_turn(void **state)
+{
+    (void)state;
+    start_and_begin();
+    uint64_t begun_us = clock_mono_us();
+    stream_rest(world.stream, 20000);
+    assert_false(stream_has_room(world.stream));
+    put(STREAM_OPERATION, 100, 0);
+    run_until(has_room);
+    assert_true(clock_mono_us() - begun_us >= 20000);
+    run_until(is_empty);
+    check_received();
+}
+
 /* RULES V7. */
 static void what_is_paused_is_the_hand_and_not_the_changes(void **state)
 {
@@ -732,6 +746,7 @@ int main(void)
         TEST(with_a_small_cap_less_is_on_the_way),
         TEST(messages_on_the_way_are_few_and_those_that_wait_become_one),
         TEST(a_pace_holds_up_slices_and_no_changes),
+        TEST(no_slice_begins_while_it_rests_and_then_there_is_a_turn),
         TEST(what_is_paused_is_the_hand_and_not_the_changes),
         TEST(a_broken_link_goes_on_where_the_target_is),
         TEST(a_target_that_cannot_be_reached_is_tried_again),
