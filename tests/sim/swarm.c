@@ -43,7 +43,7 @@ void swarm_draw(struct swarm *swarm)
                                           SWARM_OS_KILLED, SWARM_OS_KILLED, SWARM_OS_POWER),
         .has_evicting = world_below(4) == 0,
         .ttl_ms = ONE_OF(0, 0, 300, 3000, 20000),
-        .value_len = ONE_OF(0, 0, 0, 1500, 10000),
+        .value_len = ONE_OF(0, 0, 1500, 10000, 30000),
         .sector_len = ONE_OF(512, 512, 4096, 64, 8),
         .full_mean_ms = ONE_OF(0, 0, 0, 4000),
         .second_crash_ppm = ONE_OF(0, 200000),

@@ -177,14 +177,14 @@ static void read_record(uint32_t key, struct unpack *in, struct reply *reply)
     reply->ttl_ms = unpack_int(in);
 }
 
-/* A refusal says how full it is (RULES F1). */
+/* A refusal says how full it is (RULES F1): on a full disk a shard may be empty. */
 static bool tells_numbers(struct bytes detail)
 {
     struct unpack in = unpack_of(detail);
     uint32_t count = unpack_array(&in);
     uint64_t used = unpack_uint(&in);
     uint64_t limit = unpack_uint(&in);
-    return count >= 2 && unpack_is_fine(&in) && used > 0 && limit > 0;
+    return count >= 2 && unpack_is_fine(&in) && used <= limit && limit > 0;
 }
 
 struct reply operation_read_reply(const struct operation *operation,
