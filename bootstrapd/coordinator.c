@@ -352,12 +352,13 @@ static void say_news(struct coordinator *coordinator)
     }
 }
 
-static void say_lines(const struct plan *plan)
+/* Of a plan whose ledger the cluster has taken. */
+static void say_lines(const struct plan *plan, uint64_t revision)
 {
     struct bytes line = {0};
     while (plan_next_line(plan, &line)) {
-        logline(LOGLINE_INFO, "revision %llu: %.*s", (unsigned long long)plan->next.map.revision,
-                (int)line.len, (const char *)line.data);
+        logline(LOGLINE_INFO, "revision %llu: %.*s", (unsigned long long)revision, (int)line.len,
+                (const char *)line.data);
     }
 }
 
@@ -388,7 +389,7 @@ static void on_durable(void *context)
     uint64_t old_revision = cluster_ledger(coordinator->cluster)->map.revision;
     cluster_adopt(coordinator->cluster, &coordinator->plan);
     push_follow(coordinator->push); /* first: where a range is committed, operations wait for it */
-    say_lines(&coordinator->plan);
+    say_lines(&coordinator->plan, cluster_ledger(coordinator->cluster)->map.revision);
     say_news(coordinator);
     if (coordinator->plan.is_changed) {
         coordinator->handler->on_changed(coordinator->context, old_revision);

@@ -242,9 +242,9 @@ static void say_damage(struct dump *dump, const char *text)
 static bool on_segment(void *context, const struct log_segment_report *report)
 {
     struct dump *dump = context;
-    char missing[LOG_FAULT_TEXT_LEN];
     char text[LOG_FILE_NAME_LEN + 2 + LOG_SCAN_TEXT_LEN];
     if (report->state == LOG_STATE_MISSING) {
+        char missing[LOG_FAULT_TEXT_LEN];
         log_missing_print(report->file, report->number, report->missing_count, missing);
         (void)snprintf(text, sizeof(text), "%s is missing", missing);
         say_damage(dump, text);

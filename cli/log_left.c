@@ -72,8 +72,8 @@ static void write_gap(struct json_writer *writer, const struct log_gap *gap)
 static void say_gap(struct log_left *left, const struct log_gap *gap)
 {
     const struct log_tally *told = &gap->told;
-    char missing[LOG_FAULT_TEXT_LEN];
     if (gap->missing_count > 0) {
+        char missing[LOG_FAULT_TEXT_LEN];
         log_missing_print(gap->file, gap->number, gap->missing_count, missing);
         say(left, "left behind: %s, which %s missing", missing,
             gap->missing_count > 1 ? "are" : "is");

@@ -24,7 +24,7 @@ struct rebalance_plan {
     struct bytes by;
     uint64_t bytes, least;
     uint64_t seconds, bytes_per_s;
-    uint64_t first;
+    uint64_t first, queued_count;
     struct bytes servers, moves; /* encoded */
     uint32_t move_count;
 };
@@ -39,6 +39,7 @@ static bool take_plan(struct unpack in, struct rebalance_plan *plan)
         {"seconds", REPLY_NUMBER, &plan->seconds},
         {"bytes_per_s", REPLY_NUMBER, &plan->bytes_per_s},
         {"first", REPLY_NUMBER, &plan->first},
+        {"queued", REPLY_NUMBER, &plan->queued_count},
         {"servers", REPLY_ENCODED, &plan->servers},
         {"moves", REPLY_ENCODED, &plan->moves},
     };
@@ -122,6 +123,7 @@ static enum exit_code print_json(const struct rebalance_plan *plan)
     json_writer_number(&writer, "seconds", plan->seconds);
     json_writer_number(&writer, "bytes_per_s", plan->bytes_per_s);
     json_writer_number(&writer, "first_move", plan->first);
+    json_writer_number(&writer, "queued_moves", plan->queued_count);
     json_writer_open(&writer, "servers", '[');
     for (uint32_t i = 0; i < server_count && unpack_is_fine(&servers); i++) {
         take_level(&servers, &level);
@@ -196,7 +198,21 @@ static enum exit_code print_planned(const struct rebalance_plan *plan)
     return table_print(&table);
 }
 
-static enum exit_code print_text(const struct rebalance_plan *plan)
+/* What bootstrapd had no room for. */
+static void print_rest(const struct rebalance_plan *plan)
+{
+    if (plan->queued_count == 0) {
+        (void)printf("\nnone of them is asked for: as many moves wait as bootstrapd keeps\n");
+    } else if (plan->queued_count < plan->move_count) {
+        (void)printf("; only %" PRIu64 " of them are asked for: as many moves wait as bootstrapd "
+                     "keeps, and shardkv rebalance --run plans the rest when they are over\n",
+                     plan->queued_count);
+    } else {
+        (void)printf("\n");
+    }
+}
+
+static enum exit_code print_text(const struct rebalance_plan *plan, bool is_run)
 {
     char bytes[AMOUNT_TEXT_LEN];
     char time[DURATION_TEXT_LEN];
@@ -210,7 +226,12 @@ static enum exit_code print_text(const struct rebalance_plan *plan)
     duration_print(plan->seconds * 1000, time);
     (void)printf("\n%u moves, %s, about %s", plan->move_count, bytes, time);
     moving_print_amount(plan->bytes_per_s, bytes);
-    (void)printf(" at %s/s%s\n", bytes, plan->first ? "" : "; shardkv rebalance --run does it");
+    (void)printf(" at %s/s", bytes);
+    if (is_run) {
+        print_rest(plan);
+    } else {
+        (void)printf("; shardkv rebalance --run does it\n");
+    }
     return code;
 }
 
@@ -245,15 +266,18 @@ static enum exit_code take_answer(struct session *session, const struct ask *ask
     if (!take_plan(ask_answer(ask), &plan)) {
         return ask_say_odd(ask);
     }
-    enum exit_code code = arguments->json ? print_json(&plan) : print_text(&plan);
+    enum exit_code code = arguments->json ? print_json(&plan) : print_text(&plan, arguments->run);
     if (!arguments->run) {
         return code;
+    }
+    if (plan.queued_count == 0 && plan.move_count > 0) {
+        return failure_worst(code, EXIT_CODE_UNAVAILABLE);
     }
     code = output_finish_change(code, "the moves are asked for");
     if (arguments->detach || plan.first == 0) {
         return code;
     }
-    return failure_worst(code, watch_moves(session, plan.first, plan.move_count));
+    return failure_worst(code, watch_moves(session, plan.first, plan.queued_count));
 }
 
 static bool is_known_measure(const char *by)

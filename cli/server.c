@@ -170,9 +170,10 @@ enum exit_code server_drain(struct session *session)
     pack_map(&ask.params, 1);
     pack_text(&ask.params, "undo");
     pack_bool(&ask.params, is_undo);
-    return ask_for_change(&ask, "server",
-                          is_undo ? "is no longer drained"
-                                  : "is drained: see shardkv moves, then shardkv server remove");
+    return ask_for_change(
+        &ask, "server",
+        is_undo ? "is no longer drained"
+                : "is being drained: see shardkv moves, at the end shardkv server remove");
 }
 
 enum exit_code server_remove(struct session *session)

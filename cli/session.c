@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "proto/status.h"
 
@@ -135,6 +136,16 @@ enum skv_status session_try_bootstrapd(struct session *session, const char *meth
     return SKV_UNAVAILABLE;
 }
 
+/* The library names the method, and a person knows the command. */
+static enum exit_code say_refusal(const struct session *session, const char *method)
+{
+    const struct skv_error *error = skv_error();
+    size_t len = strlen(method);
+    bool is_named = strncmp(error->text, method, len) == 0;
+    return failure_say(failure_code(error->status), "%s%s", is_named ? session->command : "",
+                       error->text + (is_named ? len : 0));
+}
+
 enum exit_code session_ask_bootstrapd(struct session *session, const char *method,
                                       struct bytes params, struct skv_record *result)
 {
@@ -148,5 +159,5 @@ enum exit_code session_ask_bootstrapd(struct session *session, const char *metho
                            "%s: no bootstrapd answers at %s; name its address with -b",
                            session->command, session->addresses);
     }
-    return status == SKV_OK ? EXIT_CODE_DONE : failure_say_call();
+    return status == SKV_OK ? EXIT_CODE_DONE : say_refusal(session, method);
 }

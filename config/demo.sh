@@ -48,11 +48,13 @@ launch() { # NAME PROGRAM ARGUMENT...
     return
   fi
   echo "\$ $*"
+  : >"$home/$name.err" # else the line of an earlier start is found, or no file at all
   "$@" </dev/null >"$home/$name.out" 2>"$home/$name.err" &
   echo $! >"$home/$name.pid"
   disown
   until grep -q '^ready:' "$home/$name.err"; do
-    if ! runs "$name"; then
+    # Not runs(): until our child has become the program, it still is this shell.
+    if ! kill -0 $! 2>/dev/null; then
       echo "$name did not start:" >&2
       cat "$home/$name.err" >&2
       echo "the demo needs ports 5040, 5050 and 5051 on 127.0.0.1" >&2

@@ -42,6 +42,14 @@ await_says() { # PATTERN shardkv ARGUMENT...
   start_bootstrapd
 }
 
+@test "a change is logged with the revision that it made" {
+  start_cluster
+  sed -i 's/1GiB/2GiB/' "$home/map.json"
+  expect 0 shardkv map apply "$home/map.json"
+  expect 0 shardkv --json map get
+  grep -F "revision $(jq -r .revision <<<"$output"): shard low: size" "$home/bootstrapd.err"
+}
+
 @test "after another file was applied, bootstrapd still starts with the one that founded the cluster" {
   start_cluster
   sed 's/1GiB/2GiB/' "$home/map.json" >"$home/other.json"

@@ -23,7 +23,7 @@ map_revision() { shardkv --json status | jq .map_revision; }
   expect 2 shardkv server set-address "$(address a)" 127.0.0.1:0
   says '"127.0.0.1:0" is no HOST:PORT'
   expect 3 shardkv server add 127.0.0.1:1
-  says "server 127.0.0.1:1: down"
+  says "shardkv: server add: $(address bootstrapd): server 127.0.0.1:1: down"
   expect 4 shardkv server add "$(address bootstrapd)"
   says "server $(address bootstrapd): "
   expect 4 shardkv server add "$(address a)"

@@ -261,6 +261,7 @@ start_slow() { # SHARD NAME
   expect 4 shardkv server remove "$(address a)"
   says "owns shards: drain it first"
   expect 0 shardkv server drain "$(address a)"
+  says "is being drained"
   local try
   for ((try = 0; try < 400; try++)); do
     [ "$(shards_of a)" -gt 0 ] || break
