@@ -10,11 +10,6 @@ static bool is_behind(const struct cluster *cluster, struct text *why)
     return !text_is_empty(why);
 }
 
-static bool is_same_id(const uint8_t a[ID_LEN], const uint8_t b[ID_LEN])
-{
-    return memcmp(a, b, ID_LEN) == 0;
-}
-
 /* --- apply --- */
 
 static enum status check_origin(const struct map *present, const struct map *wanted,
@@ -147,10 +142,10 @@ static enum status place_servers(struct plan *plan, struct text *why)
         for (uint32_t j = 0; j < next->entry_count; j++) {
             const struct map_entry *other = &next->entries[j];
             if (!id_bytes_is_zero(other->server) &&
-                is_same_id(entry->server, other->server) !=
+                id_bytes_equal(entry->server, other->server) !=
                     address_equal(&entry->address, &other->address)) {
                 text_set(why, "shards %s and %s: ", entry->name, other->name);
-                text_add(why, is_same_id(entry->server, other->server)
+                text_add(why, id_bytes_equal(entry->server, other->server)
                                   ? "are on one server, so both have its address"
                                   : "are on two servers, which cannot have one address");
                 return STATUS_DENIED;
@@ -233,14 +228,14 @@ static enum status check_lost(const struct cluster *cluster, const struct site *
         text_add(why, ": %s", site->problem.chars);
         return STATUS_TRY_LATER;
     }
-    if (site->is_restored && is_same_id(entry->server, site->hello.server)) {
+    if (site->is_restored && id_bytes_equal(entry->server, site->hello.server)) {
         return STATUS_OK;
     }
     if (!site->is_accepted) {
         text_add(why, "the server at its address cannot have it: %s", site->problem.chars);
         return STATUS_DENIED;
     }
-    bool is_elsewhere = !is_same_id(entry->server, site->hello.server);
+    bool is_elsewhere = !id_bytes_equal(entry->server, site->hello.server);
     if (id_bytes_is_zero(entry->server) || (!is_elsewhere && !cluster_is_missing(cluster, entry))) {
         text_add(why, "its data is not missing; there is nothing to reset");
         return STATUS_DENIED;

@@ -3,9 +3,9 @@
 
 #include <stdlib.h>
 
+#include "bootstrapd/admission.h"
 #include "bootstrapd/parts.h"
 #include "io/memory.h"
-#include "proto/point.h"
 
 /* What a server said on its present connection, and what it was told there. */
 struct heard {
@@ -50,15 +50,10 @@ void conduct_free(struct conduct *conduct)
     free(conduct);
 }
 
-static bool is_same_id(const uint8_t a[ID_LEN], const uint8_t b[ID_LEN])
-{
-    return memcmp(a, b, ID_LEN) == 0;
-}
-
 static struct heard *find_heard(const struct conduct *conduct, const uint8_t server[ID_LEN])
 {
     for (uint32_t i = 0; i < conduct->heard_count; i++) {
-        if (is_same_id(conduct->heard[i].server, server)) {
+        if (id_bytes_equal(conduct->heard[i].server, server)) {
             return &conduct->heard[i];
         }
     }
@@ -424,8 +419,8 @@ static bool is_going_on(const struct map_entry *entry)
 
 static bool has_part(const struct map_entry *entry, const uint8_t server[ID_LEN])
 {
-    return is_going_on(entry) &&
-           (is_same_id(entry->move.source, server) || is_same_id(entry->move.target, server));
+    return is_going_on(entry) && (id_bytes_equal(entry->move.source, server) ||
+                                  id_bytes_equal(entry->move.target, server));
 }
 
 /* What the source only deletes is behind the move, as long as it keeps up. */
@@ -440,15 +435,9 @@ static bool is_busy(const struct map *map, const uint8_t server[ID_LEN])
         if (entry->move.phase != MOVE_OPENED) {
             return true;
         }
-        deleting_count += is_same_id(entry->move.source, server);
+        deleting_count += id_bytes_equal(entry->move.source, server);
     }
     return deleting_count >= CONDUCT_DELETING_MAX;
-}
-
-const struct map_entry *conduct_find_entry(const struct map *map, uint64_t start, uint64_t end)
-{
-    const struct map_entry *entry = start < end ? map_find(map, point_of_bound(start)) : NULL;
-    return entry && end <= entry->end ? entry : NULL;
 }
 
 /* A middle part leaves two beside it. */
@@ -478,7 +467,7 @@ static void share_size(struct work *work, uint32_t index)
         return;
     }
     const struct map_entry *left = &present->map.entries[index];
-    if (cuts_has(&next->cuts, left->end) && is_same_id(left[0].server, left[1].server) &&
+    if (cuts_has(&next->cuts, left->end) && id_bytes_equal(left[0].server, left[1].server) &&
         !is_going_on(&left[0]) && !is_going_on(&left[1]) &&
         cluster_count(work->cluster, &left[0], true, &records[0], &bytes[0]) &&
         cluster_count(work->cluster, &left[1], true, &records[1], &bytes[1])) {
@@ -515,7 +504,7 @@ static void begin_try(struct work *work, struct move *move, uint32_t index)
 static bool is_counted(const struct work *work, const struct move *move)
 {
     const struct map *map = &cluster_ledger(work->cluster)->map;
-    const struct map_entry *entry = conduct_find_entry(map, move->start, move->end);
+    const struct map_entry *entry = move_find_entry(move, map);
     uint64_t records;
     uint64_t bytes;
     return entry && cluster_count(work->cluster, entry, true, &records, &bytes);
@@ -523,8 +512,10 @@ static bool is_counted(const struct work *work, const struct move *move)
 
 static bool has_in_common(const struct move *move, const struct move *other)
 {
-    return is_same_id(move->source, other->source) || is_same_id(move->source, other->target) ||
-           is_same_id(move->target, other->source) || is_same_id(move->target, other->target);
+    return id_bytes_equal(move->source, other->source) ||
+           id_bytes_equal(move->source, other->target) ||
+           id_bytes_equal(move->target, other->source) ||
+           id_bytes_equal(move->target, other->target);
 }
 
 /* By the wall clock, which may have gone back since: none waits longer than the longest pause. */
@@ -558,7 +549,7 @@ static bool may_be_split(const struct work *work, const struct move *move,
 static bool is_due(const struct work *work, const struct move *move)
 {
     const struct map *map = &seen(work)->map;
-    const struct map_entry *entry = conduct_find_entry(map, move->start, move->end);
+    const struct map_entry *entry = move_find_entry(move, map);
     bool is_time = !is_pausing(work, move) || (move->is_cut && is_counted(work, move));
     bool is_held = move->is_paused && move->course == COURSE_WAITING;
     if (!is_time || is_held || (entry && is_going_on(entry))) {
@@ -573,8 +564,8 @@ static bool is_due(const struct work *work, const struct move *move)
 static const struct map_entry *find_own(const struct map *map, const struct move *move,
                                         struct text *why)
 {
-    const struct map_entry *entry = conduct_find_entry(map, move->start, move->end);
-    if (!entry || !is_same_id(entry->server, move->source)) {
+    const struct map_entry *entry = move_find_entry(move, map);
+    if (!entry || !id_bytes_equal(entry->server, move->source)) {
         text_set(why, "the range is no longer one shard's, or not its server's");
         return NULL;
     }
@@ -603,7 +594,7 @@ static bool begin_move(struct work *work, uint64_t number)
     const struct ledger *ledger = seen(work);
     const struct move *move = moves_find(&ledger->moves, number);
     const struct map_entry *entry = find_own(&ledger->map, move, &why);
-    enum status status = entry ? conduct_check(work->cluster, move, &why) : STATUS_DENIED;
+    enum status status = entry ? admission_check(work->cluster, move, &why) : STATUS_DENIED;
     if (status == STATUS_TRY_LATER) {
         return false;
     }
@@ -624,7 +615,7 @@ static bool begin_move(struct work *work, uint64_t number)
 
 static bool is_entry_aborted(const struct work *work, const struct move *move)
 {
-    const struct map_entry *entry = conduct_find_entry(&seen(work)->map, move->start, move->end);
+    const struct map_entry *entry = move_find_entry(move, &seen(work)->map);
     return !entry || entry->move.id != move->id || entry->move.phase == MOVE_ABORTED;
 }
 
@@ -707,7 +698,8 @@ bool conduct_wants_count(const struct cluster *cluster, const uint8_t server[ID_
 {
     const struct ledger *ledger = cluster_ledger(cluster);
     for (uint32_t i = 0; i < ledger->moves.count; i++) {
-        if (ledger->moves.items[i].is_cut && is_same_id(ledger->moves.items[i].source, server)) {
+        if (ledger->moves.items[i].is_cut &&
+            id_bytes_equal(ledger->moves.items[i].source, server)) {
             return true;
         }
     }
@@ -715,7 +707,7 @@ bool conduct_wants_count(const struct cluster *cluster, const uint8_t server[ID_
         const struct map_entry *entry = &ledger->map.entries[i];
         uint64_t records;
         uint64_t bytes;
-        if (is_same_id(entry->server, server) &&
+        if (id_bytes_equal(entry->server, server) &&
             !cluster_count(cluster, entry, false, &records, &bytes)) {
             return true;
         }
@@ -727,8 +719,7 @@ bool conduct_wants_count(const struct cluster *cluster, const uint8_t server[ID_
 
 static bool is_same_pace(const struct move_pace *a, const struct move_pace *b)
 {
-    return a->id == b->id && a->bytes_per_s == b->bytes_per_s && a->is_paused == b->is_paused &&
-           a->is_forced == b->is_forced;
+    return a->id == b->id && a->bytes_per_s == b->bytes_per_s && a->is_paused == b->is_paused;
 }
 
 /* NULL: on this connection nothing was; it may go by what it was told on another. */
@@ -768,9 +759,9 @@ bool conduct_take_pace(struct conduct *conduct, const struct cluster *cluster,
     }
     for (uint32_t i = 0; i < moves->count; i++) {
         const struct move *move = &moves->items[i];
-        struct move_pace wanted = {move->id, move->bytes_per_s, move->is_paused, move->is_forced};
+        struct move_pace wanted = {move->id, move->bytes_per_s, move->is_paused};
         const struct move_pace *told = told_of(heard, move->id);
-        if (move->course == COURSE_GOING && is_same_id(move->source, server) &&
+        if (move->course == COURSE_GOING && id_bytes_equal(move->source, server) &&
             move_reports_find(&heard->reports, move->id) &&
             (!told || !is_same_pace(&wanted, told))) {
             tell(heard, &wanted);
@@ -787,143 +778,4 @@ void conduct_untell(struct conduct *conduct, const uint8_t server[ID_LEN], uint6
     if (heard) {
         untell(heard, id);
     }
-}
-
-/* --- may it begin --- */
-
-static void say_server(struct text *why, const struct cluster *cluster,
-                       const uint8_t server[ID_LEN])
-{
-    const struct map_server *known = map_find_server(&cluster_ledger(cluster)->map, server);
-    text_set(why, "server ");
-    if (known) {
-        text_add_address(why, &known->address);
-    } else {
-        text_add_id(why, server);
-    }
-}
-
-static enum status check_server(const struct cluster *cluster, const uint8_t server[ID_LEN],
-                                struct text *why)
-{
-    if (!map_find_server(&cluster_ledger(cluster)->map, server)) {
-        say_server(why, cluster, server);
-        text_add(why, " is not known");
-        return STATUS_DENIED;
-    }
-    if (!cluster_is_up(cluster, server)) {
-        const struct site *site = cluster_server_site(cluster, server);
-        say_server(why, cluster, server);
-        text_add(why, ": %s", site ? site_state_text(site->state) : "down");
-        return STATUS_TRY_LATER;
-    }
-    return STATUS_OK;
-}
-
-/* Sizes of what it owns, and of what is on its way there; without the range itself. */
-static uint64_t planned_size(const struct cluster *cluster, const struct move *move)
-{
-    const struct ledger *ledger = cluster_ledger(cluster);
-    uint64_t sum = 0;
-    for (uint32_t i = 0; i < ledger->map.entry_count; i++) {
-        const struct map_entry *entry = &ledger->map.entries[i];
-        bool comes = entry->move.phase == MOVE_COPY && entry->move.id != move->id &&
-                     is_same_id(entry->move.target, move->target);
-        sum += is_same_id(entry->server, move->target) || comes ? entry->size : 0;
-    }
-    return sum;
-}
-
-static uint64_t part_of(uint64_t whole, const struct move *move, const struct map_entry *entry)
-{
-    return (uint64_t)((double)whole *
-                      ((double)(move->end - move->start) / (double)(entry->end - entry->start)));
-}
-
-static enum status check_capacity(const struct cluster *cluster, const struct move *move,
-                                  const struct map_entry *entry, struct text *why)
-{
-    const struct map_server *target = map_find_server(&cluster_ledger(cluster)->map, move->target);
-    uint64_t planned_bytes = planned_size(cluster, move);
-    uint64_t size = part_of(entry->size, move, entry);
-    if (target->capacity > 0 && planned_bytes + size > target->capacity) {
-        char sizes[2][SIZE_TEXT_LEN];
-        size_print(target->capacity, sizes[0]);
-        size_print(planned_bytes + size, sizes[1]);
-        say_server(why, cluster, move->target);
-        text_add(why, ": has a capacity of %s, and its shards would have %s", sizes[0], sizes[1]);
-        return STATUS_DENIED;
-    }
-    return STATUS_OK;
-}
-
-/* The tree's pages are fuller than half, and what comes is in the log, too, for a while. */
-static enum status check_disk(const struct cluster *cluster, const struct move *move,
-                              const struct map_entry *entry, struct text *why)
-{
-    const struct site *target = cluster_server_site(cluster, move->target);
-    const struct site_numbers *numbers = &target->numbers;
-    uint64_t records = 0;
-    uint64_t bytes = 0;
-    if (!numbers->is_there || !cluster_count(cluster, entry, false, &records, &bytes)) {
-        return STATUS_OK;
-    }
-    uint64_t needed = 2 * part_of(bytes, move, entry);
-    uint64_t room = numbers->disk_free_bytes + numbers->tree_reusable_bytes;
-    if (!numbers->is_disk_full && room >= needed) {
-        return STATUS_OK;
-    }
-    say_server(why, cluster, move->target);
-    text_add(why, ": its disk has room for %llu bytes, and %llu are needed",
-             (unsigned long long)(numbers->is_disk_full ? 0 : room), (unsigned long long)needed);
-    return STATUS_DENIED;
-}
-
-/* By how much its clock, or its last stamp, is before this clock (RULES V9). */
-static int64_t clock_ahead_ms(const struct site *site)
-{
-    return (int64_t)site->hello.now_ms - (int64_t)site->hello.heard_ms;
-}
-
-static int64_t stamp_ahead_ms(const struct site *site)
-{
-    return (int64_t)(site->hello.stamp >> 16) - (int64_t)site->hello.heard_ms;
-}
-
-static enum status check_clocks(const struct cluster *cluster, const struct move *move,
-                                struct text *why)
-{
-    const struct site *source = cluster_server_site(cluster, move->source);
-    const struct site *target = cluster_server_site(cluster, move->target);
-    int64_t clock_ms = llabs(clock_ahead_ms(source) - clock_ahead_ms(target));
-    int64_t stamp_ms = stamp_ahead_ms(source) - clock_ahead_ms(target);
-    text_clear(why);
-    if (source->hello.now_ms == 0 || target->hello.now_ms == 0 || move->try_count > 0) {
-        return STATUS_OK;
-    }
-    if (clock_ms > CONDUCT_CLOCK_TOLD_MS) {
-        text_set(why, "the clocks of source and target are %lld ms apart", (long long)clock_ms);
-    } else if (stamp_ms > CONDUCT_STAMP_TOLD_MS) {
-        text_set(why, "the source's last stamp is %lld ms ahead of the target's clock",
-                 (long long)stamp_ms);
-    }
-    bool is_too_far = clock_ms > CONDUCT_CLOCK_REFUSED_MS || stamp_ms > CONDUCT_STAMP_REFUSED_MS;
-    return is_too_far && !move->is_forced ? STATUS_DENIED : STATUS_OK;
-}
-
-enum status conduct_check(const struct cluster *cluster, const struct move *move, struct text *why)
-{
-    const struct map *map = &cluster_ledger(cluster)->map;
-    const struct map_entry *entry = conduct_find_entry(map, move->start, move->end);
-    enum status status = check_server(cluster, move->source, why);
-    if (status == STATUS_OK) {
-        status = check_server(cluster, move->target, why);
-    }
-    if (status == STATUS_OK && entry) {
-        status = check_capacity(cluster, move, entry, why);
-    }
-    if (status == STATUS_OK && entry) {
-        status = check_disk(cluster, move, entry, why);
-    }
-    return status == STATUS_OK ? check_clocks(cluster, move, why) : status;
 }

@@ -40,14 +40,6 @@
 /* After a split: for the owner's count of both parts, by which they share the size. */
 #define CONDUCT_COUNT_WITHIN_MS 3000
 
-/* Clocks of source and target: a difference that is told, and one that needs force (RULES V9). */
-#define CONDUCT_CLOCK_TOLD_MS    1000
-#define CONDUCT_CLOCK_REFUSED_MS 60000
-
-/* The source's last stamp ahead of the target's clock, likewise: a crash a second lifts it for hours (RULES N2). */
-#define CONDUCT_STAMP_TOLD_MS    600000
-#define CONDUCT_STAMP_REFUSED_MS 86400000
-
 /* --- a row of the table --- */
 
 /* What a server said of one id. */
@@ -111,15 +103,5 @@ bool conduct_wants_count(const struct cluster *cluster, const uint8_t server[ID_
 bool conduct_take_pace(struct conduct *conduct, const struct cluster *cluster,
                        const uint8_t server[ID_LEN], struct move_pace *pace);
 void conduct_untell(struct conduct *conduct, const uint8_t server[ID_LEN], uint64_t id);
-
-/*
- * Whether the move could begin now, but for others that go on: STATUS_TRY_LATER when a server is down, STATUS_DENIED when
- * it may not be (no room, RULES V8; clocks, RULES V9), with *why. STATUS_OK: *why has what people should know, or is
- * empty.
- */
-enum status conduct_check(const struct cluster *cluster, const struct move *move, struct text *why);
-
-/* The one entry that has all of [start, end); NULL: there is none. */
-const struct map_entry *conduct_find_entry(const struct map *map, uint64_t start, uint64_t end);
 
 #endif

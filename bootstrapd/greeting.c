@@ -33,17 +33,12 @@ void greeting_pack(const struct cluster *cluster, const struct site *site, struc
 }
 
 /* An id, or nil where that is allowed: zero. */
-static void unpack_id(struct unpack *in, uint8_t id[ID_LEN])
+static void unpack_id_or_nil(struct unpack *in, uint8_t id[ID_LEN])
 {
     if (unpack_peek(in) == UNPACK_NIL) {
         unpack_nil(in);
-        return;
-    }
-    struct bytes bytes = unpack_text(in);
-    if (bytes.len == ID_LEN) {
-        memcpy(id, bytes.data, ID_LEN);
     } else {
-        unpack_fail(in, UNPACK_WRONG_TYPE);
+        unpack_id(in, id);
     }
 }
 
@@ -51,9 +46,9 @@ static void unpack_hello_field(struct unpack *in, struct site_hello *hello)
 {
     struct bytes name = unpack_text(in);
     if (bytes_equal(name, bytes_text("server"))) {
-        unpack_id(in, hello->server);
+        unpack_id_or_nil(in, hello->server);
     } else if (bytes_equal(name, bytes_text("cluster"))) {
-        unpack_id(in, hello->cluster);
+        unpack_id_or_nil(in, hello->cluster);
     } else if (bytes_equal(name, bytes_text("incarnation"))) {
         hello->incarnation = unpack_uint(in);
     } else if (bytes_equal(name, bytes_text("start"))) {

@@ -134,16 +134,6 @@ void history_pack(const struct history *history, struct buffer *out)
     }
 }
 
-static void unpack_string(struct unpack *in, char *string, size_t size)
-{
-    struct bytes text = unpack_text(in);
-    if (text.len >= size) {
-        unpack_fail(in, UNPACK_WRONG_TYPE);
-    } else if (text.len > 0) {
-        memcpy(string, text.data, text.len);
-    }
-}
-
 static uint32_t unpack_count(struct unpack *in)
 {
     uint32_t count = unpack_array(in);

@@ -9,6 +9,7 @@
  *                          |          +---+                  v
  *                          |              v               cluster -> numbers -> site
  *                          |--> orders -> conduct -> parts   |  +-> plan -> ledger -> history -> moves
+ *                          |       +--------+--> admission --+
  *                          |--> rebalance -> balance --------^
  *                          |--> admin -----------------------+
  *                          +--> mapstore -> slot, ledger

@@ -6,6 +6,7 @@
 #include "io/memory.h"
 #include "proto/json.h"
 #include "proto/pack.h"
+#include "proto/point.h"
 
 #define MOVE_FIELDS 23
 
@@ -128,31 +129,18 @@ void move_pack(const struct move *move, struct buffer *out)
     pack_text(out, move->reason);
 }
 
+const struct map_entry *move_find_entry(const struct move *move, const struct map *map)
+{
+    bool is_range = move->start < move->end;
+    const struct map_entry *entry = is_range ? map_find(map, point_of_bound(move->start)) : NULL;
+    return entry && move->end <= entry->end ? entry : NULL;
+}
+
 void moves_pack(const struct moves *moves, struct buffer *out)
 {
     pack_array(out, moves->count);
     for (uint32_t i = 0; i < moves->count; i++) {
         move_pack(&moves->items[i], out);
-    }
-}
-
-static void unpack_string(struct unpack *in, char *string, size_t size)
-{
-    struct bytes text = unpack_text(in);
-    if (text.len >= size) {
-        unpack_fail(in, UNPACK_WRONG_TYPE);
-    } else if (text.len > 0) {
-        memcpy(string, text.data, text.len);
-    }
-}
-
-static void unpack_id(struct unpack *in, uint8_t id[ID_LEN])
-{
-    struct bytes bytes = unpack_text(in);
-    if (bytes.len == ID_LEN) {
-        memcpy(id, bytes.data, ID_LEN);
-    } else {
-        unpack_fail(in, UNPACK_WRONG_TYPE);
     }
 }
 

@@ -46,9 +46,10 @@ struct move {
     uint8_t source[ID_LEN], target[ID_LEN];
     enum move_course course;
     enum move_wish wish;
-    bool is_paused, is_forced; /* as in move_pace */
-    bool is_cut;               /* a shard was split for it, and it has not begun since */
-    uint64_t bytes_per_s;      /* likewise */
+    bool is_paused;       /* as in move_pace */
+    bool is_forced;       /* however far the clocks are apart (RULES V9) */
+    bool is_cut;          /* a shard was split for it, and it has not begun since */
+    uint64_t bytes_per_s; /* likewise */
     uint32_t try_count;
     uint64_t asked_ms, begun_ms, ended_ms; /* since 1970; 0: not yet */
     uint64_t not_before_ms;                /* the next try */
@@ -87,6 +88,9 @@ void move_unpack(struct unpack *in,
 
 /* False when malformed, or more than `max`; *moves is then untouched. */
 bool moves_unpack(struct unpack *in, uint32_t max, struct moves *moves);
+
+/* The one entry that has all of the move's range; NULL: there is none. Valid until the map changes. */
+const struct map_entry *move_find_entry(const struct move *move, const struct map *map);
 
 /* "waiting", "done". Static storage. */
 const char *move_course_text(enum move_course course);

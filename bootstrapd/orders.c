@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "bootstrapd/orders.h"
 
+#include "bootstrapd/admission.h"
 #include "proto/point.h"
 
 /* Digits of an id that name a server, unless two begin with them. */
 #define ID_DIGITS_MIN 8
-
-static bool is_same_id(const uint8_t a[ID_LEN], const uint8_t b[ID_LEN])
-{
-    return memcmp(a, b, ID_LEN) == 0;
-}
 
 static const struct map *map_of(const struct order_scope *scope)
 {
@@ -105,7 +101,7 @@ static enum status check_start(const struct order_scope *scope, const struct mov
         text_add(why, "was not opened yet");
         return STATUS_TRY_LATER;
     }
-    if (is_same_id(entry->server, target->id)) {
+    if (id_bytes_equal(entry->server, target->id)) {
         text_add(why, "server ");
         text_add_address(why, &target->address);
         text_add(why, " has it");
@@ -130,7 +126,7 @@ static enum status check_start(const struct order_scope *scope, const struct mov
         return STATUS_TRY_LATER;
     }
     text_clear(why);
-    return conduct_check(scope->cluster, move, why);
+    return admission_check(scope->cluster, move, why);
 }
 
 static void queue(const struct order_scope *scope, struct move *move, const char *warning,
@@ -184,7 +180,7 @@ enum status order_move_start(const struct order_scope *scope, const struct order
 /* Of the entry that has the move's id now; MOVE_NONE: none has. */
 static enum move_phase phase_of(const struct order_scope *scope, const struct move *move)
 {
-    const struct map_entry *entry = conduct_find_entry(map_of(scope), move->start, move->end);
+    const struct map_entry *entry = move_find_entry(move, map_of(scope));
     return entry && move->id != 0 && entry->move.id == move->id ? entry->move.phase : MOVE_NONE;
 }
 
@@ -278,7 +274,7 @@ enum status order_move_change(const struct order_scope *scope, enum order_move o
 static bool owns_anything(const struct map *map, const uint8_t server[ID_LEN])
 {
     for (uint32_t i = 0; i < map->entry_count; i++) {
-        if (is_same_id(map->entries[i].server, server)) {
+        if (id_bytes_equal(map->entries[i].server, server)) {
             return true;
         }
     }
@@ -291,15 +287,17 @@ static bool is_left_behind(const struct order_scope *scope, const struct map_ent
 {
     const struct move_report *report = conduct_report(scope->conduct, server, entry->move.id);
     bool will_not = !cluster_is_up(scope->cluster, server) || (report && report->text[0]);
-    return entry->move.phase == MOVE_OPENED && is_same_id(entry->move.source, server) && will_not;
+    return entry->move.phase == MOVE_OPENED && id_bytes_equal(entry->move.source, server) &&
+           will_not;
 }
 
 static bool has_part(const struct order_scope *scope, const struct move *move,
                      const uint8_t server[ID_LEN])
 {
-    const struct map_entry *entry = conduct_find_entry(map_of(scope), move->start, move->end);
+    const struct map_entry *entry = move_find_entry(move, map_of(scope));
     bool is_last = entry && entry->move.id == move->id && is_left_behind(scope, entry, server);
-    return (is_same_id(move->source, server) || is_same_id(move->target, server)) && !is_last;
+    return (id_bytes_equal(move->source, server) || id_bytes_equal(move->target, server)) &&
+           !is_last;
 }
 
 static bool is_in_moves(const struct order_scope *scope, const uint8_t server[ID_LEN])
@@ -310,8 +308,8 @@ static bool is_in_moves(const struct order_scope *scope, const uint8_t server[ID
     for (uint32_t i = 0; i < map->entry_count; i++) {
         const struct map_entry *entry = &map->entries[i];
         bool goes_on = entry->move.phase != MOVE_NONE && entry->move.phase != MOVE_ABORTED;
-        bool is_part =
-            is_same_id(entry->move.source, server) || is_same_id(entry->move.target, server);
+        bool is_part = id_bytes_equal(entry->move.source, server) ||
+                       id_bytes_equal(entry->move.target, server);
         is_in |= goes_on && is_part && !is_left_behind(scope, entry, server);
     }
     for (uint32_t i = 0; i < moves->count; i++) {
@@ -367,7 +365,7 @@ enum status order_server_drain(const struct order_scope *scope, struct bytes ser
     if (drained && drained->is_draining == is_undo) {
         drained->is_draining = !is_undo;
         plan_touch_map(plan);
-        say_server(plan, drained, is_undo ? "is no longer drained" : "is drained");
+        say_server(plan, drained, is_undo ? "is no longer drained" : "is being drained");
     }
     return status;
 }
@@ -444,7 +442,7 @@ enum status order_server_set_address(const struct order_scope *scope, struct byt
     moved->address = *address;
     plan_touch_map(plan);
     for (uint32_t i = 0; i < next->entry_count; i++) {
-        if (is_same_id(next->entries[i].server, moved->id)) {
+        if (id_bytes_equal(next->entries[i].server, moved->id)) {
             next->entries[i].address = *address;
             plan_touch(plan, &next->entries[i]);
         }
@@ -469,6 +467,12 @@ enum status order_shard_resize(const struct order_scope *scope, struct bytes nam
     }
     if (size < MAP_SIZE_MIN) {
         text_set(why, "size: is below %d", MAP_SIZE_MIN);
+        return STATUS_INVALID;
+    }
+    if (size > MAP_SIZE_MAX) {
+        char most[SIZE_TEXT_LEN];
+        size_print(MAP_SIZE_MAX, most);
+        text_set(why, "size: is above %s", most);
         return STATUS_INVALID;
     }
     begin(scope, plan);

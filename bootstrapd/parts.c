@@ -47,12 +47,17 @@ static void find_name(const struct map *map, const char *name, char found[NAME_L
     }
 }
 
-/* Of `whole`, the share of one that weighs `weight` of `all`, so that both parts are shards. */
-static uint64_t share(uint64_t whole, uint64_t weight, uint64_t all)
+/* So that both parts of `whole` are shards. */
+static uint64_t within(uint64_t size, uint64_t whole)
 {
-    uint64_t size = (uint64_t)((double)whole * ((double)weight / (double)all));
     size = size < MAP_SIZE_MIN ? MAP_SIZE_MIN : size;
     return size > whole - MAP_SIZE_MIN ? whole - MAP_SIZE_MIN : size;
+}
+
+/* Of `whole`, the share of one that weighs `weight` of `all`. */
+static uint64_t share(uint64_t whole, uint64_t weight, uint64_t all)
+{
+    return (uint64_t)((double)whole * ((double)weight / (double)all));
 }
 
 static bool may_split(const struct map *map, const struct map_entry *entry, struct text *why)
@@ -86,7 +91,8 @@ bool parts_split(struct plan *plan, uint32_t index, uint64_t bound, struct text 
     char name[NAME_LEN_MAX + 1];
     find_name(map, left->name, name);
     memcpy(smaller->name, name, sizeof(name));
-    left->size = share(left->size, bound - left->start, left->end - left->start);
+    left->size =
+        within(share(left->size, bound - left->start, left->end - left->start), left->size);
     right->size -= left->size;
     left->end = bound;
     right->start = bound;
@@ -111,7 +117,7 @@ bool parts_may_join(const struct ledger *ledger, uint32_t index)
     return index + 1 < ledger->map.entry_count && cuts_has(&ledger->cuts, right->start) &&
            memcmp(left->server, right->server, ID_LEN) == 0 &&
            left->when_full == right->when_full && left->is_new == right->is_new &&
-           left->size <= UINT64_MAX - right->size && is_free(left) && is_free(right) &&
+           left->size + right->size <= MAP_SIZE_MAX && is_free(left) && is_free(right) &&
            !moves_touch(&ledger->moves, left->start, right->end);
 }
 
@@ -142,10 +148,17 @@ void parts_share_size(struct plan *plan, uint32_t index, uint64_t bytes, uint64_
     struct map_entry *left = &plan->next.map.entries[index];
     struct map_entry *right = left + 1;
     uint64_t whole = left->size + right->size;
-    if (bytes + next_bytes == 0) {
+    uint64_t held = bytes + next_bytes;
+    uint64_t size;
+    if (held == 0) {
         return;
     }
-    left->size = share(whole, bytes, bytes + next_bytes);
+    if (held < whole) {
+        size = bytes + share(whole - held, left->end - left->start, right->end - left->start);
+    } else {
+        size = share(whole, bytes, held);
+    }
+    left->size = within(size, whole);
     right->size = whole - left->size;
     plan_touch(plan, left);
     plan_touch(plan, right);

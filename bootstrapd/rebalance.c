@@ -244,10 +244,10 @@ static void pack_move(struct buffer *out, const struct map *map, const struct ba
 }
 
 void rebalance_pack(const struct rebalance *rebalance, const struct map *map, uint64_t first,
-                    struct buffer *out)
+                    uint32_t queued_count, struct buffer *out)
 {
     const struct balance_plan *plan = &rebalance->plan;
-    pack_map(out, 8);
+    pack_map(out, 9);
     pack_text(out, "by");
     pack_text(out, by_words[rebalance->wish.by]);
     pack_number(out, "bytes", plan->bytes);
@@ -255,6 +255,7 @@ void rebalance_pack(const struct rebalance *rebalance, const struct map *map, ui
     pack_number(out, "seconds", rebalance->seconds);
     pack_number(out, "bytes_per_s", rebalance->bytes_per_s);
     pack_number(out, "first", first);
+    pack_number(out, "queued", queued_count);
     pack_text(out, "servers");
     pack_array(out, map->server_count);
     for (uint32_t i = 0; i < map->server_count; i++) {

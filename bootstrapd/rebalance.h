@@ -47,9 +47,12 @@ enum status rebalance_make(const struct cluster *cluster, const struct rebalance
                            struct rebalance *rebalance, struct text *why);
 void rebalance_fini(struct rebalance *rebalance);
 
-/* Appends the result of `rebalance.plan` and `rebalance.run` (PROTOCOL.md). `first`: number of its first move; 0: none. */
+/*
+ * Appends the result of `rebalance.plan` and `rebalance.run` (PROTOCOL.md). `first`: number of its first move that is
+ * queued; 0: none is.
+ */
 void rebalance_pack(const struct rebalance *rebalance, const struct map *map, uint64_t first,
-                    struct buffer *out);
+                    uint32_t queued_count, struct buffer *out);
 
 /* Adds its moves to the plan's ledger, and a line. Returns how many there was room for; the others another plan finds. */
 uint32_t rebalance_queue(const struct rebalance *rebalance, struct plan *plan, uint64_t now_ms);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "bootstrapd/request_internal.h"
 
+#include "bootstrapd/admission.h"
+
 /* Lists for people: of moves, servers, shards, and of what was done. The longest are some megabytes, below a frame. */
 
 static const struct cluster *cluster_of(const struct request *request)
@@ -36,7 +38,7 @@ static void pack_server(struct buffer *out, const char *name, const struct map *
 
 static const struct map_entry *entry_of(const struct map *map, const struct move *move)
 {
-    const struct map_entry *entry = conduct_find_entry(map, move->start, move->end);
+    const struct map_entry *entry = move_find_entry(move, map);
     return entry && move->id != 0 && entry->move.id == move->id ? entry : NULL;
 }
 
@@ -102,7 +104,7 @@ static void find_reason(const struct request *request, const struct move *move,
         text_set(reason, "%s", move->reason);
     }
     if (text_is_empty(reason) && move->course == COURSE_WAITING) {
-        (void)conduct_check(cluster_of(request), move, reason);
+        (void)admission_check(cluster_of(request), move, reason);
     }
 }
 

@@ -26,6 +26,7 @@ struct ask {
     bool is_set;
     enum balance_by by;
     struct rebalance rebalance;
+    uint32_t queued_count;
 };
 
 static struct ask *ask_new(const struct request *request)
@@ -296,7 +297,14 @@ static void answer_plan(const struct ask *ask, uint64_t revision, struct buffer 
 {
     (void)revision;
     rebalance_pack(&ask->rebalance, &cluster_ledger(coordinator_cluster(ask->coordinator))->map,
-                   ask->number, out);
+                   ask->number, ask->queued_count, out);
+}
+
+/* RULES M4 */
+static enum status check_behind(const struct order_scope *scope, struct text *why)
+{
+    *why = *cluster_behind(scope->cluster);
+    return text_is_empty(why) ? STATUS_OK : STATUS_DENIED;
 }
 
 static enum status make_rebalance(void *context, const struct order_scope *scope, struct plan *plan,
@@ -304,17 +312,16 @@ static enum status make_rebalance(void *context, const struct order_scope *scope
 {
     struct ask *ask = context;
     const struct rebalance_wish wish = {.by = ask->by, .who = REBALANCE_WHO};
-    *why = *cluster_behind(scope->cluster);
-    if (!text_is_empty(why)) {
-        return STATUS_DENIED;
+    enum status status = check_behind(scope, why);
+    if (status == STATUS_OK) {
+        status = rebalance_make(scope->cluster, &wish, &ask->rebalance, why);
     }
-    enum status status = rebalance_make(scope->cluster, &wish, &ask->rebalance, why);
     if (status == STATUS_OK) {
         plan_begin(plan, cluster_ledger(scope->cluster));
         move_set_text(plan->who, sizeof(plan->who), scope->who);
         uint64_t first = plan->next.move_count + 1;
-        uint32_t count = ask->is_set ? rebalance_queue(&ask->rebalance, plan, scope->now_ms) : 0;
-        ask->number = count > 0 ? first : 0;
+        ask->queued_count = ask->is_set ? rebalance_queue(&ask->rebalance, plan, scope->now_ms) : 0;
+        ask->number = ask->queued_count > 0 ? first : 0;
     }
     return status;
 }
@@ -342,11 +349,13 @@ static enum status make_stop(void *context, const struct order_scope *scope, str
                              struct text *why)
 {
     struct ask *ask = context;
-    (void)why;
-    plan_begin(plan, cluster_ledger(scope->cluster));
-    move_set_text(plan->who, sizeof(plan->who), scope->who);
-    ask->number = rebalance_stop(plan, scope->now_ms);
-    return STATUS_OK;
+    enum status status = check_behind(scope, why);
+    if (status == STATUS_OK) {
+        plan_begin(plan, cluster_ledger(scope->cluster));
+        move_set_text(plan->who, sizeof(plan->who), scope->who);
+        ask->number = rebalance_stop(plan, scope->now_ms);
+    }
+    return status;
 }
 
 void request_rebalance_stop(struct request *request)

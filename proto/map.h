@@ -57,7 +57,7 @@ struct map_entry {
     char name[NAME_LEN_MAX + 1];
     uint64_t start, end; /* bounds (RULES N3), start < end */
     uint64_t epoch;      /* 0 in a file that a person wrote */
-    uint64_t size;       /* bytes of live records; at least MAP_SIZE_MIN */
+    uint64_t size;       /* bytes of live records; MAP_SIZE_MIN to MAP_SIZE_MAX */
     enum when_full when_full;
     bool is_new;            /* the owner may open it empty (RULES M3) */
     uint8_t server[ID_LEN]; /* the owner; zero until it is bound */
@@ -66,6 +66,9 @@ struct map_entry {
 };
 
 #define MAP_SIZE_MIN 1024
+
+/* 1 PiB: the sum over MAP_SHARDS_MAX shards, and one more, fits 64 bits. */
+#define MAP_SIZE_MAX (UINT64_C(1) << 50)
 
 struct map_server {
     uint8_t id[ID_LEN];
@@ -149,5 +152,10 @@ enum { ID_TEXT_LEN = 2 * ID_LEN + 1 };
 void id_bytes_print(const uint8_t id[ID_LEN], char text[ID_TEXT_LEN]);
 bool id_bytes_parse(struct bytes text, uint8_t id[ID_LEN]);
 bool id_bytes_is_zero(const uint8_t id[ID_LEN]);
+
+static inline bool id_bytes_equal(const uint8_t a[ID_LEN], const uint8_t b[ID_LEN])
+{
+    return memcmp(a, b, ID_LEN) == 0;
+}
 
 #endif

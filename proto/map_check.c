@@ -81,6 +81,12 @@ bool map_check_entry(const struct map_entry *entry, struct map_error *fault)
         map_error_set(fault, "size: %" PRIu64 " is below %d", entry->size, MAP_SIZE_MIN);
         return false;
     }
+    if (entry->size > MAP_SIZE_MAX) {
+        char most[SIZE_TEXT_LEN];
+        size_print(MAP_SIZE_MAX, most);
+        map_error_set(fault, "size: %" PRIu64 " is above %s", entry->size, most);
+        return false;
+    }
     return check_address(&entry->address, fault);
 }
 

@@ -82,28 +82,6 @@ void map_pack(const struct map *map, struct buffer *out)
     }
 }
 
-static void unpack_id(struct unpack *in, uint8_t id[ID_LEN])
-{
-    struct bytes bytes = unpack_text(in);
-    if (bytes.len != ID_LEN) {
-        unpack_fail(in, UNPACK_WRONG_TYPE);
-        return;
-    }
-    memcpy(id, bytes.data, ID_LEN);
-}
-
-/* A C string of less than `size` bytes. */
-static void unpack_string(struct unpack *in, char *string, size_t size)
-{
-    struct bytes text = unpack_text(in);
-    if (text.len == 0 || text.len >= size || memchr(text.data, '\0', text.len)) {
-        unpack_fail(in, UNPACK_WRONG_TYPE);
-        return;
-    }
-    memcpy(string, text.data, text.len);
-    string[text.len] = '\0';
-}
-
 static void unpack_address(struct unpack *in, struct address *address)
 {
     unpack_string(in, address->host, sizeof(address->host));

@@ -8,7 +8,7 @@
 #define REPORTS_FIELDS    2
 #define REPORT_FIELDS     9
 #define REPORT_FIELDS_MIN 2
-#define PACE_FIELDS       4
+#define PACE_FIELDS       3
 
 /* --- texts --- */
 
@@ -237,7 +237,6 @@ void move_pace_pack(const struct move_pace *pace, struct buffer *out)
     pack_uint(out, pace->id);
     pack_uint(out, pace->bytes_per_s);
     pack_bool(out, pace->is_paused);
-    pack_bool(out, pace->is_forced);
 }
 
 bool move_pace_unpack(struct unpack *in, struct move_pace *pace)
@@ -250,7 +249,6 @@ bool move_pace_unpack(struct unpack *in, struct move_pace *pace)
     unpacked.id = unpack_uint(in);
     unpacked.bytes_per_s = unpack_uint(in);
     unpacked.is_paused = unpack_bool(in);
-    unpacked.is_forced = unpack_bool(in);
     skip_fields(in, PACE_FIELDS, count);
     if (!unpack_is_fine(in)) {
         return false;

@@ -8,7 +8,7 @@
  *     reports   [revision, [report, ...]]      all that it has a part in, at the same moment
  *     report    [id, state, records, bytes, records_left, bytes_per_s, waiting_bytes,
  *                [freeze, drain, sync, commit, open], text]
- *     pace      [id, bytes_per_s, is_paused, is_forced]
+ *     pace      [id, bytes_per_s, is_paused]
  *
  * Rules:
  *  - `revision` is that of the map that the server has durably taken, and a state is durable before it is
@@ -109,7 +109,6 @@ struct move_pace {
     uint64_t id;
     uint64_t bytes_per_s; /* 0: no limit of its own */
     bool is_paused;       /* the hand stands (RULES V7) */
-    bool is_forced;       /* however far the clocks are apart (RULES V9) */
 };
 
 void move_pace_pack(const struct move_pace *pace, struct buffer *out);

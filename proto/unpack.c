@@ -157,6 +157,32 @@ struct bytes unpack_ext(struct unpack *in, int8_t *type)
     return take_payload(in, head.payload_len - 1);
 }
 
+void unpack_id(struct unpack *in, uint8_t id[ID_LEN])
+{
+    struct bytes bytes = unpack_text(in);
+    if (bytes.len == ID_LEN) {
+        memcpy(id, bytes.data, ID_LEN);
+    } else {
+        unpack_fail(in, UNPACK_WRONG_TYPE);
+    }
+}
+
+void unpack_string(struct unpack *in, char *string, size_t size)
+{
+    struct bytes text = unpack_text(in);
+    bool has_end = text.len > 0 && memchr(text.data, '\0', text.len);
+    if (text.len >= size || has_end) {
+        unpack_fail(in, UNPACK_WRONG_TYPE);
+    }
+    if (!unpack_is_fine(in)) {
+        return;
+    }
+    if (text.len > 0) {
+        memcpy(string, text.data, text.len);
+    }
+    string[text.len] = '\0';
+}
+
 uint32_t unpack_array(struct unpack *in)
 {
     struct head head;

@@ -14,6 +14,7 @@
  */
 
 #include "proto/bytes.h"
+#include "proto/limits.h"
 
 enum unpack_type {
     UNPACK_NIL,
@@ -57,6 +58,10 @@ int64_t unpack_int(struct unpack *in);                     /* above INT64_MAX: U
 double unpack_float(struct unpack *in);      /* float 32 or 64; integers are not taken */
 struct bytes unpack_text(struct unpack *in); /* str or bin: its bytes count */
 struct bytes unpack_ext(struct unpack *in, int8_t *type);
+
+/* Untouched after a fault. A string: less than `size` bytes, none of them 0; it gets its end. */
+void unpack_id(struct unpack *in, uint8_t id[ID_LEN]);
+void unpack_string(struct unpack *in, char *string, size_t size);
 
 /* Counts of elements, or of pairs; 0 after a fault. */
 uint32_t unpack_array(struct unpack *in);

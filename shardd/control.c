@@ -63,16 +63,6 @@ void control_encode(const struct ownership *ownership, struct buffer *out)
     seal_end(out, control_key);
 }
 
-static void unpack_id(struct unpack *in, uint8_t id[ID_LEN])
-{
-    struct bytes bytes = unpack_text(in);
-    if (bytes.len == ID_LEN) {
-        memcpy(id, bytes.data, ID_LEN);
-    } else {
-        unpack_fail(in, UNPACK_WRONG_TYPE);
-    }
-}
-
 static void unpack_map_or_nil(struct unpack *in, struct map *map, struct map_error *error)
 {
     if (unpack_peek(in) == UNPACK_NIL) {

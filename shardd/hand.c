@@ -168,7 +168,8 @@ uint64_t hand_left(const struct hand *hand)
     if (hand->phase > RECORDS || behind == 0) {
         return 0;
     }
-    return (uint64_t)((double)hand->sum.records * (double)ahead / (double)behind);
+    double left = (double)hand->sum.records * (double)ahead / (double)behind;
+    return left < (double)INT64_MAX ? (uint64_t)left : INT64_MAX;
 }
 
 size_t hand_len(const struct hand *hand)

@@ -10,6 +10,7 @@
  *              as they come            │      then emitted behind it, or forgotten
  *
  *     LINES ──> RECORDS ──> LINES_AGAIN ──> AT_END
+ *                  └──> FAULTY: a damaged record
  *
  * Rules:
  *  - A slice is what the interval held as it was begun: dirty entries copied, transaction begun, in one turn (S6).

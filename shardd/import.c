@@ -156,12 +156,16 @@ static bool look_through(const struct import *import, struct message *message)
     return rest.len == 0;
 }
 
-/* RULES V9: a stamp from far ahead would stay in this server's for ever. */
-static bool is_too_far_ahead(const struct import *import, uint64_t stamp)
+bool import_is_too_far_ahead(uint64_t stamp, uint64_t base_stamp, uint64_t ahead_ms)
 {
     uint64_t now = stamp_of_ms(clock_wall_ms());
-    uint64_t base = now > import->begun_stamp ? now : import->begun_stamp;
-    return stamp > base + stamp_of_ms(IMPORT_AHEAD_MS);
+    uint64_t base = now > base_stamp ? now : base_stamp;
+    return stamp > base && stamp - base > stamp_of_ms(ahead_ms);
+}
+
+static bool is_too_far_ahead(const struct import *import, uint64_t stamp)
+{
+    return import_is_too_far_ahead(stamp, import->begun_stamp, IMPORT_AHEAD_MS);
 }
 
 static struct message *copy_message(uint64_t seq, struct bytes items)

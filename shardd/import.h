@@ -57,6 +57,15 @@ struct import_config {
 /* How far stamps may be above this server's clock, or what both began with, whichever is higher (RULES V9). */
 #define IMPORT_AHEAD_MS 60000
 
+/*
+ * And the source's own, as it greets, above this server's clock: a year. What is more than a day bootstrapd lets through
+ * when it is forced to, or for a try that is made again; beyond a year no crashes have lifted it (RULES N2).
+ */
+#define IMPORT_SOURCE_AHEAD_MS (UINT64_C(366) * 86400000)
+
+/* Whether the stamp is more than `ahead_ms` above both: it would stay in this server's for ever. */
+bool import_is_too_far_ahead(uint64_t stamp, uint64_t base_stamp, uint64_t ahead_ms);
+
 /* The interval is empty in tree and hot table, and its account is; no turn of the loop before lies between. */
 struct import *import_new(const struct import_config *config);
 

@@ -137,9 +137,8 @@ bool membership_is_idle(const struct membership *membership)
            !membership->first_change;
 }
 
-struct peer *membership_bootstrapd(const struct membership *membership, uint64_t *heard_ms)
+struct peer *membership_bootstrapd(const struct membership *membership)
 {
-    *heard_ms = membership->bootstrap_heard_ms;
     return membership->bootstrap_peer;
 }
 

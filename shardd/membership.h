@@ -90,8 +90,8 @@ void membership_change(struct membership *membership, membership_step *step,
 void membership_on_changed(struct membership *membership, void (*on_changed)(void *context),
                            void *context);
 
-/* The connection of the bootstrapd that is at work, or NULL; when it was heard last (monotonic ms). */
-struct peer *membership_bootstrapd(const struct membership *membership, uint64_t *heard_ms);
+/* The connection of the bootstrapd that is at work, or NULL. */
+struct peer *membership_bootstrapd(const struct membership *membership);
 
 /*
  * A client knows of `epoch`, which is above what is held here (RULES M6). True: wait, the map of the

@@ -40,7 +40,7 @@ static void on_struck(void *context, bool is_done)
     mover->is_striking = false;
     store_wake(mover->store);
     if (is_done) {
-        logline(LOGLINE_INFO, "move %llu: all that it left here is gone",
+        logline(LOGLINE_INFO, "move of revision %llu: all that it left here is gone",
                 (unsigned long long)mover->emptying_id);
         mover->emptying_id = 0;
         mover->is_emptied = false;
@@ -85,7 +85,7 @@ static void on_check_fault(void *context, const char *text)
     struct mover *mover = context;
     (void)snprintf(mover->checking.text, sizeof(mover->checking.text),
                    "the source's copy is kept: %s", text);
-    logline(LOGLINE_WARNING, "move %llu: %s", (unsigned long long)mover->checking.id,
+    logline(LOGLINE_WARNING, "move of revision %llu: %s", (unsigned long long)mover->checking.id,
             mover->checking.text);
 }
 
@@ -96,9 +96,16 @@ static void keep(struct mover *mover)
     struct kept *kept = &mover->kept[mover->kept_count++];
     kept->id = checking->id;
     memcpy(kept->text, checking->text, sizeof(kept->text));
-    checking->id = 0;
-    checking->text[0] = '\0';
     mover_note(mover);
+}
+
+/* The next copy's turn. */
+static void let_check_go(struct mover *mover)
+{
+    mover->checking.id = 0;
+    mover->checking.text[0] = '\0';
+    mover->is_due = true;
+    store_wake(mover->store);
 }
 
 static bool delete_copy(void *context, const struct ownership *present, struct ownership *next)
@@ -111,9 +118,7 @@ static void on_deleting(void *context, bool is_done)
 {
     struct mover *mover = context;
     (void)is_done;
-    mover->checking.id = 0;
-    mover->is_due = true;
-    store_wake(mover->store);
+    let_check_go(mover);
     mover_note(mover);
 }
 
@@ -163,7 +168,10 @@ static void end_check(struct mover *mover)
     if (is_read && moving) {
         on_check_fault(mover, "it is not what was handed over");
     }
-    keep(mover);
+    if (moving) { /* else it is owned again */
+        keep(mover);
+    }
+    let_check_go(mover);
 }
 
 static void turn_check(struct mover *mover)
@@ -215,8 +223,8 @@ static void report_target(const struct mover *mover, const struct map_entry *ent
         mover_report_incoming(incoming, report);
     }
     if (movings_find(movings, report->id, MOVING_IMPORT)) {
-        report->state = incoming && !incoming->is_over && incoming->import ? MOVE_TARGET_IMPORTING
-                                                                           : MOVE_TARGET_LOST;
+        report->state =
+            incoming && mover_is_importing(incoming) ? MOVE_TARGET_IMPORTING : MOVE_TARGET_LOST;
     } else if (movings_find(movings, report->id, MOVING_READY)) {
         report->state = MOVE_TARGET_READY;
     } else if (is_self(mover, entry->server) && ownership_holds(ownership, entry)) {
@@ -269,8 +277,7 @@ void mover_report(const struct mover *mover, struct move_reports *reports)
 
 void mover_tell(struct mover *mover)
 {
-    uint64_t heard_ms;
-    struct peer *peer = membership_bootstrapd(mover->membership, &heard_ms);
+    struct peer *peer = membership_bootstrapd(mover->membership);
     mover->has_news = false;
     if (!peer) {
         return; /* it asks when it is back */

@@ -49,13 +49,12 @@ bool mover_pace(struct mover *mover, const struct move_pace *pace);
 
 /* --- what a source asks; answered now or later --- */
 
-/* params: [id, start, end, server of the source, its last stamp, its clock in ms] */
+/* params: [id, start, end, server of the source, its last stamp] */
 struct import_greeting {
     uint64_t id;
     uint64_t start, end; /* bounds */
     uint8_t source[ID_LEN];
     uint64_t stamp;
-    uint64_t now_ms;
 };
 
 /* params: [id, seq, records, bytes, high and low of the sum, the source's last stamp] */

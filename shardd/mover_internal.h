@@ -117,6 +117,7 @@ void mover_turn_targets(struct mover *mover);
 uint64_t mover_targets_len(const struct mover *mover); /* as mover_sources_len */
 void mover_free_targets(struct mover *mover);
 struct incoming *mover_find_incoming(const struct mover *mover, uint64_t id);
+bool mover_is_importing(const struct incoming *incoming);
 void mover_report_incoming(const struct incoming *incoming, struct move_report *report);
 
 #endif

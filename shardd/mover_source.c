@@ -87,7 +87,7 @@ static void lose(struct outgoing *outgoing, const char *why)
         return;
     }
     (void)snprintf(outgoing->text, sizeof(outgoing->text), "%s", why);
-    logline(LOGLINE_WARNING, "move %llu: %s", (unsigned long long)outgoing->id, why);
+    logline(LOGLINE_WARNING, "move of revision %llu: %s", (unsigned long long)outgoing->id, why);
     outgoing->is_losing = true;
     mover_note(outgoing->mover);
 }
@@ -129,13 +129,12 @@ static void greet(void *context, struct buffer *out)
 {
     const struct outgoing *outgoing = context;
     const struct mover *mover = outgoing->mover;
-    pack_array(out, 6);
+    pack_array(out, 5);
     pack_uint(out, outgoing->id);
     pack_uint(out, outgoing->start);
     pack_uint(out, outgoing->end);
     pack_bin(out, bytes_of(membership_ownership(mover->membership)->server, ID_LEN));
     pack_uint(out, store_last_stamp(mover->store));
-    pack_uint(out, clock_wall_ms());
 }
 
 static void begin(struct mover *mover, const struct map_entry *entry, const struct address *target)
@@ -156,8 +155,8 @@ static void begin(struct mover *mover, const struct map_entry *entry, const stru
     outgoing->hand = store_hand_new(mover->store, outgoing->start, outgoing->end, on_emit,
                                     on_hand_fault, outgoing);
     store_set_hand(mover->store, outgoing->start, outgoing->hand);
-    logline(LOGLINE_INFO, "move %llu: shard %s goes to %s:%u", (unsigned long long)outgoing->id,
-            entry->name, target->host, (unsigned)target->port);
+    logline(LOGLINE_INFO, "move of revision %llu: shard %s goes to %s:%u",
+            (unsigned long long)outgoing->id, entry->name, target->host, (unsigned)target->port);
     mover_note(mover);
 }
 
@@ -309,8 +308,7 @@ static void on_answered(void *context, const struct rpc_message *message)
 
 static void ask_bootstrapd(struct outgoing *outgoing)
 {
-    uint64_t heard_ms;
-    struct peer *peer = membership_bootstrapd(outgoing->mover->membership, &heard_ms);
+    struct peer *peer = membership_bootstrapd(outgoing->mover->membership);
     if (peer && !outgoing->asking) {
         outgoing->asking = memory_get(1, sizeof(*outgoing->asking));
         outgoing->asking->outgoing = outgoing;
@@ -351,10 +349,16 @@ static void consider_freezing(struct outgoing *outgoing)
 
 /* --- a turn --- */
 
+/* What the hand keeps while a slice is read follows it into the stream at once. */
+static uint64_t waiting_len(const struct outgoing *outgoing)
+{
+    return hand_len(outgoing->hand) + stream_waiting(outgoing->stream);
+}
+
 static void slow_writers(struct outgoing *outgoing)
 {
     uint64_t half = store_stream_len_max(outgoing->mover->store) / 2;
-    uint64_t waiting = stream_waiting(outgoing->stream);
+    uint64_t waiting = waiting_len(outgoing);
     uint64_t over = waiting > half ? waiting - half : 0;
     assert(half > 0);
     over = over < half ? over : half;
@@ -416,7 +420,7 @@ uint64_t mover_sources_len(const struct mover *mover)
     uint64_t len = 0;
     for (const struct outgoing *outgoing = mover->outgoing; outgoing; outgoing = outgoing->next) {
         if (outgoing->stream) {
-            len += hand_len(outgoing->hand) + stream_waiting(outgoing->stream);
+            len += waiting_len(outgoing);
         }
     }
     return len;

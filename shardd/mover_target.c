@@ -8,6 +8,7 @@
 #include "io/logline.h"
 #include "io/memory.h"
 #include "proto/pack.h"
+#include "proto/point.h"
 
 /* --- the list --- */
 
@@ -18,6 +19,12 @@ struct incoming *mover_find_incoming(const struct mover *mover, uint64_t id)
         incoming = incoming->next;
     }
     return incoming;
+}
+
+/* What is broken is freed in the next turn only, and bootstrapd hears of it in this one. */
+bool mover_is_importing(const struct incoming *incoming)
+{
+    return incoming->import && !incoming->is_broken;
 }
 
 static void unlink_from(struct incoming *incoming)
@@ -87,15 +94,11 @@ static struct incoming *add(struct mover *mover, const struct import_greeting *g
 
 /* --- all has come --- */
 
-static void reply_whole(struct incoming *incoming)
+static void reply_whole(struct peer *peer, uint32_t msgid)
 {
-    struct peer *asker = take_asker(incoming);
-    if (asker) {
-        struct buffer *out = peer_output(asker);
-        rpc_response(out, incoming->msgid);
-        pack_array(out, 0);
-        peer_release(asker);
-    }
+    struct buffer *out = peer_output(peer);
+    rpc_response(out, msgid);
+    pack_array(out, 0);
 }
 
 static bool ready_step(void *context, const struct ownership *present, struct ownership *next)
@@ -115,7 +118,11 @@ static void on_ready(void *context, bool is_done)
     incoming->is_ready = true;
     incoming->hold_us[MOVE_HOLD_SYNC] = clock_mono_us() - incoming->whole_us;
     incoming->ready_us = clock_mono_us();
-    reply_whole(incoming);
+    struct peer *asker = take_asker(incoming);
+    if (asker) {
+        reply_whole(asker, incoming->msgid);
+        peer_release(asker);
+    }
     mover_tell(incoming->mover); /* at once: operations wait */
 }
 
@@ -150,7 +157,7 @@ static void on_broken(void *context, enum status status, const char *text)
 {
     struct incoming *incoming = context;
     (void)snprintf(incoming->text, sizeof(incoming->text), "%s", text);
-    logline(LOGLINE_WARNING, "move %llu: %s", (unsigned long long)incoming->id, text);
+    logline(LOGLINE_WARNING, "move of revision %llu: %s", (unsigned long long)incoming->id, text);
     refuse_asker(incoming, status, text);
     incoming->is_broken = true;
     mover_note(incoming->mover);
@@ -239,6 +246,44 @@ static bool is_ready(const struct mover *mover, uint64_t id)
     return movings_find(&membership_ownership(mover->membership)->movings, id, MOVING_READY);
 }
 
+/* Its move is over, or these points could have no other: nobody asks for it any more, and only people may delete it. */
+static void refuse_for_copy(struct peer *peer, uint32_t msgid, const struct moving *kept)
+{
+    char start[BOUND_TEXT_LEN];
+    char end[BOUND_TEXT_LEN];
+    char text[MOVE_TEXT_LEN];
+    bound_print(kept->start, start);
+    bound_print(kept->end, end);
+    (void)snprintf(text, sizeof(text),
+                   "it keeps its copy of %s to %s from the move of revision %llu: drain and remove "
+                   "it, and start it with an empty data directory",
+                   start, end, (unsigned long long)kept->id);
+    peer_refuse(peer, msgid, STATUS_CONFLICT, text);
+}
+
+/* The clock alone counts, or each greeting could lift this server's stamps further. */
+static bool is_from_far_ahead(const struct mover *mover, uint64_t stamp)
+{
+    return stamp > store_last_stamp(mover->store) &&
+           import_is_too_far_ahead(stamp, 0, IMPORT_SOURCE_AHEAD_MS);
+}
+
+static void begin_first(struct mover *mover, struct peer *peer, uint32_t msgid,
+                        const struct import_greeting *greeting)
+{
+    const struct movings *movings = &membership_ownership(mover->membership)->movings;
+    const struct moving *kept = movings_find_closed(movings, greeting->start, greeting->end);
+    if (kept) {
+        refuse_for_copy(peer, msgid, kept);
+    } else if (is_from_far_ahead(mover, greeting->stamp)) {
+        peer_refuse(peer, msgid, STATUS_INVALID,
+                    "the source's last stamp is more than a year ahead of this server's clock");
+    } else {
+        store_raise_stamp(mover->store, greeting->stamp); /* RULES N2 */
+        begin(mover, peer, msgid, greeting);
+    }
+}
+
 void mover_import_begin(struct mover *mover, struct peer *peer, uint32_t msgid,
                         const struct import_greeting *greeting)
 {
@@ -251,8 +296,7 @@ void mover_import_begin(struct mover *mover, struct peer *peer, uint32_t msgid,
         struct incoming ready = {.is_ready = true};
         reply_begun(&ready, peer, msgid);
     } else if (!incoming) {
-        store_raise_stamp(mover->store, greeting->stamp); /* RULES N2 */
-        begin(mover, peer, msgid, greeting);
+        begin_first(mover, peer, msgid, greeting);
     } else if (incoming->is_broken) {
         peer_refuse(peer, msgid, STATUS_CONFLICT, incoming->text);
     } else if (incoming->import) {
@@ -270,7 +314,7 @@ void mover_import_begin(struct mover *mover, struct peer *peer, uint32_t msgid,
 static struct incoming *find_linked(const struct mover *mover, const struct peer *peer, uint64_t id)
 {
     struct incoming *incoming = mover_find_incoming(mover, id);
-    bool is_heard = incoming && incoming->import && !incoming->is_broken && incoming->link == peer;
+    bool is_heard = incoming && mover_is_importing(incoming) && incoming->link == peer;
     return is_heard ? incoming : NULL;
 }
 
@@ -291,6 +335,10 @@ void mover_import_end(struct mover *mover, struct peer *peer, uint32_t msgid,
                       const struct import_ending *ending)
 {
     struct incoming *incoming = find_linked(mover, peer, ending->id);
+    if (is_ready(mover, ending->id)) {
+        reply_whole(peer, msgid); /* it was not when the source greeted over this link (RULES V3) */
+        return;
+    }
     if (!incoming) {
         peer_refuse(peer, msgid, STATUS_CONFLICT, "no such import is under way on this connection");
         return;

@@ -53,15 +53,31 @@ struct moving *movings_at(const struct movings *movings, uint64_t bound)
     return NULL;
 }
 
-bool movings_is_going(const struct movings *movings, uint64_t start, uint64_t end)
+static bool touches(const struct moving *moving, uint64_t start, uint64_t end)
+{
+    return moving->start < end && start < moving->end;
+}
+
+bool movings_touch(const struct movings *movings, uint64_t start, uint64_t end)
 {
     for (uint32_t i = 0; i < movings->count; i++) {
-        const struct moving *moving = &movings->items[i];
-        if (moving->state == MOVING_DELETING && moving->start < end && start < moving->end) {
+        if (touches(&movings->items[i], start, end)) {
             return true;
         }
     }
     return false;
+}
+
+const struct moving *movings_find_closed(const struct movings *movings, uint64_t start,
+                                         uint64_t end)
+{
+    for (uint32_t i = 0; i < movings->count; i++) {
+        const struct moving *moving = &movings->items[i];
+        if (moving->state == MOVING_CLOSED && touches(moving, start, end)) {
+            return moving;
+        }
+    }
+    return NULL;
 }
 
 /* --- the table --- */

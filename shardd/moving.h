@@ -65,8 +65,12 @@ struct moving *movings_find(const struct movings *movings, uint64_t id, enum mov
 /* The one in which the bound is and that is no DELETING; NULL: none. */
 struct moving *movings_at(const struct movings *movings, uint64_t bound);
 
-/* Whether something that goes stands in the way of [start, end). */
-bool movings_is_going(const struct movings *movings, uint64_t start, uint64_t end);
+/* Whether any, DELETING included, has a point in common with [start, end). */
+bool movings_touch(const struct movings *movings, uint64_t start, uint64_t end);
+
+/* A CLOSED one that has a point in common with [start, end); NULL: none. */
+const struct moving *movings_find_closed(const struct movings *movings, uint64_t start,
+                                         uint64_t end);
 
 enum moving_fate {
     MOVING_STAYS,   /* in the state that it then has */

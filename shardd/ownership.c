@@ -75,21 +75,17 @@ uint64_t ownership_epoch(const struct ownership *ownership)
     return highest;
 }
 
-static bool is_id(const uint8_t a[ID_LEN], const uint8_t b[ID_LEN])
-{
-    return memcmp(a, b, ID_LEN) == 0;
-}
-
 /* Another disk stands at the address where the map expects a server. */
 static bool is_replaced(const struct ownership *ownership)
 {
-    return !id_bytes_is_zero(ownership->expected) && !is_id(ownership->expected, ownership->server);
+    return !id_bytes_is_zero(ownership->expected) &&
+           !id_bytes_equal(ownership->expected, ownership->server);
 }
 
 static bool is_expected_here(const struct ownership *ownership, const struct map_entry *entry)
 {
-    return is_id(entry->server, ownership->server) ||
-           (is_replaced(ownership) && is_id(entry->server, ownership->expected));
+    return id_bytes_equal(entry->server, ownership->server) ||
+           (is_replaced(ownership) && id_bytes_equal(entry->server, ownership->expected));
 }
 
 enum status ownership_judge(const struct ownership *ownership, uint64_t point,
@@ -116,13 +112,13 @@ bool ownership_holds(const struct ownership *ownership, const struct map_entry *
 
 bool ownership_has_opened(const struct ownership *ownership, const struct map_entry *entry)
 {
-    return entry->is_new && is_id(entry->server, ownership->server) &&
+    return entry->is_new && id_bytes_equal(entry->server, ownership->server) &&
            ownership_holds(ownership, entry);
 }
 
 bool ownership_misses(const struct ownership *ownership, const struct map_entry *entry)
 {
-    return is_id(entry->server, ownership->server) && !ownership_holds(ownership, entry);
+    return id_bytes_equal(entry->server, ownership->server) && !ownership_holds(ownership, entry);
 }
 
 const char *ownership_state(const struct ownership *ownership)
@@ -145,7 +141,7 @@ const char *ownership_state(const struct ownership *ownership)
 
 bool bootstrap_equal(const struct bootstrap *a, const struct bootstrap *b)
 {
-    return a->term == b->term && is_id(a->instance, b->instance);
+    return a->term == b->term && id_bytes_equal(a->instance, b->instance);
 }
 
 /* --- taking a map --- */
@@ -233,7 +229,7 @@ static void open_entries(const struct ownership *before, struct ownership *next)
         while (held < held_end && held->end <= entry->start) {
             held++;
         }
-        if (!is_id(entry->server, next->server)) {
+        if (!id_bytes_equal(entry->server, next->server)) {
             continue;
         }
         if (entry->is_new) {
@@ -251,13 +247,15 @@ static void open_entries(const struct ownership *before, struct ownership *next)
 enum ownership_took ownership_take(const struct ownership *ownership, const struct map *pushed,
                                    const struct bootstrap *from, struct ownership *next)
 {
-    assert(id_bytes_is_zero(ownership->cluster) || is_id(ownership->cluster, pushed->cluster));
+    assert(id_bytes_is_zero(ownership->cluster) ||
+           id_bytes_equal(ownership->cluster, pushed->cluster));
     struct ownership changed;
     struct map_error error;
     ownership_copy(ownership, &changed);
     enum map_took took = map_take_all(&changed.map, pushed);
     bool is_whole = took != MAP_TOOK_NO_MEMORY && map_check(&changed.map, &error);
-    bool is_known = is_id(ownership->instance, from->instance) && ownership->term == from->term;
+    bool is_known =
+        id_bytes_equal(ownership->instance, from->instance) && ownership->term == from->term;
     if (!is_whole || (took == MAP_TOOK_NOTHING && is_known)) {
         ownership_fini(&changed);
         return is_whole ? OWNERSHIP_SAME : OWNERSHIP_CONFLICT;
@@ -352,8 +350,9 @@ bool ownership_freeze(const struct ownership *ownership, uint64_t id, const stru
                       struct ownership *next)
 {
     const struct map_entry *entry = find_in_phase(ownership, id, MOVE_COPY);
-    if (!entry || !is_id(entry->server, ownership->server) || !ownership_holds(ownership, entry) ||
-        movings_at(&ownership->movings, entry->start)) {
+    if (!entry || !id_bytes_equal(entry->server, ownership->server) ||
+        !ownership_holds(ownership, entry) || movings_at(&ownership->movings, entry->start) ||
+        ownership->movings.count >= MOVING_MAX) {
         return false;
     }
     const struct moving frozen = {id, entry->start, entry->end, MOVING_FROZEN, *sum};
@@ -365,10 +364,10 @@ bool ownership_freeze(const struct ownership *ownership, uint64_t id, const stru
 bool ownership_import(const struct ownership *ownership, uint64_t id, struct ownership *next)
 {
     const struct map_entry *entry = find_in_phase(ownership, id, MOVE_COPY);
-    if (!entry || !is_id(entry->move.target, ownership->server) ||
-        is_id(entry->server, ownership->server) || movings_at(&ownership->movings, entry->start) ||
-        movings_is_going(&ownership->movings, entry->start, entry->end) ||
-        ownership->movings.count == MOVING_MAX) {
+    if (!entry || !id_bytes_equal(entry->move.target, ownership->server) ||
+        id_bytes_equal(entry->server, ownership->server) ||
+        movings_touch(&ownership->movings, entry->start, entry->end) ||
+        ownership->movings.count >= MOVING_MAX) {
         return false;
     }
     const struct moving import = {id, entry->start, entry->end, MOVING_IMPORT, {0}};

@@ -122,7 +122,7 @@ enum ownership_took ownership_take(const struct ownership *ownership, const stru
 bool ownership_freeze(const struct ownership *ownership, uint64_t id, const struct range_sum *sum,
                       struct ownership *next);
 
-/* The target's, in what the map says is COPY for it: BEGIN. Not while something there is still going. */
+/* The target's, in what the map says is COPY for it: BEGIN. Not while anything of another move is there (RULES V2). */
 bool ownership_import(const struct ownership *ownership, uint64_t id, struct ownership *next);
 
 /* All has come. */

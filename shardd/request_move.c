@@ -46,7 +46,6 @@ void request_import_begin(struct request *request)
     greeting.end = arguments_uint(arguments, "end");
     arguments_id(arguments, "source", greeting.source);
     greeting.stamp = arguments_uint(arguments, "stamp");
-    greeting.now_ms = arguments_uint(arguments, "now_ms");
     if (arguments_are_fine(arguments)) {
         mover_import_begin(request->scope->mover, request->peer, request->msgid, &greeting);
     } else {

@@ -66,8 +66,8 @@ void store_forget_held(struct store *store, uint64_t first, uint64_t last)
     struct op *op = take_all(store);
     while (op) {
         struct op *next = op->next;
-        if (op->point < first || op->point > last) {
-            store_hold(store, op);
+        if (op->kind == OP_SCAN || op->point < first || op->point > last) {
+            store_hold(store, op); /* scans stay: store_refuse_within answers none */
         }
         op = next;
     }

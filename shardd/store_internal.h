@@ -153,7 +153,7 @@ void store_hold(struct store *store, struct op *op);
 /* What a range may do has changed, or some have waited long. */
 void store_run_held(struct store *store);
 
-/* Takes those within [first, last] out. */
+/* Takes those within [first, last] out, but no scans. */
 void store_forget_held(struct store *store, uint64_t first, uint64_t last);
 
 /* --- store_removal.c --- */

@@ -196,7 +196,8 @@ void store_run_waiter(struct store *store, struct op *op, const struct execute_d
 {
     struct outcome outcome;
     bool is_late = op->deadline_us != 0 && op->deadline_us < now_us;
-    bool is_abandoned = !op_changes(op) && op->is_awaited && !op->is_awaited(op);
+    bool is_droppable = !op_changes(op) || late == OP_REASON_HELD_TOO_LONG; /* RULES V4 */
+    bool is_abandoned = is_droppable && op->is_awaited && !op->is_awaited(op);
     if (is_late || is_abandoned) {
         outcome = (struct outcome){.left_ms = -1};
         outcome_refuse(&outcome, STATUS_TRY_LATER, late);

@@ -152,9 +152,9 @@ static void take_refusal(struct stream *stream, const struct rpc_message *messag
         rest(stream, "the target is to be asked later");
         return;
     }
+    int text_len = (int)(message->text.len < REASON_LEN ? message->text.len : REASON_LEN);
     (void)snprintf(reason, sizeof(reason), "the target refuses: %s: %.*s",
-                   status_name(message->code), (int)(message->text.len % REASON_LEN),
-                   (const char *)message->text.data);
+                   status_name(message->code), text_len, (const char *)message->text.data);
     lose(stream, reason);
 }
 

@@ -40,6 +40,7 @@ struct server {
     struct move_report part;
     bool has_part;
     unsigned asked_count; /* move.status */
+    uint64_t revision;    /* that it says to have taken */
     struct move_pace pace;
 };
 
@@ -210,7 +211,9 @@ static void follow(struct server *server)
 
 static void answer_hello(const struct server *server, struct buffer *out)
 {
-    pack_map(out, 3);
+    pack_map(out, 4);
+    pack_text(out, "revision");
+    pack_uint(out, server->revision);
     pack_text(out, "server");
     pack_bin(out, bytes_of(server->id, ID_LEN));
     pack_text(out, "cluster");
@@ -756,7 +759,7 @@ static bool has_part_gone(const struct world *world)
     return high && high->move.phase == MOVE_NONE && is_mine(&world->servers[2], high->server);
 }
 
-static void a_part_of_a_shard_goes_with_half_of_its_size(void **state)
+static void a_part_of_a_shard_goes_with_what_it_holds_and_its_share_of_the_rest(void **state)
 {
     struct world *world = *state;
     struct buffer params = {0};
@@ -772,8 +775,8 @@ static void a_part_of_a_shard_goes_with_half_of_its_size(void **state)
     run_until(world, has_part_gone);
     const struct map_entry *high = entry(&world->servers[2], "high.1");
     assert_int_equal(high->start, 2 * HALF - HALF / 4);
-    /* Each part holds as much as the other, however narrow it is. */
-    assert_int_equal(high->size, UINT64_C(1) << 29);
+    /* Each part holds 1000 bytes. */
+    assert_int_equal(high->size, 1000 + ((UINT64_C(1) << 30) - 2 * 1000) / 4);
 }
 
 /* --- what people see --- */
@@ -845,6 +848,18 @@ static void lists_have_what_they_are_said_to_have(void **state)
     assert_int_equal(call(world, "move.start", &params), STATUS_INVALID);
 }
 
+/* RULES M4 */
+static void a_bootstrapd_that_is_behind_its_servers_calls_no_move_off(void **state)
+{
+    struct world *world = *state;
+    kill_bootstrapd(world);
+    world->servers[0].revision = 1000000;
+    start_bootstrapd(world);
+    while (call_number(world, "move.pause", 1) != STATUS_DENIED) {
+    }
+    assert_int_equal(call_bare(world, "rebalance.stop"), STATUS_DENIED);
+}
+
 static bool is_drained(const struct world *world)
 {
     const struct map *map = &world->servers[1].map;
@@ -878,9 +893,10 @@ int main(void)
         TEST(an_undo_gives_the_range_back_when_the_target_agrees, make_with_server),
         TEST(a_bootstrapd_that_dies_at_a_row_goes_on_there, make_with_server),
         TEST(what_the_source_lost_is_tried_again, make_with_server),
-        TEST(a_part_of_a_shard_goes_with_half_of_its_size, make_with_server),
+        TEST(a_part_of_a_shard_goes_with_what_it_holds_and_its_share_of_the_rest, make_with_server),
         TEST(who_changed_the_map_stands_in_its_log_also_after_restarts, make),
         TEST(lists_have_what_they_are_said_to_have, make_with_server),
+        TEST(a_bootstrapd_that_is_behind_its_servers_calls_no_move_off, make_with_server),
         TEST(a_server_that_is_drained_is_empty_in_the_end_and_goes, make_with_server),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "bootstrapd/admission.h"
 #include "bootstrapd/orders.h"
 #include "bootstrapd/parts.h"
 #include "dice.h"
@@ -822,11 +823,36 @@ static void a_part_is_split_off_first_and_counted_by_its_owner(void **state)
     assert_int_equal(entry(fixture, "a")->size, (UINT64_C(1) << 30) / 4 * 3);
     assert_int_equal(entry(fixture, "a.1")->size, (UINT64_C(1) << 30) / 4);
     assert_int_equal(entry(fixture, "a")->epoch, entry(fixture, "a.1")->epoch);
-    count(fixture, 11, "a", 1000);
+    count(fixture, 11, "a", UINT64_C(1) << 29);
     assert_int_equal(settle(fixture), 0);
-    count(fixture, 11, "a.1", 1000);
+    count(fixture, 11, "a.1", UINT64_C(1) << 29);
     assert_int_equal(settle(fixture), 1);
     assert_phase(fixture, "a.1", MOVE_COPY, 11);
+    assert_int_equal(entry(fixture, "a")->size, UINT64_C(1) << 29);
+    assert_int_equal(entry(fixture, "a.1")->size, UINT64_C(1) << 29);
+}
+
+static void a_part_that_holds_next_to_nothing_has_room_by_its_width(void **state)
+{
+    struct fixture *fixture = *state;
+    start_part(fixture, HALF - QUARTER / 2, HALF);
+    settle(fixture);
+    count(fixture, 11, "a", 4000);
+    count(fixture, 11, "a.1", 0);
+    assert_int_equal(settle(fixture), 1);
+    assert_phase(fixture, "a.1", MOVE_COPY, 11);
+    assert_int_equal(entry(fixture, "a.1")->size, ((UINT64_C(1) << 30) - 4000) / 4);
+    assert_int_equal(entry(fixture, "a")->size + entry(fixture, "a.1")->size, UINT64_C(1) << 30);
+}
+
+static void parts_of_a_shard_that_is_over_its_size_share_it_by_their_bytes(void **state)
+{
+    struct fixture *fixture = *state;
+    start_part(fixture, HALF - QUARTER / 2, HALF);
+    settle(fixture);
+    count(fixture, 11, "a", UINT64_C(3) << 29);
+    count(fixture, 11, "a.1", UINT64_C(3) << 29);
+    settle(fixture);
     assert_int_equal(entry(fixture, "a")->size, UINT64_C(1) << 29);
     assert_int_equal(entry(fixture, "a.1")->size, UINT64_C(1) << 29);
 }
@@ -1104,12 +1130,12 @@ static void clocks_a_minute_apart_need_force(void **state)
     assert_int_equal(start_b(fixture, "127.0.0.1:3", false), STATUS_OK);
     assert_int_equal(change(fixture, ORDER_ABORT, 1), STATUS_OK);
     settle(fixture);
-    greet_with(fixture, 11, fixture->now_ms - CONDUCT_CLOCK_REFUSED_MS - 1, 0);
+    greet_with(fixture, 11, fixture->now_ms - ADMISSION_CLOCK_REFUSED_MS - 1, 0);
     assert_int_equal(start_b(fixture, "127.0.0.1:3", false), STATUS_DENIED);
     assert_says(fixture, "60001 ms apart");
     /* The clock is right and the stamp before it: what the target gives would be, too. */
     greet_with(fixture, 11, fixture->now_ms,
-               (fixture->now_ms + CONDUCT_STAMP_REFUSED_MS + 1) << 16);
+               (fixture->now_ms + ADMISSION_STAMP_REFUSED_MS + 1) << 16);
     assert_int_equal(start_b(fixture, "127.0.0.1:3", false), STATUS_DENIED);
     assert_says(fixture, "last stamp is 86400001 ms");
     assert_int_equal(start_b(fixture, "127.0.0.1:3", true), STATUS_OK);
@@ -1126,7 +1152,7 @@ static void a_source_that_crashed_is_not_refused_for_its_stamp(void **state)
     settle(fixture);
     report(fixture, 11, MOVE_SOURCE_LOST);
     settle(fixture);
-    greet_with(fixture, 11, fixture->now_ms + UINT64_C(2) * CONDUCT_CLOCK_REFUSED_MS, 0);
+    greet_with(fixture, 11, fixture->now_ms + UINT64_C(2) * ADMISSION_CLOCK_REFUSED_MS, 0);
     fixture->now_ms += CONDUCT_PAUSE_MIN_MS;
     assert_int_equal(settle(fixture), 1);
     assert_phase(fixture, "a", MOVE_COPY, 11);
@@ -1308,6 +1334,10 @@ static void a_shard_gets_another_size(void **state)
     struct plan plan;
     assert_int_equal(order_shard_resize(&scope, bytes_text("a"), 100, &plan, &fixture->why),
                      STATUS_INVALID);
+    assert_int_equal(
+        order_shard_resize(&scope, bytes_text("a"), MAP_SIZE_MAX + 1, &plan, &fixture->why),
+        STATUS_INVALID);
+    assert_says(fixture, "size: is above 1PiB");
     assert_int_equal(order_shard_resize(&scope, bytes_text("c"), 5000, &plan, &fixture->why),
                      STATUS_INVALID);
     assert_int_equal(order_shard_resize(&scope, bytes_text("a"), 5000, &plan, &fixture->why),
@@ -1414,6 +1444,8 @@ int main(void)
         TEST(a_restart_in_undo_goes_on),
         TEST(a_move_that_is_in_the_map_alone_is_brought_to_an_end),
         TEST(a_part_is_split_off_first_and_counted_by_its_owner),
+        TEST(a_part_that_holds_next_to_nothing_has_room_by_its_width),
+        TEST(parts_of_a_shard_that_is_over_its_size_share_it_by_their_bytes),
         TEST(an_owner_that_does_not_count_holds_nothing_up),
         TEST(a_middle_part_leaves_two_beside_it),
         TEST(parts_of_one_owner_join_again),

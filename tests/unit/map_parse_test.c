@@ -157,6 +157,8 @@ static const struct {
      "\"100MB\""},
     {ONE("{\"name\":\"a\"," ALL "\"size\":1023,\"host\":\"h\",\"port\":1}"),
      "shards[0] \"a\": size: 1023 is below 1024"},
+    {ONE("{\"name\":\"a\"," ALL "\"size\":1125899906842625,\"host\":\"h\",\"port\":1}"),
+     "shards[0] \"a\": size: 1125899906842625 is above 1PiB"},
     {ONE("{\"name\":\"a\"," ALL "\"size\":-5,\"host\":\"h\",\"port\":1}"),
      "shards[0] \"a\": size: -5 is below 1024"},
     {ONE("{\"name\":\"a\"," ALL "\"size\":2048.5,\"host\":\"h\",\"port\":1}"),

@@ -246,12 +246,14 @@ static void what_a_map_must_not_be_is_refused_with_the_reason(void **state)
     WITH(changed[1].end = BOUND_END + 1, "shards[1]: of another type, or a number out of range");
     WITH(changed[1].start = BOUND_END, "shards[1] \"second\": end: 1.0 is not above start 1.0");
     WITH(changed[1].size = 1023, "shards[1] \"second\": size: 1023 is below 1024");
+    WITH(changed[1].size = UINT64_MAX,
+         "shards[1] \"second\": size: 18446744073709551615 is above 1PiB");
     WITH(changed[1].epoch = 8, "shards[1] \"second\": epoch: 8 is above the revision");
     WITH(changed[1].address.port = 0, "shards[1] \"second\": port: 0 is not between 1 and 65535");
     WITH(strcpy(changed[1].address.host, "a b"),
          "shards[1] \"second\": host: \"a b\" is no host name or address");
     WITH(strcpy(changed[1].address.host, ""),
-         "shards[1]: of another type, or a number out of range");
+         "shards[1] \"second\": host: \"\" is no host name or address");
     WITH(strcpy(changed[1].name, "first"), "shards[1] \"first\": name: shards[0] has it, too");
     WITH(strcpy(changed[1].name, "\xff"),
          "shards[1] \"?\": name: has bytes that are not UTF-8, or control characters");

@@ -371,13 +371,20 @@ static void servers_are_added_listed_and_changed(void **state)
 
 /* --- rebalance --- */
 
-#define PLAN(first)                                                                                \
+#define PLANNED                                                                                    \
+    "{\"shard\":\"a\",\"start\":0,\"end\":2147483648,\"from\":\"h:1\",\"to\":\"h:2\",\"bytes\":"   \
+    "5000000}"
+
+#define PLAN_OF(first, queued, moves)                                                              \
     "{\"by\":\"bytes\",\"bytes\":5000000,\"least\":4900000,\"seconds\":1,\"bytes_per_s\":"         \
     "50000000,"                                                                                    \
-    "\"first\":" first ",\"servers\":[{\"address\":\"h:1\",\"before\":10000000,\"share\":5000000," \
+    "\"first\":" first ",\"queued\":" queued                                                       \
+    ",\"servers\":[{\"address\":\"h:1\",\"before\":10000000,\"share\":5000000,"                    \
     "\"after\":5000000},{\"address\":\"h:2\",\"share\":5000000,\"after\":5000000}],\"moves\":"     \
-    "[{\"shard\":\"a\",\"start\":0,\"end\":2147483648,\"from\":\"h:1\",\"to\":\"h:2\",\"bytes\":"  \
-    "5000000}]}"
+    "[" moves "]}"
+
+#define PLAN(first)              PLAN_OF(first, "1", PLANNED)
+#define LONG_PLAN(first, queued) PLAN_OF(first, queued, PLANNED "," PLANNED)
 
 static void a_plan_is_shown(void **state)
 {
@@ -435,6 +442,26 @@ static void a_plan_that_runs_is_followed(void **state)
                                        "move.list [{\"number\":7,\"all\":true}]; "
                                        "move.list [{\"number\":7,\"all\":true}]; ");
     assert_non_null(strstr(fixture.said, "moved 100 records"));
+}
+
+/* bootstrapd has room for so many at a time. */
+static void of_a_long_plan_what_is_queued_is_followed_and_the_rest_told(void **state)
+{
+    static const struct answers answers[] = {
+        {"rebalance.run", {LONG_PLAN("7", "1")}}, {"move.list", {DONE}}, {0}};
+    static const struct answers full[] = {{"rebalance.run", {LONG_PLAN("0", "0")}}, {0}};
+    struct fixture fixture;
+    struct arguments options = {.run = true};
+    (void)state;
+    assert_int_equal(run(&fixture, answers, rebalance_run, "rebalance", &options, NULL),
+                     EXIT_CODE_DONE);
+    assert_string_equal(fixture.asked, "rebalance.run [{\"by\":\"bytes\"}]; "
+                                       "move.list [{\"number\":7,\"all\":true}]; ");
+    assert_non_null(strstr(fixture.said, "\n2 moves, "));
+    assert_non_null(strstr(fixture.said, "only 1 of them"));
+    assert_int_equal(run(&fixture, full, rebalance_run, "rebalance", &options, NULL),
+                     EXIT_CODE_UNAVAILABLE);
+    assert_non_null(strstr(fixture.said, "none of them"));
 }
 
 static void rebalancing_is_stopped(void **state)
@@ -534,6 +561,7 @@ int main(void)
         cmocka_unit_test(a_plan_is_waited_for),
         cmocka_unit_test(a_plan_that_is_refused_is_not_waited_for),
         cmocka_unit_test(a_plan_that_runs_is_followed),
+        cmocka_unit_test(of_a_long_plan_what_is_queued_is_followed_and_the_rest_told),
         cmocka_unit_test(rebalancing_is_stopped),
         cmocka_unit_test(the_log_of_the_map_is_shown),
         cmocka_unit_test(shards_are_listed_and_resized),

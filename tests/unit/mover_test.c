@@ -5,10 +5,13 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
+#include "io/clock.h"
 #include "io/listener.h"
 #include "proto/pack.h"
+#include "proto/stamp.h"
 #include "proto/stream.h"
 #include "proto/unpack.h"
+#include "shardd/import.h"
 #include "shardd/server.h"
 #include "shardd/tree.h"
 #include "tests/unit/sample_map.h"
@@ -42,7 +45,8 @@ struct world {
     struct peer *bootstrapd; /* its connection to the server; NULL: closed */
     bool is_silent;          /* pings are not answered */
     uint32_t ping_count;
-    uint32_t ping_msgid; /* of the last */
+    uint32_t ping_msgid;        /* of the last */
+    enum move_state told_state; /* by move.changed, last */
 
     struct peer *source; /* the other server's connection, when it is the source; NULL: closed */
     struct listener *listener;
@@ -50,6 +54,7 @@ struct world {
     uint32_t begin_count;
     bool has_answer;
     enum status answer;
+    char text[256]; /* of a refusal */
     struct buffer result;
     bool is_read; /* what was asked of the record has an answer */
     enum status read_status;
@@ -59,14 +64,24 @@ static struct world world;
 
 /* --- what the server has --- */
 
+static bool is_move_at(uint64_t id, enum moving_state state)
+{
+    return movings_find(&shardd_ownership(world.shardd)->movings, id, state);
+}
+
 static bool is_at(enum moving_state state)
 {
-    return movings_find(&shardd_ownership(world.shardd)->movings, MOVE_ID, state);
+    return is_move_at(MOVE_ID, state);
 }
 
 static bool is_frozen(void)
 {
     return is_at(MOVING_FROZEN);
+}
+
+static bool are_both_frozen(void)
+{
+    return is_frozen() && is_move_at(MOVE_ID + 1, MOVING_FROZEN);
 }
 
 static bool is_ready(void)
@@ -92,7 +107,8 @@ static void on_import(void *context, struct peer *peer, const struct rpc_message
     struct unpack in = unpack_of(message->params);
     struct buffer *out = peer_output(peer);
     (void)unpack_array(&in);
-    assert_int_equal(unpack_uint(&in), MOVE_ID);
+    uint64_t id = unpack_uint(&in);
+    assert_in_range(id, MOVE_ID, MOVE_ID + 1);
     rpc_response(out, message->msgid);
     if (is_method(message, "import.begin")) {
         world.begin_count++;
@@ -103,7 +119,7 @@ static void on_import(void *context, struct peer *peer, const struct rpc_message
         pack_array(out, 1);
         pack_uint(out, unpack_uint(&in));
     } else {
-        assert_true(is_frozen()); /* RULES V4: durably */
+        assert_true(is_move_at(id, MOVING_FROZEN)); /* RULES V4: durably */
         pack_array(out, 0);
     }
 }
@@ -131,9 +147,22 @@ static void answer_ping(struct peer *peer)
     pack_nil(peer_output(peer));
 }
 
+static void take_told(struct bytes params)
+{
+    struct move_reports reports = {0};
+    struct unpack in = unpack_of(params);
+    assert_true(move_reports_unpack(&in, &reports));
+    const struct move_report *report = move_reports_find(&reports, MOVE_ID);
+    world.told_state = report ? report->state : 0;
+    move_reports_fini(&reports);
+}
+
 static void on_request(void *context, struct peer *peer, const struct rpc_message *message)
 {
     (void)context;
+    if (message->type == RPC_NOTIFICATION && is_method(message, "move.changed")) {
+        take_told(message->params);
+    }
     if (message->type == RPC_REQUEST && is_method(message, "ping")) {
         world.ping_count++;
         world.ping_msgid = message->msgid;
@@ -203,6 +232,8 @@ static void on_reply(void *context, const struct rpc_message *message)
     assert_non_null(message);
     world.has_answer = true;
     world.answer = message->code;
+    (void)snprintf(world.text, sizeof(world.text), "%.*s", (int)message->text.len,
+                   (const char *)message->text.data);
     buffer_clear(&world.result);
     if (message->code == STATUS_OK) {
         buffer_append_bytes(&world.result, message->result);
@@ -243,30 +274,44 @@ static void greet(void)
     assert_int_equal(call(world.bootstrapd, "hello", &params), STATUS_OK);
 }
 
-/* Of one entry, of which the move is; the other server is where the listener is. */
+/* Each entry has a move of its own. */
+static void set_moves(struct map *map, const uint8_t *owner, const uint8_t *source,
+                      enum move_phase phase)
+{
+    const uint8_t *self = shardd_ownership(world.shardd)->server;
+    for (uint32_t i = 0; i < map->entry_count; i++) {
+        struct map_entry *entry = &map->entries[i];
+        entry->is_new = phase == MOVE_NONE;
+        memcpy(entry->server, owner, ID_LEN);
+        if (phase != MOVE_NONE) {
+            entry->move = (struct map_move){.phase = phase, .id = MOVE_ID + i};
+            memcpy(entry->move.source, source, ID_LEN);
+            memcpy(entry->move.target, source == self ? world.other : self, ID_LEN);
+        }
+    }
+}
+
+/* Takes the map; the other server is where the listener is. */
+static void push_map(struct map *map)
+{
+    struct buffer params = {0};
+    map->servers = calloc(1, sizeof(*map->servers));
+    assert_non_null(map->servers);
+    map->server_count = 1;
+    map->servers[0].address = *listener_address(world.listener);
+    memcpy(map->servers[0].id, world.other, ID_LEN);
+    pack_array(&params, 1);
+    map_pack(map, &params);
+    map_fini(map);
+    assert_int_equal(call(world.bootstrapd, "map.push", &params), STATUS_OK);
+}
+
 static void push(uint64_t revision, const uint8_t *owner, const uint8_t *source,
                  enum move_phase phase)
 {
     struct map map = SAMPLE_MAP(revision, {"all", BOUND_END, revision, 1, false, 0});
-    struct map_entry *entry = &map.entries[0];
-    const uint8_t *self = shardd_ownership(world.shardd)->server;
-    struct buffer params = {0};
-    entry->is_new = phase == MOVE_NONE;
-    memcpy(entry->server, owner, ID_LEN);
-    if (phase != MOVE_NONE) {
-        entry->move = (struct map_move){.phase = phase, .id = MOVE_ID};
-        memcpy(entry->move.source, source, ID_LEN);
-        memcpy(entry->move.target, source == self ? world.other : self, ID_LEN);
-    }
-    map.servers = calloc(1, sizeof(*map.servers));
-    assert_non_null(map.servers);
-    map.server_count = 1;
-    map.servers[0].address = *listener_address(world.listener);
-    memcpy(map.servers[0].id, world.other, ID_LEN);
-    pack_array(&params, 1);
-    map_pack(&map, &params);
-    map_fini(&map);
-    assert_int_equal(call(world.bootstrapd, "map.push", &params), STATUS_OK);
+    set_moves(&map, owner, source, phase);
+    push_map(&map);
 }
 
 /* A move from here. */
@@ -275,6 +320,17 @@ static void push_away(uint64_t revision, enum move_phase phase)
     const uint8_t *self = shardd_ownership(world.shardd)->server;
     bool is_gone = phase == MOVE_COMMITTED || phase == MOVE_OPENED;
     push(revision, is_gone ? world.other : self, self, phase);
+}
+
+/* Two, each of a half. */
+static void push_halves_away(uint64_t revision, enum move_phase phase)
+{
+    const uint8_t *self = shardd_ownership(world.shardd)->server;
+    bool is_gone = phase == MOVE_COMMITTED || phase == MOVE_OPENED;
+    struct map map = SAMPLE_MAP(revision, {"low", HALF, revision, 1, false, 0},
+                                {"high", BOUND_END, revision, 1, false, 0});
+    set_moves(&map, is_gone ? world.other : self, self, phase);
+    push_map(&map);
 }
 
 /* A move to here. */
@@ -293,8 +349,8 @@ static void set_pace(bool is_paused)
     assert_int_equal(call(world.bootstrapd, "move.pace", &params), STATUS_OK);
 }
 
-/* 0: it is not listed. */
-static enum move_state reported_state(void)
+/* Zero: it is not listed. */
+static struct move_report reported(uint64_t id)
 {
     struct buffer params = {0};
     struct move_reports reports = {0};
@@ -302,10 +358,10 @@ static enum move_state reported_state(void)
     assert_int_equal(call(world.bootstrapd, "move.status", &params), STATUS_OK);
     struct unpack in = unpack_of(buffer_bytes(&world.result));
     assert_true(move_reports_unpack(&in, &reports));
-    const struct move_report *report = move_reports_find(&reports, MOVE_ID);
-    enum move_state state = report ? report->state : 0;
+    const struct move_report *report = move_reports_find(&reports, id);
+    const struct move_report found = report ? *report : (struct move_report){0};
     move_reports_fini(&reports);
-    return state;
+    return found;
 }
 
 /* --- the server's starts and ends --- */
@@ -459,7 +515,7 @@ static void a_source_that_was_started_again_goes_on_with_no_copy(void **state)
     assert_int_equal(world.begin_count, 1);
     stop();
     start();
-    assert_int_equal(reported_state(), MOVE_SOURCE_LOST);
+    assert_int_equal(reported(MOVE_ID).state, MOVE_SOURCE_LOST);
     push_away(REVISION_COPY, MOVE_COPY);
     run_until(is_past);
     assert_int_equal(world.begin_count, 1);
@@ -517,33 +573,76 @@ static void a_copy_that_is_something_else_is_kept(void **state)
     assert_true(is_at(MOVING_CLOSED));
 }
 
+/* In each half. */
+static void add_damaged(void)
+{
+    char error[256];
+    static const uint8_t first_bytes[] = {0x10, 0x90};
+    struct tree *tree = tree_open(world.scratch.path, error, sizeof(error));
+    assert_non_null(tree);
+    struct tree_txn *txn = tree_begin_write(tree);
+    for (size_t i = 0; i < 2; i++) {
+        const uint8_t key[12] = {first_bytes[i]};
+        tree_put(txn, TREE_RECORDS, bytes_of(key, sizeof(key)), record_stored(), bytes_of(NULL, 0));
+    }
+    assert_int_equal(tree_commit(txn), TREE_FINE);
+    tree_close(tree);
+}
+
+/* They are looked through one after another. */
+static void behind_a_copy_that_is_kept_the_next_is_looked_through(void **state)
+{
+    (void)state;
+    push_halves_away(REVISION_FIRST, MOVE_NONE);
+    push_halves_away(REVISION_COPY, MOVE_COPY);
+    run_until(are_both_frozen);
+    run_until(is_past); /* the ends of the streams have been answered */
+    push_halves_away(REVISION_ENDED, MOVE_COMMITTED);
+    stop();
+    add_damaged();
+    start();
+    push_halves_away(REVISION_OPENED, MOVE_OPENED);
+    run_until(is_past);
+    for (uint64_t id = MOVE_ID; id <= MOVE_ID + 1; id++) {
+        struct move_report report = reported(id);
+        assert_int_equal(report.state, MOVE_SOURCE_CLOSED);
+        assert_string_not_equal(report.text, "");
+    }
+}
+
 /* --- a target --- */
 
-static void begin_import(void)
+static enum status greet_for(uint64_t id, uint64_t stamp)
 {
     struct buffer params = {0};
-    world.source = peer_connect(world.loop, shardd_address(world.shardd), &handler, NULL);
-    pack_array(&params, 6);
-    pack_uint(&params, MOVE_ID);
+    if (!world.source) {
+        world.source = peer_connect(world.loop, shardd_address(world.shardd), &handler, NULL);
+    }
+    pack_array(&params, 5);
+    pack_uint(&params, id);
     pack_uint(&params, 0);
     pack_uint(&params, BOUND_END);
     pack_bin(&params, bytes_of(world.other, ID_LEN));
-    pack_uint(&params, 1);
-    pack_uint(&params, 1);
-    assert_int_equal(call(world.source, "import.begin", &params), STATUS_OK);
+    pack_uint(&params, stamp);
+    return call(world.source, "import.begin", &params);
 }
 
-static void send_record(void)
+static void begin_import(void)
+{
+    assert_int_equal(greet_for(MOVE_ID, 1), STATUS_OK);
+}
+
+static enum status send_stored(struct bytes stored)
 {
     struct buffer items = {0};
     struct buffer params = {0};
-    stream_record_encode(record_key(), record_stored(), &items);
+    stream_record_encode(record_key(), stored, &items);
     pack_array(&params, 3);
     pack_uint(&params, MOVE_ID);
     pack_uint(&params, 1);
     pack_bin(&params, buffer_bytes(&items));
-    assert_int_equal(call(world.source, "import.data", &params), STATUS_OK);
     buffer_fini(&items);
+    return call(world.source, "import.data", &params);
 }
 
 static void end_import(void)
@@ -568,7 +667,7 @@ static void import_all(void)
     push_hither(REVISION_FIRST, MOVE_NONE);
     push_hither(REVISION_COPY, MOVE_COPY);
     begin_import();
-    send_record();
+    assert_int_equal(send_stored(record_stored()), STATUS_OK);
     end_import();
     assert_true(is_ready());
 }
@@ -611,6 +710,67 @@ static void a_target_opens_by_the_map_and_by_nothing_else(void **state)
     assert_int_equal(world.read_status, STATUS_OK);
 }
 
+/* The way back of what was handed over, under a new id. */
+static enum status greet_for_way_back(uint64_t revision)
+{
+    struct map map = SAMPLE_MAP(revision, {"all", BOUND_END, revision, 1, false, 0});
+    set_moves(&map, world.other, world.other, MOVE_COPY);
+    map.entries[0].move.id = revision;
+    push_map(&map);
+    return greet_for(revision, 1);
+}
+
+/* Its source was removed, and is here again: nobody will ask what the copy is (RULES V6). */
+static void a_move_onto_a_copy_that_is_kept_is_told_so(void **state)
+{
+    (void)state;
+    hand_over();
+    assert_int_equal(greet_for_way_back(REVISION_OPENED), STATUS_CONFLICT);
+    assert_non_null(strstr(world.text, "copy of 0.0 to 1.0 from the move of revision 3"));
+    assert_non_null(strstr(world.text, "empty data directory"));
+    assert_true(is_at(MOVING_CLOSED));
+}
+
+/* RULES V9: it would stay in this server's for ever. */
+static void a_greeting_from_far_ahead_is_refused(void **state)
+{
+    (void)state;
+    const uint64_t now_ms = clock_wall_ms();
+    const uint64_t far_stamps[] = {UINT64_MAX, UINT64_C(1) << 63,
+                                   stamp_of_ms(now_ms + IMPORT_SOURCE_AHEAD_MS + 600000)};
+    push_hither(REVISION_FIRST, MOVE_NONE);
+    push_hither(REVISION_COPY, MOVE_COPY);
+    for (size_t i = 0; i < sizeof(far_stamps) / sizeof(far_stamps[0]); i++) {
+        assert_int_equal(greet_for(MOVE_ID, far_stamps[i]), STATUS_INVALID);
+        assert_true(has_none());
+    }
+    /* What bootstrapd lets through when it is forced to, or for a try that is made again. */
+    assert_int_equal(greet_for(MOVE_ID, stamp_of_ms(now_ms + UINT64_C(7) * 86400000)), STATUS_OK);
+}
+
+/* RULES S10 */
+static void bootstrapd_hears_of_an_import_that_is_broken(void **state)
+{
+    (void)state;
+    static const uint8_t damaged[RECORD_HEADER_LEN];
+    push_hither(REVISION_FIRST, MOVE_NONE);
+    push_hither(REVISION_COPY, MOVE_COPY);
+    begin_import();
+    assert_int_equal(send_stored(bytes_of(damaged, sizeof(damaged))), STATUS_DAMAGED);
+    run_until(is_past);
+    assert_int_equal(world.told_state, MOVE_TARGET_LOST);
+}
+
+/* RULES V3: a link may break when READY is durable, and the source knows only that it was greeted before. */
+static void an_end_that_comes_again_is_answered_as_before(void **state)
+{
+    (void)state;
+    import_all();
+    run_until(is_past);
+    end_import();
+    assert_true(is_ready());
+}
+
 static bool has_stored(void)
 {
     char error[256];
@@ -651,7 +811,12 @@ int main(void)
         CASE(what_is_frozen_waits_for_the_map_also_after_a_restart),
         CASE(a_copy_goes_when_the_target_is_open_and_no_sooner),
         CASE(a_copy_that_is_something_else_is_kept),
+        CASE(behind_a_copy_that_is_kept_the_next_is_looked_through),
         CASE(a_target_opens_by_the_map_and_by_nothing_else),
+        CASE(a_move_onto_a_copy_that_is_kept_is_told_so),
+        CASE(a_greeting_from_far_ahead_is_refused),
+        CASE(bootstrapd_hears_of_an_import_that_is_broken),
+        CASE(an_end_that_comes_again_is_answered_as_before),
         CASE(what_came_goes_when_the_map_says_that_it_is_aborted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

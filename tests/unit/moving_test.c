@@ -222,7 +222,7 @@ static void the_copy_goes_only_when_the_map_says_opened(void **state)
     assert_true(ownership_delete(&own, ID, &next));
     become(&own, &next);
     assert_low(&own, false, RANGE_OPEN);
-    assert_true(movings_is_going(&own.movings, 0, 1));
+    assert_true(movings_touch(&own.movings, 0, 1));
     assert_true(ownership_deleted(&own, ID, &next));
     become(&own, &next);
     assert_int_equal(own.movings.count, 0);
@@ -255,6 +255,32 @@ static void an_import_begins_once_and_for_its_own_move(void **state)
     struct ownership source = server(SOURCE);
     assert_false(ownership_import(&source, ID, &next));
     ownership_fini(&source);
+}
+
+/* RULES V2: of its interval nothing may be there, and a copy stays. */
+static void an_import_does_not_lie_over_a_copy_that_is_kept(void **state)
+{
+    (void)state;
+    struct ownership next;
+    struct ownership own = server(TARGET);
+    const struct moving kept = {OTHER_ID, HALF / 2, HALF, MOVING_CLOSED, sum};
+    movings_add(&own.movings, &kept);
+    assert_false(ownership_import(&own, ID, &next));
+    ownership_fini(&own);
+}
+
+/* Or the control state could not be read again. */
+static void nothing_is_noted_beyond_what_may_be(void **state)
+{
+    (void)state;
+    struct ownership next;
+    struct ownership own = server(SOURCE);
+    const struct moving going = {OTHER_ID, HALF, BOUND_END, MOVING_DELETING, sum};
+    for (uint32_t i = 0; i < MOVING_MAX; i++) {
+        movings_add(&own.movings, &going);
+    }
+    assert_false(ownership_freeze(&own, ID, &sum, &next));
+    ownership_fini(&own);
 }
 
 static void ready_opens_when_it_is_committed(void **state)
@@ -302,7 +328,7 @@ static void an_undo_that_was_taken_keeps_it_from_opening(void **state)
     map_fini(&late);
     take(&own, MOVE_ABORTED, ID, 13);
     assert_low(&own, false, RANGE_OPEN);
-    assert_true(movings_is_going(&own.movings, 0, 1));
+    assert_true(movings_touch(&own.movings, 0, 1));
     ownership_fini(&own);
 }
 
@@ -379,6 +405,8 @@ int main(void)
         cmocka_unit_test(the_copy_goes_only_when_the_map_says_opened),
         cmocka_unit_test(an_import_is_nobodys),
         cmocka_unit_test(an_import_begins_once_and_for_its_own_move),
+        cmocka_unit_test(an_import_does_not_lie_over_a_copy_that_is_kept),
+        cmocka_unit_test(nothing_is_noted_beyond_what_may_be),
         cmocka_unit_test(ready_opens_when_it_is_committed),
         cmocka_unit_test(ready_does_not_open_for_another_move_or_an_import_at_all),
         cmocka_unit_test(an_undo_that_was_taken_keeps_it_from_opening),

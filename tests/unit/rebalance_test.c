@@ -226,12 +226,12 @@ static void a_plan_is_told_with_shards_and_addresses(void **state)
     change(fixture, 3, 0, true);
     count(fixture, 900 * MIB, 900 * MIB);
     struct rebalance rebalance = made(fixture);
-    rebalance_pack(&rebalance, map_of(fixture), 7, &packed);
+    rebalance_pack(&rebalance, map_of(fixture), 7, 1, &packed);
     assert_true(json_print(buffer_bytes(&packed), &json));
     buffer_append(&json, "", 1);
     const char *text = (const char *)json.data;
     assert_non_null(strstr(text, "{\"by\":\"bytes\",\"bytes\":9"));
-    assert_non_null(strstr(text, "\"first\":7,\"servers\":[{\"id\":"));
+    assert_non_null(strstr(text, "\"first\":7,\"queued\":1,\"servers\":[{\"id\":"));
     assert_non_null(strstr(text, "\"draining\":true,\"before\":0,\"share\":0,\"after\":0}"));
     assert_non_null(strstr(text, "\"from\":\"127.0.0.1:1\",\"to\":\"127.0.0.1:2\",\"bytes\":"));
     buffer_fini(&packed);

@@ -36,7 +36,8 @@ struct world {
     uint32_t begin_count;
     enum status begin_status;
     enum status data_status;
-    uint64_t begin_seq; /* to be told; UINT64_MAX: what was processed */
+    const char *refusal; /* its words; NULL: "the test says so" */
+    uint64_t begin_seq;  /* to be told; UINT64_MAX: what was processed */
     bool is_ready;
     bool is_holding;
     bool is_end_kept; /* import.end is not answered */
@@ -71,7 +72,7 @@ static bool is_method(const struct rpc_message *message, const char *method)
 
 static void refuse(struct peer *peer, const struct rpc_message *message, enum status status)
 {
-    peer_refuse(peer, message->msgid, status, "the test says so");
+    peer_refuse(peer, message->msgid, status, world.refusal ? world.refusal : "the test says so");
 }
 
 static void on_begin(struct peer *peer, const struct rpc_message *message)
@@ -610,6 +611,20 @@ static void any_other_refusal_is_a_loss(void **state)
     assert_string_equal(world.lost, "the target refuses: FULL: the test says so");
 }
 
+static void a_refusal_of_many_words_is_cut_at_its_end(void **state)
+{
+    (void)state;
+    static const char begins[] = "the target refuses: CONFLICT: xxxx";
+    char words[257];
+    memset(words, 'x', sizeof(words) - 1);
+    words[sizeof(words) - 1] = '\0';
+    world.refusal = words;
+    world.begin_status = STATUS_CONFLICT;
+    start();
+    run_until(is_lost);
+    assert_memory_equal(world.lost, begins, sizeof(begins) - 1);
+}
+
 static void a_target_that_has_what_it_was_not_sent_is_a_loss(void **state)
 {
     (void)state;
@@ -753,6 +768,7 @@ int main(void)
         TEST(a_target_that_has_begun_anew_is_a_loss),
         TEST(a_target_that_is_to_be_asked_later_is),
         TEST(any_other_refusal_is_a_loss),
+        TEST(a_refusal_of_many_words_is_cut_at_its_end),
         TEST(a_target_that_has_what_it_was_not_sent_is_a_loss),
         TEST(no_acknowledgement_for_a_second_at_the_cap_is_a_loss),
         TEST(a_link_without_anything_to_send_is_asked_whether_it_is_there),

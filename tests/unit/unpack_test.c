@@ -409,6 +409,38 @@ static void the_unused_byte_is_refused_at_any_depth(void **state)
     assert_int_equal(in.fault, UNPACK_BAD_BYTE);
 }
 
+static void an_id_has_its_length_and_a_string_has_an_end(void **state)
+{
+    (void)state;
+    static const char bytes[] = "\xc4\x10"
+                                "0123456789abcdef"
+                                "\xa3one"
+                                "\xa0"
+                                "\xa4long"
+                                "\xa2"
+                                "a\0";
+    struct unpack in = unpack_of(bytes_of(bytes, sizeof(bytes) - 1));
+    uint8_t id[ID_LEN];
+    char string[4] = "old";
+    unpack_id(&in, id);
+    assert_memory_equal(id, "0123456789abcdef", ID_LEN);
+    unpack_string(&in, string, sizeof(string));
+    assert_string_equal(string, "one");
+    struct unpack no_id = in;
+    unpack_id(&no_id, id);
+    assert_int_equal(no_id.fault, UNPACK_WRONG_TYPE);
+    unpack_string(&in, string, sizeof(string));
+    assert_true(unpack_is_fine(&in));
+    assert_string_equal(string, "");
+    struct unpack too_long = in;
+    unpack_string(&too_long, string, sizeof(string));
+    assert_int_equal(too_long.fault, UNPACK_WRONG_TYPE);
+    (void)unpack_skip(&in);
+    unpack_string(&in, string, sizeof(string));
+    assert_int_equal(in.fault, UNPACK_WRONG_TYPE);
+    assert_string_equal(string, "");
+}
+
 static void each_fault_has_a_text_of_its_own(void **state)
 {
     (void)state;
@@ -436,6 +468,7 @@ int main(void)
         cmocka_unit_test(depth_32_is_read_and_33_refused),
         cmocka_unit_test(a_count_above_the_bytes_left_is_short_at_once),
         cmocka_unit_test(the_unused_byte_is_refused_at_any_depth),
+        cmocka_unit_test(an_id_has_its_length_and_a_string_has_an_end),
         cmocka_unit_test(each_fault_has_a_text_of_its_own),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
