@@ -146,30 +146,89 @@ void accounts_set_delay(struct accounts *accounts, uint64_t start, uint32_t dela
 
 /* --- when the ranges change --- */
 
-static void take_part(const struct account *old, struct account *account, accounts_split *split,
-                      void *context)
+/* What an old account has, and who of the new ones take a part of it. */
+struct estate {
+    struct account *old;
+    struct account *first, *end; /* those that have points of it; each */
+    struct account *heir;   /* gets what the rest of them has not; NULL: some points are nobody's */
+    uint64_t used, records; /* not given yet */
+};
+
+static uint64_t common_width(const struct range *a, const struct range *b)
 {
-    const struct range *from = &old->range;
+    uint64_t start = a->start > b->start ? a->start : b->start;
+    uint64_t end = a->end < b->end ? a->end : b->end;
+    return start < end ? end - start : 0;
+}
+
+static bool is_within(const struct range *range, const struct range *other)
+{
+    return range->start >= other->start && range->end <= other->end;
+}
+
+/* Of the parts that have all of it together, the largest: it need not be counted. */
+static void find_heir(struct estate *estate)
+{
+    const struct range *range = &estate->old->range;
+    uint64_t width = 0;
+    uint64_t widest = 0;
+    for (struct account *account = estate->first; account < estate->end; account++) {
+        uint64_t common = common_width(range, &account->range);
+        width += common;
+        estate->heir = common > widest ? account : estate->heir;
+        widest = common > widest ? common : widest;
+    }
+    estate->heir = width == range->end - range->start ? estate->heir : NULL;
+}
+
+static void give(struct estate *estate, struct account *account, uint64_t used, uint64_t records)
+{
+    account->used += used;
+    account->records += records;
+    estate->used -= used < estate->used ? used : estate->used;
+    estate->records -= records < estate->records ? records : estate->records;
+}
+
+static void count_part(struct estate *estate, struct account *account, accounts_split *split,
+                       void *context)
+{
+    const struct range *from = &estate->old->range;
     const struct range *to = &account->range;
-    uint64_t used = old->used;
-    uint64_t records = old->records;
-    if (from->start < to->start || from->end > to->end) {
-        uint64_t start = from->start > to->start ? from->start : to->start;
-        uint64_t end = from->end < to->end ? from->end : to->end;
-        used = records = 0;
-        split(context, start, end, &used, &records);
-    } else {
+    uint64_t used = 0;
+    uint64_t records = 0;
+    split(context, from->start > to->start ? from->start : to->start,
+          from->end < to->end ? from->end : to->end, &used, &records);
+    give(estate, account, used, records);
+}
+
+static void carry_over(const struct account *old, struct account *account)
+{
+    if (is_within(&old->range, &account->range)) {
         account->operations += old->operations;
         account->evicted += old->evicted;
         account->expired += old->expired;
     }
-    if (from->start == to->start && from->end == to->end) {
+    if (is_within(&old->range, &account->range) && is_within(&account->range, &old->range)) {
         account->hand = old->hand;
         account->delay_ms = old->delay_ms;
     }
-    account->is_settling |= old->is_settling || from->state != to->state;
-    account->used += used;
-    account->records += records;
+    account->is_settling |= old->is_settling || old->range.state != account->range.state;
+}
+
+static void share_out(struct estate *estate, accounts_split *split, void *context)
+{
+    estate->used = estate->old->used;
+    estate->records = estate->old->records;
+    find_heir(estate);
+    for (struct account *account = estate->first; account < estate->end; account++) {
+        carry_over(estate->old, account);
+        if (account != estate->heir) {
+            count_part(estate, account, split, context);
+        }
+    }
+    if (estate->heir) {
+        give(estate, estate->heir, estate->used, estate->records);
+    }
 }
 
 static uint32_t count_delayed(const struct account *items, uint32_t count)
@@ -185,16 +244,25 @@ void accounts_replace(struct accounts *accounts, const struct range *ranges, uin
                       accounts_split *split, void *context)
 {
     struct account *items = memory_get(range_count + 1, sizeof(*items));
-    uint32_t first = 0;
+    struct account *items_end = items + range_count;
+    struct estate estate = {.first = items};
     for (uint32_t i = 0; i < range_count; i++) {
         items[i].range = ranges[i];
-        while (first < accounts->count && accounts->items[first].range.end <= ranges[i].start) {
-            first++;
+    }
+    for (estate.old = accounts->items; estate.old < accounts->items + accounts->count;
+         estate.old++) {
+        const struct range *range = &estate.old->range;
+        while (estate.first < items_end && estate.first->range.end <= range->start) {
+            estate.first++;
         }
-        for (uint32_t j = first;
-             j < accounts->count && accounts->items[j].range.start < ranges[i].end; j++) {
-            take_part(&accounts->items[j], &items[i], split, context);
+        estate.end = estate.first;
+        while (estate.end < items_end && estate.end->range.start < range->end) {
+            estate.end++;
         }
+        estate.heir = NULL;
+        share_out(&estate, split, context);
+    }
+    for (uint32_t i = 0; i < range_count; i++) {
         look_whether_open(&items[i]);
     }
     accounts_fini(accounts);

@@ -102,9 +102,9 @@ uint32_t accounts_put_changed(struct accounts *accounts, struct buffer *out);
 uint32_t accounts_put_all(const struct accounts *accounts, struct buffer *out);
 
 /*
- * From now on `ranges` are owned. What an old account covers goes along, undivided: a range that is
- * part of an old one takes its numbers with `split`; what no old account covers is empty. `split` counts the
- * records of an interval: *used and *records. What has another state than before is settling.
+ * From now on `ranges` are owned. What an old account covers goes along, undivided where it can: of one that is
+ * divided the parts are counted with `split`, but for the largest, which has the rest if the parts are all of it; what no
+ * old account covers is empty. `split` counts the records of an interval: *used and *records. What has another state than before is settling.
  */
 typedef void accounts_split(void *context, uint64_t start, uint64_t end, uint64_t *used,
                             uint64_t *records);

@@ -173,6 +173,24 @@ static void what_is_whole_goes_along_and_only_what_is_divided_is_counted(void **
     assert_int_equal(accounts->items[1].records, 25);
 }
 
+static void the_largest_part_has_what_the_counted_ones_have_not(void **state)
+{
+    struct accounts *accounts = *state;
+    uint32_t count = 0;
+    const struct range whole = {.end = 1000};
+    accounts_replace(accounts, &whole, 1, no_split, NULL);
+    account_change(accounts, &accounts->items[0], 5000, 600);
+    const struct range parts[] = {
+        {.end = 10}, {.start = 10, .end = 900}, {.start = 900, .end = 1000}};
+    accounts_replace(accounts, parts, 3, split_evenly, &count);
+    assert_int_equal(count, 2);
+    assert_int_equal(accounts->items[0].used, 10);
+    assert_int_equal(accounts->items[1].used, 5000 - 10 - 100);
+    assert_int_equal(accounts->items[1].records, 600 - 5 - 50);
+    assert_int_equal(accounts->items[2].used, 100);
+    assert_int_equal(accounts->items[2].records, 50);
+}
+
 static void delays_are_counted_and_stay_with_a_range_that_stays(void **state)
 {
     struct accounts *accounts = *state;
@@ -206,6 +224,7 @@ int main(void)
         TEST(only_what_changed_is_put_and_once),
         TEST(numbers_are_set_where_a_range_begins_and_nowhere_else),
         TEST(what_is_whole_goes_along_and_only_what_is_divided_is_counted),
+        TEST(the_largest_part_has_what_the_counted_ones_have_not),
         TEST(delays_are_counted_and_stay_with_a_range_that_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
