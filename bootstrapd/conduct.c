@@ -290,6 +290,7 @@ static void note_reason(const struct work *work, const struct map_entry *entry, 
         if (reports[i] && reports[i]->text[0] &&
             (reports[i]->state == MOVE_SOURCE_LOST || reports[i]->state == MOVE_TARGET_LOST)) {
             struct text text = {{0}};
+            text_set(&text, "%s", i == 0 ? "" : "the target: ");
             text_add_foreign(&text, bytes_text(reports[i]->text));
             move_set_text(move->reason, sizeof(move->reason), text.chars);
             return;

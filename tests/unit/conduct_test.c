@@ -574,7 +574,7 @@ static void pauses_double_and_tries_end(void **state)
     assert_int_equal(settle(fixture), 1);
     assert_phase(fixture, "a", MOVE_ABORTED, 11);
     assert_ended(fixture, number, COURSE_FAILED);
-    assert_string_equal(last_ended(fixture)->reason, "it was started again");
+    assert_string_equal(last_ended(fixture)->reason, "the target: it was started again");
     fixture->now_ms += 1000000;
     assert_int_equal(settle(fixture), 0);
     assert_false(conduct_is_busy(fixture->cluster));
