@@ -776,7 +776,7 @@ static void a_part_of_a_shard_goes_with_what_it_holds_and_its_share_of_the_rest(
     const struct map_entry *high = entry(&world->servers[2], "high.1");
     assert_int_equal(high->start, 2 * HALF - HALF / 4);
     /* Each part holds 1000 bytes. */
-    assert_int_equal(high->size, 1000 + ((UINT64_C(1) << 30) - 2 * 1000) / 4);
+    assert_int_equal(high->size, 1000 + ((UINT64_C(1) << 30) - UINT64_C(2000)) / 4);
 }
 
 /* --- what people see --- */
