@@ -149,7 +149,7 @@ void accounts_set_delay(struct accounts *accounts, uint64_t start, uint32_t dela
 /* What an old account has, and who of the new ones take a part of it. */
 struct estate {
     struct account *old;
-    struct account *first, *end; /* those that have points of it; each */
+    struct account *first, *end; /* all of these have points of it */
     struct account *heir;   /* gets what the rest of them has not; NULL: some points are nobody's */
     uint64_t used, records; /* not given yet */
 };
@@ -161,17 +161,13 @@ static uint64_t common_width(const struct range *a, const struct range *b)
     return start < end ? end - start : 0;
 }
 
-static bool is_within(const struct range *range, const struct range *other)
-{
-    return range->start >= other->start && range->end <= other->end;
-}
-
 /* Of the parts that have all of it together, the largest: it need not be counted. */
 static void find_heir(struct estate *estate)
 {
     const struct range *range = &estate->old->range;
     uint64_t width = 0;
     uint64_t widest = 0;
+    estate->heir = NULL;
     for (struct account *account = estate->first; account < estate->end; account++) {
         uint64_t common = common_width(range, &account->range);
         width += common;
@@ -201,14 +197,16 @@ static void count_part(struct estate *estate, struct account *account, accounts_
     give(estate, account, used, records);
 }
 
-static void carry_over(const struct account *old, struct account *account)
+/* Statistics go to whoever needs no counting; what belongs to the very range stays with it. */
+static void carry_over(const struct estate *estate, struct account *account)
 {
-    if (is_within(&old->range, &account->range)) {
+    const struct account *old = estate->old;
+    if (account == estate->heir) {
         account->operations += old->operations;
         account->evicted += old->evicted;
         account->expired += old->expired;
     }
-    if (is_within(&old->range, &account->range) && is_within(&account->range, &old->range)) {
+    if (account->range.start == old->range.start && account->range.end == old->range.end) {
         account->hand = old->hand;
         account->delay_ms = old->delay_ms;
     }
@@ -221,7 +219,7 @@ static void share_out(struct estate *estate, accounts_split *split, void *contex
     estate->records = estate->old->records;
     find_heir(estate);
     for (struct account *account = estate->first; account < estate->end; account++) {
-        carry_over(estate->old, account);
+        carry_over(estate, account);
         if (account != estate->heir) {
             count_part(estate, account, split, context);
         }
@@ -259,7 +257,6 @@ void accounts_replace(struct accounts *accounts, const struct range *ranges, uin
         while (estate.end < items_end && estate.end->range.start < range->end) {
             estate.end++;
         }
-        estate.heir = NULL;
         share_out(&estate, split, context);
     }
     for (uint32_t i = 0; i < range_count; i++) {

@@ -368,7 +368,9 @@ static void slow_writers(struct outgoing *outgoing)
 
 static void rest(struct outgoing *outgoing, uint64_t took_us)
 {
-    uint64_t operations = store_operations(outgoing->mover->store) - outgoing->slice_operations;
+    uint64_t before = outgoing->slice_operations;
+    uint64_t now = store_operations(outgoing->mover->store);
+    uint64_t operations = now > before ? now - before : 0; /* those of a range that left are gone */
     if (operations * 1000000 >= took_us * REST_OPERATIONS) {
         uint64_t rest_us = REST_TIMES * took_us;
         stream_rest(outgoing->stream, rest_us < REST_US_MAX ? rest_us : REST_US_MAX);

@@ -334,11 +334,11 @@ void mover_import_data(struct mover *mover, struct peer *peer, uint32_t msgid, u
 void mover_import_end(struct mover *mover, struct peer *peer, uint32_t msgid,
                       const struct import_ending *ending)
 {
-    struct incoming *incoming = find_linked(mover, peer, ending->id);
     if (is_ready(mover, ending->id)) {
         reply_whole(peer, msgid); /* it was not when the source greeted over this link (RULES V3) */
         return;
     }
+    struct incoming *incoming = find_linked(mover, peer, ending->id);
     if (!incoming) {
         peer_refuse(peer, msgid, STATUS_CONFLICT, "no such import is under way on this connection");
         return;

@@ -180,6 +180,7 @@ static void the_largest_part_has_what_the_counted_ones_have_not(void **state)
     const struct range whole = {.end = 1000};
     accounts_replace(accounts, &whole, 1, no_split, NULL);
     account_change(accounts, &accounts->items[0], 5000, 600);
+    accounts->items[0].operations = 7;
     const struct range parts[] = {
         {.end = 10}, {.start = 10, .end = 900}, {.start = 900, .end = 1000}};
     accounts_replace(accounts, parts, 3, split_evenly, &count);
@@ -187,6 +188,7 @@ static void the_largest_part_has_what_the_counted_ones_have_not(void **state)
     assert_int_equal(accounts->items[0].used, 10);
     assert_int_equal(accounts->items[1].used, 5000 - 10 - 100);
     assert_int_equal(accounts->items[1].records, 600 - 5 - 50);
+    assert_int_equal(accounts->items[1].operations, 7);
     assert_int_equal(accounts->items[2].used, 100);
     assert_int_equal(accounts->items[2].records, 50);
 }
