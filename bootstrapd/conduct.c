@@ -699,8 +699,9 @@ bool conduct_wants_count(const struct cluster *cluster, const uint8_t server[ID_
 {
     const struct ledger *ledger = cluster_ledger(cluster);
     for (uint32_t i = 0; i < ledger->moves.count; i++) {
-        if (ledger->moves.items[i].is_cut &&
-            id_bytes_equal(ledger->moves.items[i].source, server)) {
+        const struct move *move = &ledger->moves.items[i];
+        if (move->is_cut && move->course == COURSE_WAITING &&
+            id_bytes_equal(move->source, server)) {
             return true;
         }
     }

@@ -209,6 +209,14 @@ static void link_count(struct link *link)
     }
 }
 
+/* A server that has taken a split, which may be a while after it was told, tells that it has news. */
+static void link_count_wanted(struct link *link)
+{
+    if (conduct_wants_count(link->push->cluster, link->server)) {
+        link_count(link);
+    }
+}
+
 /* --- map.push --- */
 
 typedef void take_entry(struct cluster *cluster, const struct address *address, struct bytes name,
@@ -276,8 +284,8 @@ static void on_pushed(void *context, const struct rpc_message *message)
     if (is_taken && link->sent_revision < push->revision) {
         link_push(link);
     }
-    if (is_taken && conduct_wants_count(push->cluster, link->server)) {
-        link_count(link);
+    if (is_taken) {
+        link_count_wanted(link);
     }
 }
 
@@ -413,6 +421,7 @@ static void link_on_request(void *context, struct peer *peer, const struct rpc_m
         struct unpack in = unpack_of(message->params);
         if (link_take_reports(link, &in)) {
             heard(link->push);
+            link_count_wanted(link);
         } else {
             peer_close(peer, "malformed move.changed");
         }

@@ -207,7 +207,7 @@ static void carry_over(const struct estate *estate, struct account *account)
         account->expired += old->expired;
     }
     if (account->range.start == old->range.start && account->range.end == old->range.end) {
-        account->hand = old->hand;
+        account->hands = old->hands;
         account->delay_ms = old->delay_ms;
     }
     account->is_settling |= old->is_settling || old->range.state != account->range.state;

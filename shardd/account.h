@@ -31,7 +31,7 @@ struct account {
     bool is_open;
     bool is_settling;
     uint64_t operations; /* of clients, since the start */
-    struct hand *hand;   /* of the move that reads this range; NULL: none */
+    struct hand *hands;  /* that walk this range or parts of it (shardd/hand.h); NULL: none */
     uint32_t delay_ms;   /* RULES V1: for who changes something here while a stream is at its cap */
     uint64_t used;       /* bytes: records, and popped values that are kept as results (RULES Q2) */
     uint64_t records;

@@ -53,8 +53,10 @@ static uint64_t take_away(struct execution *execution, struct account *account,
         .key = record->key,
     };
     uint64_t stamp = log_add(execution->log, &logged);
-    if (account->hand) {
-        hand_on_change(account->hand, stamp, &logged, record->version ? record : NULL);
+    if (account->hands) {
+        const struct hand_change change = {stamp, &logged, record->version ? record : NULL,
+                                           -(int64_t)size, -1};
+        hands_on_change(account->hands, &change);
     }
     const struct record deletion = {
         .point = record->point,
@@ -83,9 +85,15 @@ static void store(struct execution *execution, const struct place *place, struct
         .value = record->value,
     };
     record->version = log_add(execution->log, &logged);
-    if (place->account->hand) {
-        hand_on_change(place->account->hand, record->version, &logged,
-                       place->is_there && !place->is_damaged ? &place->view.record : NULL);
+    if (place->account->hands) {
+        const struct hand_change change = {
+            .stamp = record->version,
+            .op = &logged,
+            .before = place->is_there && !place->is_damaged ? &place->view.record : NULL,
+            .bytes = (int64_t)(size - place->size),
+            .records = !place->is_there,
+        };
+        hands_on_change(place->account->hands, &change);
     }
     count(execution, place->account, place->size, size, !place->is_there);
     hot_put(execution->hot, place->entry, record, HOT_RECORD, true);
@@ -378,8 +386,9 @@ static void slide(struct execution *execution, struct place *place, struct outco
     };
     uint64_t stamp = log_add(execution->log, &touch);
     note_touch(execution, stamp);
-    if (place->account->hand) {
-        hand_on_change(place->account->hand, stamp, &touch, record);
+    if (place->account->hands) {
+        const struct hand_change change = {stamp, &touch, record, 0, 0};
+        hands_on_change(place->account->hands, &change);
     }
     place->entry = hot_touch(execution->hot, record->point, place->entry, expiry_ms);
     hot_view(execution->hot, record->point, place->entry, &place->view);

@@ -49,6 +49,7 @@ struct change {
 struct hand {
     struct job job; /* first */
     struct hand_config config;
+    struct hand *next; /* of the account's */
     struct worker *worker;
     struct timer *timer;  /* makes a turn for the next step of the lines */
     uint64_t first, last; /* points */
@@ -126,6 +127,7 @@ struct hand *hand_new(const struct hand_config *config)
         .on_result = on_result,
         .context = hand,
     };
+    hand->phase = config->emit ? LINES : RECORDS;
     set_place(hand, hand->first);
     return hand;
 }
@@ -159,6 +161,16 @@ bool hand_is_reading(const struct hand *hand)
 const struct range_sum *hand_sum(const struct hand *hand)
 {
     return &hand->sum;
+}
+
+uint64_t hand_start(const struct hand *hand)
+{
+    return hand->config.start;
+}
+
+static bool is_counting(const struct hand *hand)
+{
+    return !hand->config.emit;
 }
 
 uint64_t hand_left(const struct hand *hand)
@@ -206,11 +218,6 @@ static void pend_operation(struct hand *hand, uint64_t stamp, uint64_t need,
     struct buffer *to = pend(hand, need, op->key.len + op->value.len + ITEM_HEAD_MAX);
     stream_operation_encode(stamp, op, to);
     memory_must(!to->failed);
-}
-
-void hand_on_result(struct hand *hand, uint64_t stamp, const struct log_op *op)
-{
-    pend_operation(hand, stamp, stamp, op);
 }
 
 /* --- lines --- */
@@ -294,6 +301,16 @@ static struct range_sum delta_of(const struct log_op *op, uint64_t stamp,
     return delta;
 }
 
+static struct range_sum delta_for(const struct hand *hand, const struct hand_change *told,
+                                  const struct log_op *op, struct bytes key)
+{
+    if (is_counting(hand)) {
+        return (struct range_sum){.records = (uint64_t)told->records,
+                                  .bytes = (uint64_t)told->bytes};
+    }
+    return delta_of(op, told->stamp, told->before, key);
+}
+
 static struct change *add_change(struct hand *hand)
 {
     if (hand->change_count == hand->change_capacity) {
@@ -304,17 +321,19 @@ static struct change *add_change(struct hand *hand)
 }
 
 static void keep(struct hand *hand, uint64_t stamp, const struct log_op *op,
-                 const struct record *before, struct bytes key)
+                 const struct range_sum *delta, struct bytes key)
 {
     struct change *change = add_change(hand);
     *change = (struct change){
-        .delta = delta_of(op, stamp, before, key),
+        .delta = *delta,
         .stamp = stamp,
         .key_at = hand->kept.len,
         .key_len = key.len,
     };
     buffer_append_bytes(&hand->kept, key);
-    stream_operation_encode(stamp, op, &hand->kept);
+    if (!is_counting(hand)) {
+        stream_operation_encode(stamp, op, &hand->kept);
+    }
     memory_must(!hand->kept.failed);
     change->item_len = hand->kept.len - change->key_at - key.len;
 }
@@ -324,23 +343,73 @@ static bool is_behind(const struct hand *hand, struct bytes key)
     return bytes_compare(key, bytes_of(hand->place, hand->place_len)) <= 0;
 }
 
-void hand_on_change(struct hand *hand, uint64_t stamp, const struct log_op *op,
-                    const struct record *before)
+static void on_change(struct hand *hand, const struct hand_change *change)
 {
     uint8_t bytes[TREE_KEY_LEN_MAX];
-    struct bytes key = bytes_of(bytes, record_key_encode(op->point, op->table, op->key, bytes));
+    struct log_op op = *change->op;
+    struct bytes key = bytes_of(bytes, record_key_encode(op.point, op.table, op.key, bytes));
     bool is_met = is_behind(hand, key);
-    if (!is_met && (!hand->is_reading || op->point > hand->merge.last)) {
+    if (!is_met && (!hand->is_reading || op.point > hand->merge.last)) {
         return;
     }
-    struct log_op told = *op;
-    told.version = op->version ? op->version : stamp;
-    if (is_met) {
-        struct range_sum delta = delta_of(op, stamp, before, key);
-        range_sum_join(&hand->sum, &delta);
-        pend_operation(hand, stamp, stamp, &told);
-    } else {
-        keep(hand, stamp, &told, before, key);
+    op.version = op.version ? op.version : change->stamp;
+    struct range_sum delta = delta_for(hand, change, &op, key);
+    if (!is_met) {
+        keep(hand, change->stamp, &op, &delta, key);
+        return;
+    }
+    range_sum_join(&hand->sum, &delta);
+    if (!is_counting(hand)) {
+        pend_operation(hand, change->stamp, change->stamp, &op);
+    }
+}
+
+/* --- those of an account --- */
+
+void hands_add(struct hand **first, struct hand *hand)
+{
+    hand->next = *first;
+    *first = hand;
+}
+
+void hands_remove(struct hand **first, const struct hand *hand)
+{
+    while (*first && *first != hand) {
+        first = &(*first)->next;
+    }
+    if (*first) {
+        *first = hand->next;
+    }
+}
+
+bool hands_have(const struct hand *first, const struct hand *hand)
+{
+    while (first && first != hand) {
+        first = first->next;
+    }
+    return first != NULL;
+}
+
+static bool has_point(const struct hand *hand, uint64_t point)
+{
+    return point >= hand->first && point <= hand->last;
+}
+
+void hands_on_change(struct hand *first, const struct hand_change *change)
+{
+    for (struct hand *hand = first; hand; hand = hand->next) {
+        if (has_point(hand, change->op->point)) {
+            on_change(hand, change);
+        }
+    }
+}
+
+void hands_on_result(struct hand *first, uint64_t stamp, const struct log_op *op)
+{
+    for (struct hand *hand = first; hand; hand = hand->next) {
+        if (has_point(hand, op->point) && !is_counting(hand)) {
+            pend_operation(hand, stamp, stamp, op);
+        }
     }
 }
 
@@ -376,6 +445,7 @@ static void begin_slice(struct hand *hand, uint64_t last_stamp)
     const struct merge_interval interval = {
         .from = bytes_of(hand->place, hand->place_len),
         .last = slice_last(hand),
+        .keys_only = is_counting(hand),
     };
     merge_copy(&hand->merge, hand->config.hot, &interval);
     hand->txn = tree_begin_read(hand->config.tree);
@@ -409,7 +479,7 @@ static void pass_slice(struct hand *hand)
     } else {
         memset(hand->place, 0xff, sizeof(hand->place));
         hand->place_len = sizeof(hand->place);
-        hand->phase = LINES_AGAIN;
+        hand->phase = is_counting(hand) ? AT_END : LINES_AGAIN;
     }
     fit_width(hand, endian_get_be64(hand->place) - from);
 }
@@ -473,7 +543,7 @@ static bool has_room(const struct hand *hand, struct bytes key, size_t stored_le
     const struct hand_config *config = &hand->config;
     bool is_time_over =
         hand->looks % LOOKS_PER_CLOCK == LOOKS_PER_CLOCK - 1 && clock_mono_ms() > hand->until_ms;
-    return hand->items.len == 0 ||
+    return hand->slice_sum.records == 0 ||
            (hand->slice_sum.records < config->slice_records && !is_time_over &&
             hand->items.len + key.len + stored_len + ITEM_HEAD_MAX <= config->slice_len);
 }
@@ -502,10 +572,30 @@ static bool refuse(struct hand *hand, const struct record *record, bool has_key,
     return false;
 }
 
+static bool count(struct hand *hand, struct bytes key, uint64_t size)
+{
+    bool has = has_room(hand, key, 0);
+    if (has) {
+        hand->slice_sum.records++;
+        hand->slice_sum.bytes += size;
+    }
+    return has;
+}
+
+/* Of the key alone, without point and table. */
+static size_t key_len_of(struct bytes key)
+{
+    enum { PREFIX_LEN = TREE_KEY_LEN_MAX - KEY_LEN_MAX };
+    return key.len < PREFIX_LEN ? 0 : key.len - PREFIX_LEN;
+}
+
 static bool take_stored(struct hand *hand, struct bytes key)
 {
     struct bytes stored = merge_stored(&hand->merge);
     struct record record = {0};
+    if (is_counting(hand)) {
+        return count(hand, key, record_stored_size(key_len_of(key), stored));
+    }
     if (!has_room(hand, key, stored.len)) {
         return false;
     }
@@ -524,6 +614,9 @@ static bool take_dirty(struct hand *hand, struct bytes key)
     struct record record;
     size_t value_len;
     merge_record(&hand->merge, &record, &value_len);
+    if (is_counting(hand)) {
+        return count(hand, key, record_size(key_len_of(key), value_len));
+    }
     if (!has_room(hand, key, RECORD_HEADER_LEN + value_len)) {
         return false;
     }
@@ -554,7 +647,9 @@ static void run(struct job *job)
     enum merge_kind kind;
     hand->slice_sum = (struct range_sum){0};
     hand->looks = 0;
-    memory_must(buffer_reserve(&hand->items, hand->config.slice_len) != NULL);
+    if (!is_counting(hand)) {
+        memory_must(buffer_reserve(&hand->items, hand->config.slice_len) != NULL);
+    }
     merge_open(&hand->merge, hand->txn);
     while ((kind = merge_look(&hand->merge)) < MERGE_CAPPED && take(hand, kind)) {
         merge_pass(&hand->merge, kind);

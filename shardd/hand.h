@@ -20,6 +20,9 @@
  *    from the hand's birth on each result of the range goes as it is made: so whatever ran here is known there (Q2).
  *    Lines heard of since go again at the end, which only lets the target free results sooner.
  *
+ * One that only counts has nobody to emit to: it has records and bytes right, emits and verifies nothing, and goes
+ * straight from RECORDS to AT_END.
+ *
  * No network, and no log: what may be sent when is told with each run of items.
  */
 
@@ -49,13 +52,13 @@ struct hand_config {
     uint64_t start, end;    /* bounds */
     size_t slice_len;       /* 0: HAND_SLICE_LEN */
     uint32_t slice_records; /* 0: HAND_SLICE_RECORDS */
-    hand_emit *emit;
+    hand_emit *emit;        /* NULL: it only counts, and needs neither lines nor `on_fault` */
     /* A damaged record, by table and point. The hand goes no further; it may be freed here, in the loop's turn only. */
     void (*on_fault)(void *context, const char *text);
     void *context;
 };
 
-/* All of it must outlive the hand. From now on it must be told of each change and result of the range. */
+/* All of it must outlive the hand. From now on it must be told of each change and result of the range (hands_add). */
 struct hand *hand_new(const struct hand_config *config);
 
 /* Waits for the slice that is read: some milliseconds. NULL is allowed. */
@@ -67,15 +70,23 @@ void hand_free(struct hand *hand);
  */
 void hand_turn(struct hand *hand, uint64_t last_stamp, uint64_t now_ms, bool may_go_on);
 
-/*
- * A LOG_PUT, DELETE, EVICT, EXPIRE or TOUCH of the range was logged with this stamp. `before`: the whole record that
- * was there, its value included; NULL: none. Both are borrowed.
- */
-void hand_on_change(struct hand *hand, uint64_t stamp, const struct log_op *op,
-                    const struct record *before);
+/* What was logged. All is borrowed. */
+struct hand_change {
+    uint64_t stamp;
+    const struct log_op *op; /* a LOG_PUT, DELETE, EVICT, EXPIRE or TOUCH */
+    const struct record
+        *before; /* the whole record that was there, its value included; NULL: none, or damaged */
+    int64_t bytes, records; /* what became of the account */
+};
 
-/* A LOG_RESULT of the range. */
-void hand_on_result(struct hand *hand, uint64_t stamp, const struct log_op *op);
+/* Those of one account: it has them all, and each is told of what is in its range. */
+void hands_add(struct hand **first, struct hand *hand);
+void hands_remove(struct hand **first, const struct hand *hand);
+bool hands_have(const struct hand *first, const struct hand *hand);
+void hands_on_change(struct hand *first, const struct hand_change *change);
+
+/* A LOG_RESULT. */
+void hands_on_result(struct hand *first, uint64_t stamp, const struct log_op *op);
 
 /* All has been emitted, but for what has come since the last hand_turn. Changes may come on. */
 bool hand_is_at_end(const struct hand *hand);
@@ -83,11 +94,14 @@ bool hand_is_at_end(const struct hand *hand);
 /* A slice is being read: there will be a turn when it is. */
 bool hand_is_reading(const struct hand *hand);
 
-/* Of all records that were emitted, as they are now. */
+/* Of all records that were emitted, as they are now; of one that only counts, records and bytes alone. */
 const struct range_sum *hand_sum(const struct hand *hand);
 
 /* Records ahead of the hand, guessed from those behind it: points are spread evenly. */
 uint64_t hand_left(const struct hand *hand);
+
+/* The bound at which its range starts. */
+uint64_t hand_start(const struct hand *hand);
 
 /* Bytes of memory of changes that wait for the end of a slice, or of the turn. */
 size_t hand_len(const struct hand *hand);

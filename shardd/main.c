@@ -5,7 +5,7 @@
  *
  *     main ─> server ─> request ─> arguments, reply, stat
  *                          ├─> mover ─> stream                                        ranges that move
- *                          ├─> membership ─> session, control ─> ownership ─> moving  who owns what
+ *                          ├─> membership ─> session, control, division ─> ownership ─> moving   who owns what
  *                          └─> store                                                  what is kept
  *                                ├─> execute ─> hot ─> arena        operations, records in memory
  *                                │      └─> retry ─> result ─> seal
@@ -14,11 +14,13 @@
  *                                ├─> fetch, slice, patrol           tree to memory, scans, what is to go
  *                                ├─> hand, import                   a range as it leaves, and as it comes
  *                                ├─> saving, emptying ─> interval   a change of what is owned; what a move has left
+ *                                ├─> counting ─> hand               parts of what is to be divided
  *                                ├─> recount ─> tally               after log salvage
  *                                ├─> room, measure, supply          the disk, the tree's part of it, memory ahead
  *                                └─> recovery                     mend, before it: a damaged tree
  *
- * Below them all: tree, account, op, range. The mover goes by membership and store, too, and saving by tally.
+ * Below them all: tree, account, op, range. The mover goes by membership and store, too, and saving by counting and
+ * tally.
  */
 
 #include <errno.h>

@@ -10,6 +10,7 @@
 #include "proto/pack.h"
 #include "proto/point.h"
 #include "shardd/control.h"
+#include "shardd/division.h"
 
 /* A bootstrapd that does not answer map.get for so long is asked again. */
 #define FETCH_TIMEOUT_MS 2000
@@ -61,6 +62,8 @@ struct membership {
     void *on_changed_context;
 };
 
+static void on_counted(void *context);
+
 struct membership *membership_new(struct store *store, struct sessions *sessions,
                                   struct ownership *ownership)
 {
@@ -70,6 +73,7 @@ struct membership *membership_new(struct store *store, struct sessions *sessions
     membership->ownership = *ownership;
     membership->changes_end = &membership->first_change;
     *ownership = (struct ownership){0};
+    store_on_counted(store, on_counted, membership);
     return membership;
 }
 
@@ -403,6 +407,22 @@ static void save(struct membership *membership)
     buffer_fini(&control);
 }
 
+static bool is_counted(void *context, const struct interval *part)
+{
+    return store_has_counted(context, part);
+}
+
+/* What of it is held back is counted from now on, and the map asked for again. */
+static enum ownership_took take(struct membership *membership, struct push *push)
+{
+    struct division division;
+    enum ownership_took took =
+        division_take(&membership->ownership, &push->map, &push->from, is_counted,
+                      membership->store, &division, &membership->next);
+    store_count(membership->store, division.parts, division.count);
+    return took;
+}
+
 /* False: it was answered. */
 static bool take_push(struct membership *membership, struct push *push)
 {
@@ -412,7 +432,7 @@ static bool take_push(struct membership *membership, struct push *push)
         answer_push(push, status, text);
         return false;
     }
-    switch (ownership_take(&membership->ownership, &push->map, &push->from, &membership->next)) {
+    switch (take(membership, push)) {
     case OWNERSHIP_CHANGED:
         return true;
     case OWNERSHIP_SAME:
@@ -540,19 +560,35 @@ static void on_fetched(void *context, const struct rpc_message *message)
     }
 }
 
-bool membership_fetch(struct membership *membership, uint64_t epoch)
+static void ask(struct membership *membership, uint64_t epoch)
 {
     static const uint8_t no_params[] = {0x90};
-    bool is_known = epoch <= membership->fetched_epoch;
-    if (!is_bootstrap_alive(membership) || (is_known && membership_is_idle(membership))) {
-        return false;
-    }
-    if (!membership->fetch && !is_known) {
+    if (!membership->fetch) {
         membership->fetch = memory_get(1, sizeof(*membership->fetch));
         membership->fetch->membership = membership;
         membership->fetch->epoch = epoch;
         peer_call(membership->bootstrap_peer, "map.get", bytes_of(no_params, sizeof(no_params)),
                   FETCH_TIMEOUT_MS, on_fetched, membership->fetch);
+    }
+}
+
+/* The entries that were held back can be taken (RULES V8). A bootstrapd that is not here pushes when it is back. */
+static void on_counted(void *context)
+{
+    struct membership *membership = context;
+    if (is_bootstrap_alive(membership)) {
+        ask(membership, membership->fetched_epoch);
+    }
+}
+
+bool membership_fetch(struct membership *membership, uint64_t epoch)
+{
+    bool is_known = epoch <= membership->fetched_epoch;
+    if (!is_bootstrap_alive(membership) || (is_known && membership_is_idle(membership))) {
+        return false;
+    }
+    if (!is_known) {
+        ask(membership, epoch);
     }
     return true;
 }

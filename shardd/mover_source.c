@@ -72,7 +72,7 @@ static void stop(struct outgoing *outgoing)
         return;
     }
     outgoing->sum = *hand_sum(outgoing->hand);
-    store_set_hand(outgoing->mover->store, outgoing->start, NULL);
+    store_remove_hand(outgoing->mover->store, outgoing->hand);
     store_set_delay(outgoing->mover->store, outgoing->start, 0);
     hand_free(outgoing->hand);
     stream_free(outgoing->stream);
@@ -154,7 +154,7 @@ static void begin(struct mover *mover, const struct map_entry *entry, const stru
     outgoing->stream = stream_new(&config);
     outgoing->hand = store_hand_new(mover->store, outgoing->start, outgoing->end, on_emit,
                                     on_hand_fault, outgoing);
-    store_set_hand(mover->store, outgoing->start, outgoing->hand);
+    store_add_hand(mover->store, outgoing->hand);
     logline(LOGLINE_INFO, "move of revision %llu: shard %s goes to %s:%u",
             (unsigned long long)outgoing->id, entry->name, target->host, (unsigned)target->port);
     mover_note(mover);

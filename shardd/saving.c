@@ -149,14 +149,16 @@ static void empty_next(struct saving *saving)
 
 /* --- the new state --- */
 
-/* A range was split. It is counted here and now, once. */
+/* A range was split. What was not counted before is counted here and now. */
 static void count_part(void *context, uint64_t start, uint64_t end, uint64_t *used,
                        uint64_t *records)
 {
     struct saving *saving = context;
     const struct saving_config *config = &saving->config;
     const struct tally_sources sources = {config->tree, config->hot, config->retries};
-    tally_interval(&sources, start, end, used, records);
+    if (!counting_find(config->counting, start, end, used, records)) {
+        tally_interval(&sources, start, end, used, records);
+    }
 }
 
 static void log_state(struct saving *saving)

@@ -13,7 +13,7 @@
  * no crash separates them. Where a range's state has changed, they wait until it is durable.
  */
 
-#include "shardd/account.h"
+#include "shardd/counting.h"
 #include "shardd/hot.h"
 #include "shardd/log.h"
 #include "shardd/retry.h"
@@ -28,6 +28,7 @@ struct saving_config {
     struct sweep *sweep;
     struct log *log;
     struct accounts *accounts;
+    const struct counting *counting;
     struct buffer *control; /* what a checkpoint holds */
     /* All points from `first` to `last` are about to be forgotten: nobody may wait for them. */
     void (*on_clear)(void *context, uint64_t first, uint64_t last);

@@ -91,6 +91,7 @@ void store_turn_end(struct store *store)
     fetch_turn(store->fetch);
     slices_turn(store->slices, log_last(store->log), store->execution.now_ms,
                 store_has_output_room(store));
+    counting_turn(store->counting, log_last(store->log), store->execution.now_ms);
     saving_turn(store->saving);
     emptying_turn(store->emptying, store->execution.now_ms);
     if (saving_is_busy(store->saving) || emptying_is_busy(store->emptying)) {
@@ -180,8 +181,8 @@ static uint64_t add_to_log(void *context, const struct log_op *op)
     uint64_t stamp = log_add(store->log, op);
     const struct account *account =
         op->kind == LOG_RESULT ? accounts_find(&store->accounts, op->point) : NULL;
-    if (account && account->hand) {
-        hand_on_result(account->hand, stamp, op);
+    if (account && account->hands) {
+        hands_on_result(account->hands, stamp, op);
     }
     return stamp;
 }
@@ -291,6 +292,9 @@ static void start_parts(struct store *store)
         slices_new(loop, store->tree, store->hot, &store->accounts, store_on_slice_done, store);
     store->measure = measure_new(loop, store->tree);
     store->patrol = patrol_new(loop, store->tree, store_on_found, store);
+    const struct counting_config counting = {loop, store->tree, store->hot, store->retries,
+                                             &store->accounts};
+    store->counting = counting_new(&counting);
     const struct saving_config saving = {
         .hot = store->hot,
         .tree = store->tree,
@@ -298,6 +302,7 @@ static void start_parts(struct store *store)
         .sweep = store->sweep,
         .log = store->log,
         .accounts = &store->accounts,
+        .counting = store->counting,
         .control = &store->control,
         .on_clear = store_refuse_within,
         .on_settled = on_settled,
@@ -376,6 +381,7 @@ void store_free(struct store *store)
     patrol_free(store->patrol);
     sweep_free(store->sweep);
     saving_free(store->saving);
+    counting_free(store->counting);
     emptying_free(store->emptying);
     measure_free(store->measure);
     room_free(store->room);

@@ -21,6 +21,7 @@
 #include "io/loop.h"
 #include "proto/range_sum.h"
 #include "shardd/account.h"
+#include "shardd/interval.h"
 #include "shardd/log.h"
 #include "shardd/op.h"
 
@@ -165,8 +166,17 @@ void store_thaw(struct store *store, uint64_t start);
 bool store_empty(struct store *store, uint64_t start, uint64_t end, uint64_t records,
                  loop_callback *on_done, void *context);
 
-/* Changes of the range are told to `hand`, until it is NULL. */
-void store_set_hand(struct store *store, uint64_t start, struct hand *hand);
+/*
+ * Parts of ranges are counted beside the work from now on, these and no others, before a state is saved that divides
+ * the ranges: shardd/counting.h.
+ */
+void store_count(struct store *store, const struct interval *parts, uint32_t count);
+bool store_has_counted(const struct store *store, const struct interval *part);
+void store_on_counted(struct store *store, loop_callback *on_counted, void *context);
+
+/* Changes of its range are told to `hand`, and not any more. */
+void store_add_hand(struct store *store, struct hand *hand);
+void store_remove_hand(struct store *store, const struct hand *hand);
 
 /* Who changes something there waits for so long each time (RULES V1). */
 void store_set_delay(struct store *store, uint64_t start, uint32_t delay_ms);

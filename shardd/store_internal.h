@@ -9,6 +9,7 @@
  * store_stat.c.
  */
 
+#include "shardd/counting.h"
 #include "shardd/emptying.h"
 #include "shardd/execute.h"
 #include "shardd/fetch.h"
@@ -50,6 +51,7 @@ struct store {
     struct sweep *sweep;
     struct patrol *patrol;
     struct saving *saving;
+    struct counting *counting;
     struct emptying *emptying;
     struct room *room;
     struct measure *measure;

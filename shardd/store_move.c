@@ -40,11 +40,36 @@ uint64_t store_operations(const struct store *store)
     return sum;
 }
 
-void store_set_hand(struct store *store, uint64_t start, struct hand *hand)
+void store_count(struct store *store, const struct interval *parts, uint32_t count)
 {
-    struct account *account = accounts_find_range(&store->accounts, start);
+    counting_want(store->counting, parts, count);
+}
+
+bool store_has_counted(const struct store *store, const struct interval *part)
+{
+    uint64_t used;
+    uint64_t records;
+    return counting_find(store->counting, part->start, part->end, &used, &records);
+}
+
+void store_on_counted(struct store *store, loop_callback *on_counted, void *context)
+{
+    counting_on_counted(store->counting, on_counted, context);
+}
+
+void store_add_hand(struct store *store, struct hand *hand)
+{
+    struct account *account = accounts_find_range(&store->accounts, hand_start(hand));
     if (account) {
-        account->hand = hand;
+        hands_add(&account->hands, hand);
+    }
+}
+
+void store_remove_hand(struct store *store, const struct hand *hand)
+{
+    struct account *account = accounts_find_range(&store->accounts, hand_start(hand));
+    if (account) {
+        hands_remove(&account->hands, hand);
     }
 }
 

@@ -964,7 +964,7 @@ static void the_sum_of_a_move_is_what_the_shard_counts_whatever_was_done(void **
     struct tree *tree = tree_open(scratch.path, error, sizeof(error));
     assert_non_null(tree);
     struct hand *hand = hand_at_end(bench, tree);
-    bench_account(bench)->hand = hand;
+    hands_add(&bench_account(bench)->hands, hand);
     for (uint32_t i = 0; i < 6; i++) {
         write_text(bench, bench_key(i), "a value");
         write_text(bench, bench_key(i), "another");
@@ -985,7 +985,7 @@ static void the_sum_of_a_move_is_what_the_shard_counts_whatever_was_done(void **
         run(bench, OP_DELETE, bench_key(i));
     }
     assert_true(range_sum_equal(hand_sum(hand), &(struct range_sum){0}));
-    bench_account(bench)->hand = NULL;
+    bench_account(bench)->hands = NULL;
     hand_free(hand);
     tree_close(tree);
     scratch_remove(&scratch);

@@ -215,7 +215,7 @@ static void run_seed(uint64_t seed, const struct range *range)
     }
     loop_on_turn_end(world.store->loop, on_turn_end, NULL);
     begin_walk(&world.walks[0]);
-    store_set_hand(world.store->store, 0, world.walks[0].hand);
+    store_add_hand(world.store->store, world.walks[0].hand);
     while (!hand_is_at_end(world.walks[0].hand)) {
         submit_some(1 + dice_below(&world.dice, 30));
     }

@@ -96,7 +96,7 @@ static uint64_t log_of_source(void *context, const struct log_op *op)
     struct world *w = context;
     uint64_t stamp = ++w->stamp;
     if (w->hand && op->kind == LOG_RESULT && point_in(op->point, w->config.start, w->config.end)) {
-        hand_on_result(w->hand, stamp, op);
+        hands_on_result(w->hand, stamp, op);
     }
     return stamp;
 }
@@ -215,7 +215,8 @@ static struct hot_record *find(struct world *w, uint32_t number)
 static void tell(struct world *w, const struct log_op *op, const struct record *before)
 {
     if (w->hand && point_in(op->point, w->config.start, w->config.end)) {
-        hand_on_change(w->hand, w->stamp, op, before);
+        const struct hand_change change = {.stamp = w->stamp, .op = op, .before = before};
+        hands_on_change(w->hand, &change);
     }
 }
 

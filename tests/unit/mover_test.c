@@ -46,6 +46,9 @@ struct world {
     bool is_silent;          /* pings are not answered */
     uint32_t ping_count;
     uint32_t ping_msgid;        /* of the last */
+    struct buffer pushed;       /* the map that was pushed last */
+    bool is_withholding;        /* who asks for it is not answered */
+    uint32_t asked_count;       /* for it */
     enum move_state told_state; /* by move.changed, last */
 
     struct peer *source; /* the other server's connection, when it is the source; NULL: closed */
@@ -147,6 +150,15 @@ static void answer_ping(struct peer *peer)
     pack_nil(peer_output(peer));
 }
 
+static void answer_map(struct peer *peer, uint32_t msgid)
+{
+    world.asked_count++;
+    if (!world.is_withholding) {
+        rpc_response(peer_output(peer), msgid);
+        buffer_append_bytes(peer_output(peer), buffer_bytes(&world.pushed));
+    }
+}
+
 static void take_told(struct bytes params)
 {
     struct move_reports reports = {0};
@@ -169,6 +181,9 @@ static void on_request(void *context, struct peer *peer, const struct rpc_messag
         if (!world.is_silent) {
             answer_ping(peer);
         }
+    }
+    if (message->type == RPC_REQUEST && is_method(message, "map.get")) {
+        answer_map(peer, message->msgid);
     }
 }
 
@@ -300,9 +315,11 @@ static void push_map(struct map *map)
     map->server_count = 1;
     map->servers[0].address = *listener_address(world.listener);
     memcpy(map->servers[0].id, world.other, ID_LEN);
-    pack_array(&params, 1);
-    map_pack(map, &params);
+    buffer_clear(&world.pushed);
+    map_pack(map, &world.pushed);
     map_fini(map);
+    pack_array(&params, 1);
+    buffer_append_bytes(&params, buffer_bytes(&world.pushed));
     assert_int_equal(call(world.bootstrapd, "map.push", &params), STATUS_OK);
 }
 
@@ -428,6 +445,7 @@ static int tear_down(void **state)
     (void)state;
     stop();
     buffer_fini(&world.result);
+    buffer_fini(&world.pushed);
     scratch_remove(&world.scratch);
     return 0;
 }
@@ -503,6 +521,41 @@ static void a_source_that_is_paused_is_not_frozen(void **state)
     assert_false(is_frozen());
     set_pace(false);
     run_until(is_frozen);
+}
+
+static bool is_asking_for_the_map(void)
+{
+    return world.asked_count > 0;
+}
+
+static bool is_divided(void)
+{
+    return shardd_ownership(world.shardd)->range_count == 2;
+}
+
+/* RULES V8. The push is answered, so that bootstrapd need not wait, and what it brought is asked for again. */
+static void a_split_is_taken_when_it_has_been_counted(void **state)
+{
+    (void)state;
+    write_records();
+    world.is_withholding = true;
+    push_halves_away(REVISION_COPY, MOVE_NONE);
+    assert_false(is_divided());
+    run_until(is_asking_for_the_map);
+    assert_false(is_divided());
+    world.is_withholding = false;
+    push_halves_away(REVISION_COPY, MOVE_NONE);
+    assert_true(is_divided());
+}
+
+/* As bootstrapd does when it need not know how much each part has. */
+static void a_move_of_a_part_begins_when_the_split_has_been_counted(void **state)
+{
+    (void)state;
+    write_records();
+    push_halves_away(REVISION_COPY, MOVE_COPY);
+    run_until(are_both_frozen);
+    assert_true(world.asked_count > 0);
 }
 
 /* RULES V3: its target has a part of what it would send. */
@@ -807,6 +860,8 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         CASE(a_source_that_is_paused_is_not_frozen),
+        CASE(a_split_is_taken_when_it_has_been_counted),
+        CASE(a_move_of_a_part_begins_when_the_split_has_been_counted),
         CASE(a_source_that_was_started_again_goes_on_with_no_copy),
         CASE(what_is_frozen_waits_for_the_map_also_after_a_restart),
         CASE(a_copy_goes_when_the_target_is_open_and_no_sooner),

@@ -26,6 +26,7 @@ struct fixture {
     struct tree *tree;
     struct sweep *sweep;
     struct saving *saving;
+    struct counting *counting;
     struct buffer control;
     bool is_told;
     bool is_settled;
@@ -108,16 +109,22 @@ static int setup(void **state)
     const struct sweep_config sweep = {f.work_loop, f.tree, f.bench.execution.hot,
                                        f.bench.execution.retries, f.bench.log};
     f.sweep = sweep_new(&sweep, &nothing);
-    const struct saving_config saving = {f.bench.execution.hot,
-                                         f.tree,
-                                         f.bench.execution.retries,
-                                         f.sweep,
-                                         f.bench.log,
-                                         &f.bench.accounts,
-                                         &f.control,
-                                         on_clear,
-                                         on_settled,
-                                         &f};
+    const struct counting_config counting = {f.work_loop, f.tree, f.bench.execution.hot,
+                                             f.bench.execution.retries, &f.bench.accounts};
+    f.counting = counting_new(&counting);
+    const struct saving_config saving = {
+        .hot = f.bench.execution.hot,
+        .tree = f.tree,
+        .retries = f.bench.execution.retries,
+        .sweep = f.sweep,
+        .log = f.bench.log,
+        .accounts = &f.bench.accounts,
+        .counting = f.counting,
+        .control = &f.control,
+        .on_clear = on_clear,
+        .on_settled = on_settled,
+        .context = &f,
+    };
     f.saving = saving_new(&saving);
     loop_on_turn_end(f.bench.loop, on_log_turn_end, &f);
     loop_on_turn_end(f.work_loop, on_work_turn_end, &f);
@@ -130,6 +137,7 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
     saving_free(f->saving);
+    counting_free(f->counting);
     sweep_free(f->sweep);
     tree_close(f->tree);
     scratch_remove(&f->tree_scratch);
