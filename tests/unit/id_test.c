@@ -8,6 +8,7 @@
 
 #include "proto/endian.h"
 #include "proto/point.h"
+#include "proto/table.h"
 
 /* `ms` is since the origin, whatever the origin is. */
 static const struct vector {
@@ -85,6 +86,29 @@ static void the_point_is_spread_by_the_hash_of_eight_big_endian_bytes(void **sta
     }
 }
 
+/* RULES N1: by the number of the table and the bytes of the key, and nothing else. */
+static void a_table_tells_where_a_key_lives(void **state)
+{
+    (void)state;
+    uint16_t table = 7;
+    uint8_t key[ID_KEY_LEN];
+    uint64_t id = vectors[0].id;
+    endian_put_be64(key, id);
+    assert_true(table_find(bytes_text("entities"), &table));
+    assert_int_equal(table, TABLE_ENTITIES);
+    assert_true(table_has_ids(table));
+    assert_int_equal(table_point(table, bytes_of(key, sizeof(key))), id_point(id));
+    assert_int_equal(table_point(TABLE_DEFAULT, bytes_of(key, sizeof(key))),
+                     point_of_key(bytes_of(key, sizeof(key))));
+    assert_int_equal(table_point(table, bytes_of(key, 7)), point_of_key(bytes_of(key, 7)));
+    assert_string_equal(table_name(table), "entities");
+    assert_true(table_find(bytes_text("default"), &table));
+    assert_int_equal(table, TABLE_DEFAULT);
+    assert_false(table_has_ids(table));
+    assert_false(table_find(bytes_text("Default"), &table));
+    assert_null(table_name(1));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -92,6 +116,7 @@ int main(void)
         cmocka_unit_test(the_default_origin_dates_the_vector),
         cmocka_unit_test(a_field_beyond_its_last_value_is_refused),
         cmocka_unit_test(the_point_lies_in_the_slice_of_the_shard),
+        cmocka_unit_test(a_table_tells_where_a_key_lives),
         cmocka_unit_test(the_point_is_spread_by_the_hash_of_eight_big_endian_bytes),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
