@@ -164,8 +164,19 @@ static size_t output_pause(const struct conn *conn)
     return share < CONN_OUTPUT_PAUSE ? share : CONN_OUTPUT_PAUSE;
 }
 
+/* Whatever the others have, so little pauses nobody: their sum need not be made for each of hundreds. */
+static bool is_output_little(const struct conn *conn)
+{
+    const struct loop_conns *conns = loop_conns(conn->loop);
+    size_t share = budget_share(conns->output_limit, conns->input_budget.count);
+    return conn->output.len <= share && conn->output.len <= CONN_OUTPUT_PAUSE;
+}
+
 static void weigh_output(struct conn *conn)
 {
+    if (!conn->is_paused && is_output_little(conn)) {
+        return;
+    }
     size_t pause = output_pause(conn);
     if (conn->output.len > CONN_OUTPUT_MAX) {
         end(conn, "does not read its replies");

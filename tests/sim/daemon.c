@@ -57,6 +57,7 @@ static void take_down(struct daemon *daemon, enum disk_end end)
     node->is_powered = end != DISK_POWER_LOST;
     node->in_job = false;
     node->jobs_waiting = node->jobs_running = 0;
+    node->run_count++;
     daemon->loop = NULL;
     daemon->shardd = NULL;
     daemon->bootstrapd = NULL;
@@ -127,22 +128,26 @@ static void look_at_log(const struct daemon *daemon)
     }
 }
 
-/* RULES L4: recovering twice gives the same. Nothing ran in between. */
-static void compare_recoveries(struct daemon *daemon)
+static uint64_t log_digest(const struct daemon *daemon)
 {
     struct logview view;
     logview_look(daemon->node->disk, &view);
-    uint64_t digest = view.digest | 1;
+    return view.digest | 1;
+}
+
+/* RULES L4: recovering twice gives the same. Nothing ran in between. */
+static void compare_recoveries(struct daemon *daemon)
+{
     if (daemon->expected_digest) {
         count(COUNT_SECOND_RECOVERY);
-        if (daemon->expected_digest != digest) {
+        if (daemon->expected_digest != log_digest(daemon)) {
             violation("%s: a second recovery finds another log than the first left",
                       daemon->node->name);
         }
     }
     daemon->expected_digest = 0;
     if (world_chance(world_swarm()->second_crash_ppm)) {
-        daemon->expected_digest = digest;
+        daemon->expected_digest = log_digest(daemon);
         event_set(&daemon->second_crash, daemon->node->io_done_us - world_now_us());
     }
 }

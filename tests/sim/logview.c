@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/sim/logview.h"
 
+#include "proto/hash.h"
 #include "proto/log_scan.h"
 #include "tests/sim/disk.h"
 
@@ -49,14 +50,6 @@ static void fold(struct logview *view, uint64_t word)
     view->digest ^= view->digest >> 29;
 }
 
-static void fold_bytes(struct logview *view, struct bytes bytes)
-{
-    const uint8_t *next = bytes.data;
-    for (size_t i = 0; i < bytes.len; i++) {
-        fold(view, next[i]);
-    }
-}
-
 static void look_at_control(struct logview *view, struct bytes blob)
 {
     switch (blob.len ? *(const uint8_t *)blob.data : 0) {
@@ -65,7 +58,7 @@ static void look_at_control(struct logview *view, struct bytes blob)
         break;
     case LOG_CLEAR:
         view->clear_count++;
-        fold_bytes(view, blob);
+        fold(view, hash_bytes(blob));
         break;
     default:
         break;
@@ -75,7 +68,7 @@ static void look_at_control(struct logview *view, struct bytes blob)
 static void look_at_ops(struct logview *view, struct bytes ops)
 {
     struct log_op op;
-    fold_bytes(view, ops);
+    fold(view, hash_bytes(ops));
     while (log_op_next(&ops, &op)) {
         view->eviction_count += op.kind == LOG_EVICT;
         view->expiration_count += op.kind == LOG_EXPIRE;

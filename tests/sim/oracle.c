@@ -22,6 +22,8 @@ struct said {
 static struct {
     uint64_t samples[SAMPLES_MAX]; /* points */
     uint32_t sample_count;
+    bool serves[DAEMON_COUNT][SAMPLES_MAX];
+    uint64_t run_counts[DAEMON_COUNT]; /* of its node, when that was looked at */
     uint64_t revisions[DAEMON_COUNT];
     uint64_t epochs[DAEMON_COUNT][SAMPLES_MAX];
     uint64_t incarnations[DAEMON_COUNT];
@@ -58,16 +60,47 @@ void oracle_end(void)
     world_put(oracle.said);
 }
 
-void oracle_check_serving(const struct scene *scene)
+static bool is_served_by_another(uint32_t server, uint32_t sample)
+{
+    for (uint32_t i = DAEMON_SERVER_1; i < DAEMON_COUNT; i++) {
+        if (i != server && oracle.serves[i][sample]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void look_at_server(const struct daemon *daemon, uint32_t server)
 {
     for (uint32_t i = 0; i < oracle.sample_count; i++) {
-        uint64_t point = oracle.samples[i];
-        uint32_t serving = 0;
-        for (uint32_t j = DAEMON_SERVER_1; j < scene->daemon_count; j++) {
-            serving += daemon_serves(scene->daemons[j], point);
+        oracle.serves[server][i] = daemon_serves(daemon, oracle.samples[i]);
+    }
+}
+
+static void check_server(uint32_t server)
+{
+    for (uint32_t i = 0; i < oracle.sample_count; i++) {
+        if (oracle.serves[server][i] && is_served_by_another(server, i)) {
+            violation("two servers serve point %" PRIu64, oracle.samples[i]);
         }
-        if (serving > 1) {
-            violation("two servers serve point %" PRIu64, point);
+    }
+}
+
+/* In one event what one gives up another may take: all are looked at before any is checked. */
+void oracle_check_serving(const struct scene *scene)
+{
+    bool has_run[DAEMON_COUNT] = {false};
+    for (uint32_t i = DAEMON_SERVER_1; i < scene->daemon_count; i++) {
+        uint64_t run_count = daemon_node(scene->daemons[i])->run_count;
+        has_run[i] = run_count != oracle.run_counts[i];
+        oracle.run_counts[i] = run_count;
+        if (has_run[i]) {
+            look_at_server(scene->daemons[i], i);
+        }
+    }
+    for (uint32_t i = DAEMON_SERVER_1; i < scene->daemon_count; i++) {
+        if (has_run[i]) {
+            check_server(i);
         }
     }
 }

@@ -91,6 +91,8 @@ struct view {
 static struct {
     struct view views[DAEMON_COUNT];
     uint8_t ids[DAEMON_COUNT][ID_LEN]; /* of servers that were up */
+    uint64_t run_counts[DAEMON_COUNT]; /* of its node, when that was seen */
+    bool is_stale[DAEMON_COUNT];       /* by what another has been seen to be */
     uint64_t rows[ROW_COUNT];
     uint64_t crashes_by_phase[PARTY_COUNT][MOVE_PHASE_LAST + 1];
     uint64_t crashes_by_source[PARTY_COUNT][PART_COUNT];
@@ -101,6 +103,7 @@ void passage_begin(void)
 {
     memset(passage.views, 0, sizeof passage.views);
     memset(passage.ids, 0, sizeof passage.ids);
+    memset(passage.run_counts, 0, sizeof passage.run_counts);
 }
 
 /* --- what a process holds --- */
@@ -379,6 +382,15 @@ static void note_crash(uint32_t daemon)
 
 /* --- --- */
 
+/* Views name servers by their ids. */
+static void learn_id(uint32_t server, const uint8_t id[ID_LEN])
+{
+    if (memcmp(passage.ids[server], id, ID_LEN) != 0) {
+        memcpy(passage.ids[server], id, ID_LEN);
+        memset(passage.is_stale, true, sizeof passage.is_stale);
+    }
+}
+
 static void see(const struct scene *scene, uint32_t i)
 {
     const struct daemon *daemon = scene->daemons[i];
@@ -396,7 +408,7 @@ static void see(const struct scene *scene, uint32_t i)
     if (ledger) {
         look_at_bootstrapd(ledger, &now);
     } else {
-        memcpy(passage.ids[i], ownership->server, ID_LEN);
+        learn_id(i, ownership->server);
         look_at_server(ownership, &now);
     }
     bool has_changed = compare(scene, i, view, &now);
@@ -411,7 +423,12 @@ static void see(const struct scene *scene, uint32_t i)
 void passage_see(const struct scene *scene)
 {
     for (uint32_t i = 0; i < scene->daemon_count && world_swarm()->move_mean_ms; i++) {
-        see(scene, i);
+        uint64_t run_count = daemon_node(scene->daemons[i])->run_count;
+        if (run_count != passage.run_counts[i] || passage.is_stale[i]) {
+            passage.run_counts[i] = run_count;
+            passage.is_stale[i] = false;
+            see(scene, i);
+        }
     }
 }
 

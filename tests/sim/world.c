@@ -172,7 +172,7 @@ void world_drop_events(const struct node *node)
 
 static void dispatch(struct event *event)
 {
-    world.current = event->node;
+    world_enter(event->node);
     trace(event->name, 0, 0);
     if (setjmp(world.death) == 0) {
         event->run(event->context);
@@ -343,5 +343,8 @@ struct node *world_enter(struct node *node)
 {
     struct node *before = world.current;
     world.current = node;
+    if (node) {
+        node->run_count++;
+    }
     return before;
 }

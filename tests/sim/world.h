@@ -73,6 +73,7 @@ struct node {
     uint32_t job_crash_ppm;     /* of a job, to see a crash around it */
     struct event *mishap;       /* a crash; set to fall into a write. NULL: none here */
     uint64_t busy_until_us;     /* what blocks its loop before the first turn */
+    uint64_t run_count;         /* times that anything ran in its name, or that its process ended */
 };
 
 enum { NODE_MAX = 16 };
