@@ -11,13 +11,15 @@
  *     torture move   --seconds N             moves to and fro under load, and kill -9
  *     torture links  --seconds N             the same with ways between daemons cut instead
  *     torture phases --step N [--only I]     each way cut at each phase of a move
+ *     torture index  --moves N [--stanzas N] moves under load, and the package index as it was
  *
  * --seed S repeats a run as far as the machine's timing allows; a state of `power` and a cut of `phases` are
  * repeated by seed and number (--only). SHARDD names another server program.
  *
  *     torture ─> kill, power, full, eio, damage ─> scene ─> server ─> talk
  *         |        |       '─> rebuild          load ─> judge ─> history, picture ─> operation
- *         '─> move, phases ─> crowd ─> chronicle ─> checker of tests/sim; ballast, mover, view, links ─> cluster ─> server
+ *         '─> move, phases, index ─> crowd ─> chronicle ─> checker of tests/sim
+ *                                    ballast, visitors, mover, view, links ─> cluster ─> server
  */
 
 #include <stdio.h>
@@ -32,6 +34,7 @@ struct settings {
     uint32_t count; /* of rounds, states, steps */
     uint32_t only;
     uint32_t real_count;
+    uint32_t stanza_max;
 };
 
 static struct settings parse(int argc, char **argv)
@@ -43,6 +46,8 @@ static struct settings parse(int argc, char **argv)
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--real") == 0) {
             settings.real_count = (uint32_t)strtoul(value, NULL, 0);
+        } else if (strcmp(argv[i], "--stanzas") == 0) {
+            settings.stanza_max = (uint32_t)strtoul(value, NULL, 0);
         } else if (strcmp(argv[i], "--seed") == 0) {
             settings.seed = strtoull(value, NULL, 0);
         } else if (strcmp(argv[i], "--only") == 0) {
@@ -70,6 +75,9 @@ int main(int argc, char **argv)
     if (strcmp(which, "links") == 0) {
         return torture_links(settings.seed, settings.count);
     }
+    if (strcmp(which, "index") == 0) {
+        return torture_index(settings.seed, settings.count, settings.stanza_max);
+    }
     if (scene_is_sanitized()) {
         printf("1..0 # SKIP a preloaded library and the sanitizers do not go together\n");
         return EXIT_SUCCESS;
@@ -86,7 +94,7 @@ int main(int argc, char **argv)
     if (strcmp(which, "eio") == 0) {
         return torture_eio(settings.seed, settings.count);
     }
-    (void)fprintf(stderr, "usage: torture kill|power|full|eio|damage|move|links|phases, see "
+    (void)fprintf(stderr, "usage: torture kill|power|full|eio|damage|move|links|phases|index, see "
                           "tests/torture/torture.c\n");
     return 2;
 }

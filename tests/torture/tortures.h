@@ -28,6 +28,9 @@ int torture_move(uint64_t seed, uint32_t seconds);
 /* The same, but ways between the daemons are cut instead. */
 int torture_links(uint64_t seed, uint32_t seconds);
 
+/* Moves under load, and the package index (the first `stanza_max` of it; 0: all) is as it was. */
+int torture_index(uint64_t seed, uint32_t move_count, uint32_t stanza_max);
+
 /* Each way cut at each phase of a move; every `step`-th of these, or `only` that one. */
 int torture_phases(uint64_t seed, uint32_t step, uint32_t only);
 
