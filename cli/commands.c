@@ -311,7 +311,10 @@ const struct command commands[] = {
      "as\n"
      "it is: if it is damaged, start shardd --data NEW --salvage-tree once, which keeps what of "
      "it\n"
-     "can be read; if it cannot be read at all, --without-tree keeps what the log has.\n",
+     "can be read; if it cannot be read at all, --without-tree keeps what the log has. If no\n"
+     "checkpoint of the log can be read, the server begins with the tree, and says up to which "
+     "stamp\n"
+     "that has all.\n",
      OPTIONS(log_salvage_options), 1, 1, log_salvage},
     {"version", "", "print the version of this program, and of the daemons in reach", NULL,
      NO_OPTIONS, 0, 0, version_show},

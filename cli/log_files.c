@@ -404,10 +404,39 @@ static bool scan_segment(struct walk *walk, struct visit *visit)
     return verdict != LOG_SCAN_DAMAGED;
 }
 
+/* A header is mostly damaged elsewhere than in its salt: all else of it is then not believed, but the records are. */
+static bool guess_salt(struct visit *visit)
+{
+    struct log_record_header header;
+    struct bytes payload;
+    if (visit->bytes.len < LOG_SEGMENT_HEADER_LEN || visit->report->is_newer) {
+        return false;
+    }
+    uint64_t salt = log_segment_header_salt(visit->bytes.data);
+    visit->header = (struct log_segment_header){
+        .number = visit->report->number, .salt = salt, .len = visit->bytes.len};
+    return log_scan_find(visit->bytes, LOG_SEGMENT_HEADER_LEN, salt, &header, &payload) <
+           visit->bytes.len;
+}
+
+/* Of one whose header is damaged. */
+static void look_without_header(struct visit *visit)
+{
+    if (!guess_salt(visit)) {
+        tell_gap(visit, 0, visit->bytes.len, NULL);
+        return;
+    }
+    tell_gap(visit, 0, LOG_SEGMENT_HEADER_LEN, NULL);
+    look_behind(visit, LOG_SEGMENT_HEADER_LEN, visit->header.salt);
+}
+
 static void visit_segment(struct walk *walk, struct visit *visit)
 {
-    bool has_header = visit->bytes.len >= LOG_SEGMENT_HEADER_LEN &&
-                      log_segment_header_decode(visit->bytes.data, &visit->header) == LOG_FINE;
+    enum log_fault fault = visit->bytes.len < LOG_SEGMENT_HEADER_LEN
+                               ? LOG_DAMAGED
+                               : log_segment_header_decode(visit->bytes.data, &visit->header);
+    bool has_header = fault == LOG_FINE;
+    visit->report->is_newer = fault == LOG_NEWER_FORMAT;
     visit->report->follows = has_header ? visit->header.previous_last : 0;
     walk->is_broken = !scan_segment(walk, visit);
     if (!walk->is_broken || !visit->goes_on) {
@@ -417,7 +446,7 @@ static void visit_segment(struct walk *walk, struct visit *visit)
         uint64_t end = visit->report->end;
         look_behind(visit, end ? end : LOG_SEGMENT_HEADER_LEN, visit->header.salt);
     } else {
-        tell_gap(visit, 0, visit->bytes.len, NULL);
+        look_without_header(visit);
     }
 }
 

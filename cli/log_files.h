@@ -69,11 +69,15 @@ struct log_segment_report {
     uint64_t durable; /* the highest durable stamp told up to here */
     uint64_t chain;   /* at `end` */
     bool is_stopped;
+    bool is_newer; /* its header tells a newer format, or is damaged in that place */
     struct log_tally holds;
     struct log_tally behind;
 };
 
-/* One record: its segment, file and place, and whether it lies behind damage. Borrowed for the call. */
+/*
+ * One record: its segment, file and place, and whether it lies behind damage. Borrowed for the call. Of a segment whose
+ * header is damaged only number, salt and length are told.
+ */
 struct log_seen {
     const struct log_segment_header *segment;
     const char *file;

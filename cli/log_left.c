@@ -136,6 +136,8 @@ static void write_totals(struct log_left *left, const struct log_saved *saved)
     json_writer_number(writer, "records", saved->records);
     json_writer_number(writer, "operations", saved->operations);
     json_writer_bool(writer, "tree", saved->has_tree);
+    json_writer_text(writer, "begins_with",
+                     bytes_text(saved->begins_with_tree ? "tree" : "checkpoint"));
     json_writer_text(writer, "to", bytes_text(saved->path));
 }
 
@@ -156,6 +158,11 @@ static void say_totals(struct log_left *left, const struct log_saved *saved)
             "left out: %" PRIu64 " records of %" PRIu64 " operations, stamps %" PRIu64
             " to %" PRIu64 ": such stamps stand before them\n",
             out->records, out->operations, out->first, out->last);
+    }
+    if (saved->begins_with_tree) {
+        say(left, "no checkpoint can be read: the server begins with the tree: it says at its "
+                  "start up to which\nstamp it has all; what was acknowledged after that may be "
+                  "missing, but for the following\n");
     }
     say(left, "%" PRIu64 " records with %" PRIu64 " operations in %u segments%s are in %s\n",
         saved->records, saved->operations, saved->segments,

@@ -33,6 +33,7 @@ struct log_saved {
     uint64_t records;
     uint64_t operations;
     bool has_tree;
+    bool begins_with_tree; /* no checkpoint could be read */
 };
 
 void log_left_begin(struct log_left *left, bool is_json);

@@ -10,6 +10,8 @@
  *  - Records keep their stamps and contents; segments, salts and the chain are new.
  *  - A segment begins where a checkpoint did. Without one its records go on in the segment before; what
  *    comes before the first of all checkpoints goes behind it.
+ *  - A control state serves as a checkpoint where there was none before it. Where there is neither, the tree's copy does
+ *    (RULES S11), which a server can read: the first record then says so, and all others come behind it.
  *  - Markers are left out, and one that is no stop's ends the log: the server goes on as after a crash,
  *    above the stamp that it tells (N2).
  *  - When something may be missing, a tick F with a stamp above all that can have been given comes before
@@ -45,9 +47,10 @@ struct salvage {
     struct log_left left;
 
     struct log_segment_header header; /* of the segment being gathered */
-    bool is_begun;                    /* with its checkpoint */
-    struct buffer records;            /* of it, encoded */
-    struct buffer waiting;            /* header and payload of those before the first checkpoint */
+    struct log_segment_header first; /* of the first in which there was a record; zeros: none yet */
+    bool is_begun;                   /* with its checkpoint */
+    struct buffer records;           /* of it, encoded */
+    struct buffer waiting;           /* header and payload of those before the first checkpoint */
     uint64_t chain;
     uint64_t last;    /* stamp taken */
     uint64_t highest; /* stamp told by anything */
@@ -56,7 +59,9 @@ struct salvage {
     uint64_t record_count;
     uint64_t operation_count;
     bool is_damaged; /* something may be missing */
+    bool has_newer;  /* a segment of a newer format */
     bool is_without_tree;
+    bool begins_with_tree;
     enum exit_code code;
 };
 
@@ -125,6 +130,16 @@ static bool end_segment(struct salvage *salvage)
     return true;
 }
 
+/* Of a damaged header nothing is known: all segments are one server's. */
+static void know_owner(struct log_segment_header *header, const struct log_segment_header *before)
+{
+    if (id_bytes_is_zero(header->server)) {
+        memcpy(header->server, before->server, ID_LEN);
+        memcpy(header->cluster, before->cluster, ID_LEN);
+        header->incarnation = before->incarnation;
+    }
+}
+
 /* `from`: the header of the segment in which the checkpoint was found. */
 static bool begin_segment(struct salvage *salvage, const struct log_segment_header *from)
 {
@@ -132,7 +147,9 @@ static bool begin_segment(struct salvage *salvage, const struct log_segment_head
     if (!end_segment(salvage)) {
         return false;
     }
+    const struct log_segment_header before = salvage->header;
     salvage->header = *from;
+    know_owner(&salvage->header, &before);
     salvage->header.number = number;
     salvage->header.previous_last = salvage->is_begun ? salvage->last : 0;
     salvage->header.previous_chain = salvage->chain;
@@ -205,6 +222,7 @@ static bool on_segment(void *context, const struct log_segment_report *report)
     struct salvage *salvage = context;
     salvage->is_damaged = salvage->is_damaged || report->state == LOG_STATE_DAMAGED ||
                           report->state == LOG_STATE_MISSING;
+    salvage->has_newer = salvage->has_newer || report->is_newer;
     return true;
 }
 
@@ -213,6 +231,38 @@ static bool is_wanted(const struct salvage *salvage, const struct log_record_hea
     bool is_known = header->type == LOG_OPERATIONS || header->type == LOG_CONTROL ||
                     header->type == LOG_CHECKPOINT;
     return is_known && header->first > salvage->last && header->first < UINT64_MAX - header->count;
+}
+
+static bool begin_with_checkpoint(struct salvage *salvage, const struct log_segment_header *from,
+                                  struct log_record_header header, struct bytes payload)
+{
+    if (!begin_segment(salvage, from)) {
+        return false;
+    }
+    append_record(salvage, header, payload);
+    append_waiting(salvage);
+    return true;
+}
+
+/* The accounts, and behind the byte that says what it is the same as in a checkpoint. */
+static bool begin_with_state(struct salvage *salvage, const struct log_seen *seen)
+{
+    struct log_record_header header = {
+        .first = 1, .type = LOG_CHECKPOINT, .account_count = seen->header->account_count};
+    struct buffer payload = {0};
+    struct bytes accounts;
+    struct bytes blob;
+    if (!log_payload_split(seen->header, seen->payload, &accounts, &blob) || blob.len == 0 ||
+        *(const uint8_t *)blob.data != LOG_STATE) {
+        return true;
+    }
+    buffer_append_bytes(&payload, accounts);
+    buffer_append(&payload, (const uint8_t *)blob.data + 1, blob.len - 1);
+    salvage->records.failed = salvage->records.failed || payload.failed;
+    bool is_begun = begin_with_checkpoint(salvage, seen->segment, header, buffer_bytes(&payload));
+    salvage->record_count--;
+    buffer_fini(&payload);
+    return is_begun;
 }
 
 static bool on_record(void *context, const struct log_seen *seen)
@@ -228,13 +278,17 @@ static bool on_record(void *context, const struct log_seen *seen)
     if (header->count > 0) {
         log_left_end_gap(&salvage->left, header->first);
     }
+    if (id_bytes_is_zero(salvage->first.server)) {
+        salvage->first = *seen->segment;
+    }
     bool is_first = seen->offset == LOG_SEGMENT_HEADER_LEN || !salvage->is_begun;
+    if (header->type == LOG_CONTROL && !salvage->is_begun && !begin_with_state(salvage, seen)) {
+        return false;
+    }
     if (header->type == LOG_CHECKPOINT && is_first) {
-        if (!begin_segment(salvage, seen->segment)) {
+        if (!begin_with_checkpoint(salvage, seen->segment, *header, seen->payload)) {
             return false;
         }
-        append_record(salvage, *header, seen->payload);
-        append_waiting(salvage);
     } else if (salvage->is_begun) {
         append_record(salvage, *header, seen->payload);
     } else {
@@ -380,20 +434,54 @@ static bool give_names(struct salvage *salvage)
     return true;
 }
 
+/* --- without a checkpoint --- */
+
+/* NULL: the tree does. A newer server's log is no damaged one, though a damaged one may look like it. */
+static const char *why_nothing_tells(const struct salvage *salvage, const struct log_files *files)
+{
+    if (salvage->has_newer) {
+        return "a segment is of a newer version, whose shardkv can read it";
+    }
+    if (salvage->is_without_tree) {
+        return "the tree is given up: nothing else tells what the server owns";
+    }
+    if (!files->has_tree || files->is_tree_empty) {
+        return files->has_tree ? "the tree is empty: nothing else tells what the server owns"
+                               : "the tree is missing: nothing else tells what the server owns";
+    }
+    return NULL;
+}
+
+static bool begin_with_tree(struct salvage *salvage, const struct log_files *files)
+{
+    const struct log_record_header header = {.first = 1, .type = LOG_CHECKPOINT};
+    const char *why = why_nothing_tells(salvage, files);
+    uint64_t oldest = files->count > 0 ? files->numbers[0] : files->newest;
+    if (why) {
+        salvage->code = failure_say(EXIT_CODE_UNAVAILABLE,
+                                    "%s: no checkpoint can be read, and %s; nothing that a server "
+                                    "could start on was written",
+                                    salvage->command, why);
+        return false;
+    }
+    salvage->begins_with_tree = true;
+    salvage->first.number = oldest > 0 ? oldest : 1;
+    bool is_begun =
+        begin_with_checkpoint(salvage, &salvage->first, header, bytes_text(LOG_STATE_IN_TREE));
+    salvage->record_count--;
+    return is_begun;
+}
+
 /* --- all of it --- */
 
 static bool finish(struct salvage *salvage, const struct log_files *files)
 {
     log_left_end_gap(&salvage->left, 0);
-    if (!salvage->is_begun) {
-        salvage->code = failure_say(EXIT_CODE_UNAVAILABLE,
-                                    "%s: no checkpoint can be read: nothing that a server could "
-                                    "start on was written",
-                                    salvage->command);
+    if (!salvage->is_begun && !begin_with_tree(salvage, files)) {
         return false;
     }
     /* Without its note nobody knows whether the newest segment is there. */
-    if (salvage->is_damaged || files->note != LOG_NOTE_FINE) {
+    if (salvage->is_damaged || salvage->begins_with_tree || files->note != LOG_NOTE_FINE) {
         append_fence(salvage);
     }
     append_marker(salvage);
@@ -409,6 +497,7 @@ static enum exit_code print(struct salvage *salvage, const struct log_files *fil
         .records = salvage->record_count,
         .operations = salvage->operation_count,
         .has_tree = !salvage->is_without_tree,
+        .begins_with_tree = salvage->begins_with_tree,
     };
     return log_left_print(&salvage->left, files, &saved);
 }

@@ -141,6 +141,11 @@ enum log_fault log_segment_header_decode(const uint8_t bytes[LOG_SEGMENT_HEADER_
     return LOG_FINE;
 }
 
+uint64_t log_segment_header_salt(const uint8_t bytes[LOG_SEGMENT_HEADER_LEN])
+{
+    return endian_get_le64(bytes + SEGMENT_AT_SALT);
+}
+
 /* --- which segment is the newest --- */
 
 static uint32_t newest_checksum(const uint8_t slot[LOG_NEWEST_SLOT_LEN])

@@ -42,6 +42,8 @@
  * checkpoint only raised, or a torn record behind that would look like damage. Recovery's checkpoint
  * tells the stamp of the last copy behind it: none of them is missing in a segment that has its name.
  *
+ * What log salvage wrote has zeros for a server that it could not tell.
+ *
  * Which segment is the newest stands in a file beside them (RULES L2): two slots, written in turn, number N
  * in slot N % 2, so that the one before stands until the next is durable.
  *
@@ -65,6 +67,9 @@
 /* Empty files in what log salvage wrote: its accounts must be counted anew; it was given no tree. */
 #define LOG_RECOUNT_NAME "recount"
 #define LOG_NO_TREE_NAME "no-tree"
+
+/* In its first checkpoint, without accounts, where it found no control state: the tree's copy stands for it (RULES S11). */
+#define LOG_STATE_IN_TREE "the tree has it"
 
 /* Operations of one record, unless it is a single one (RULES L1). */
 #define LOG_RECORD_LEN_TARGET (4u << 20)
@@ -169,6 +174,9 @@ enum log_fault { LOG_FINE, LOG_NOT_A_SEGMENT, LOG_NEWER_FORMAT, LOG_DAMAGED };
 
 enum log_fault log_segment_header_decode(const uint8_t bytes[LOG_SEGMENT_HEADER_LEN],
                                          struct log_segment_header *header);
+
+/* As it stands there, whatever is damaged: it is the right one if a record holds with it. */
+uint64_t log_segment_header_salt(const uint8_t bytes[LOG_SEGMENT_HEADER_LEN]);
 
 /* What belongs into slot `number` % 2. */
 void log_newest_encode(uint64_t number, uint8_t slot[LOG_NEWEST_SLOT_LEN]);

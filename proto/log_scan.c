@@ -155,14 +155,21 @@ static enum log_verdict walk_records(const struct walk *walk, log_visit *visit, 
     return LOG_SCAN_FINE;
 }
 
-/* A server has no cluster before its first map; then it keeps it. */
+static bool is_same_or_none(const uint8_t before[ID_LEN], const uint8_t id[ID_LEN])
+{
+    static const uint8_t none[ID_LEN];
+    return memcmp(before, id, ID_LEN) == 0 || memcmp(before, none, ID_LEN) == 0;
+}
+
+/*
+ * A server has no cluster before its first map; then it keeps it. Whose a log is log salvage cannot tell where no
+ * header could be read.
+ */
 static bool is_same_owner(const struct log_segment_header *before,
                           const struct log_segment_header *header)
 {
-    static const uint8_t none[ID_LEN];
-    return memcmp(before->server, header->server, ID_LEN) == 0 &&
-           (memcmp(before->cluster, header->cluster, ID_LEN) == 0 ||
-            memcmp(before->cluster, none, ID_LEN) == 0);
+    return is_same_or_none(before->server, header->server) &&
+           is_same_or_none(before->cluster, header->cluster);
 }
 
 /* The segment's header against what the one before left. */

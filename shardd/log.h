@@ -77,7 +77,7 @@ struct log_visitor {
 
 /*
  * Looks at what is in the directory, and changes nothing. `applied`: the tree's; `tree_durable`: the durable stamp
- * that its last transaction stored. NULL with `error` filled, naming file and offset: damage, a missing
+ * that its last transaction stored: the log must show it. NULL with `error` filled, naming file and offset: damage, a missing
  * segment, a newer format. Tells control records and accounts on the way: what was told counts when a log
  * is returned. `visitor` may be NULL where nothing can be there.
  */

@@ -337,6 +337,20 @@ static bool may_be_new(struct log *log, uint64_t tree_durable, const struct faul
     return false;
 }
 
+/*
+ * What log salvage wrote lacks something, and that was said: it need not show what the tree knows of. But no stamp
+ * up to there is given again (RULES N2), and the file that says so stays until a later one is durable.
+ */
+static uint64_t must_be_shown(struct log *log, uint64_t tree_durable)
+{
+    uint64_t durable = max(tree_durable, log->applied);
+    if (!dir_has(log->config.dir, LOG_RECOUNT_NAME)) {
+        return durable;
+    }
+    log_raise(log, durable);
+    return 0;
+}
+
 static bool look(struct log *log, const struct log_visitor *visitor, uint64_t tree_durable,
                  const struct fault_text *fault)
 {
@@ -347,7 +361,7 @@ static bool look(struct log *log, const struct log_visitor *visitor, uint64_t tr
         return may_be_new(log, tree_durable, fault);
     }
     return reaches_the_tree(log, fault) &&
-           scan_all(log, visitor, max(tree_durable, log->applied), fault);
+           scan_all(log, visitor, must_be_shown(log, tree_durable), fault);
 }
 
 struct log *log_open(const struct log_config *config, uint64_t applied, uint64_t tree_durable,
@@ -684,7 +698,8 @@ static bool is_of_this_server(const struct log *log)
     const struct log_segment_header *found = &log->newest->header;
     return (id_bytes_is_zero(found->cluster) ||
             memcmp(found->cluster, log->identity.cluster, ID_LEN) == 0) &&
-           memcmp(found->server, log->identity.server, ID_LEN) == 0;
+           (id_bytes_is_zero(found->server) ||
+            memcmp(found->server, log->identity.server, ID_LEN) == 0);
 }
 
 void log_raise(struct log *log, uint64_t stamp)

@@ -13,6 +13,7 @@
 #include "proto/endian.h"
 #include "proto/limits.h"
 #include "proto/record.h"
+#include "shardd/swept.h"
 #include "shardd/tree.h"
 
 /* No record, and no result with the value that was popped, is longer. */
@@ -41,6 +42,7 @@ struct mend {
     bool is_at_end;
     struct buffer key;
     struct buffer value;
+    uint64_t state_stamp; /* of the control state, once that is in `value` */
 
     uint64_t kept;
     uint64_t damaged_count; /* records */
@@ -263,6 +265,22 @@ static bool mend_database(struct mend *mend, enum tree_database database)
     return is_written && (!mend->to || commit(mend));
 }
 
+static bool read_state(struct mend *mend)
+{
+    return swept_load_state(mend->from, &mend->state_stamp, &mend->value);
+}
+
+static bool mend_state(struct mend *mend)
+{
+    mend->database = TREE_META;
+    if (run_guarded(begin_reading, mend) && run_guarded(read_state, mend)) {
+        mend->to = tree_begin_write(mend->beside);
+        swept_store_state(mend->to, mend->state_stamp, buffer_bytes(&mend->value));
+    }
+    stop_reading(mend);
+    return !mend->to || commit(mend);
+}
+
 static bool mend_all(struct mend *mend)
 {
     static const enum tree_database databases[] = {TREE_RECORDS, TREE_RESULTS, TREE_LINES};
@@ -278,7 +296,7 @@ static bool mend_all(struct mend *mend)
                     mend->kept, mend->damaged_count, mend->gap_count);
         }
     }
-    return true;
+    return mend_state(mend);
 }
 
 bool mend_tree(const char *path, char *error, size_t error_len)

@@ -12,7 +12,8 @@
  *  - Nothing is believed but a record whose checksums hold (RULES S10), and whose key is above the one before.
  *  - Reading a page that is no page may end in a signal: it is caught, and reading goes on behind it, where that is
  *    possible first.
- *  - How far it is swept is forgotten: all of the log is replayed, and brings back what it still has.
+ *  - How far it is swept is forgotten: all of the log is replayed, and brings back what it still has. The copy of the
+ *    control state is kept, if it is whole: the log may have none (RULES S11).
  *  - Only a copy is mended, one that log salvage wrote: its records are then counted (shardd/recount.h).
  *  - What only was a page before, and has become one again by damage, may bring back what was deleted.
  */

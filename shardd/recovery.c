@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "shardd/recovery.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "io/logline.h"
 #include "io/memory.h"
 #include "proto/endian.h"
 #include "proto/point.h"
@@ -27,7 +29,8 @@ struct recovery {
     struct log *log;
     struct swept swept;
     bool is_tree_empty;
-    bool is_upgrade; /* the tree has the control state, in the form of the version before */
+    bool is_begun_with_tree; /* the log had no control state left: RULES S11 */
+    bool is_upgrade;         /* the tree has the control state, in the form of the version before */
     struct buffer control;
     struct log_account *numbers;
     uint32_t number_count;
@@ -90,11 +93,12 @@ bool recovery_set_accounts(const struct recovery *recovery, struct accounts *acc
 {
     for (uint32_t i = 0; i < accounts->count; i++) {
         const struct log_account *numbers = find_numbers(recovery, accounts->items[i].range.start);
-        if (!numbers) {
+        if (numbers) {
+            accounts_set(accounts, numbers);
+        } else if (!recovery->is_begun_with_tree) {
             *start = accounts->items[i].range.start;
             return false;
         }
-        accounts_set(accounts, numbers);
     }
     return true;
 }
@@ -259,6 +263,37 @@ bool recovery_finish_upgrade(struct recovery *recovery, char *error, size_t erro
     return is_done;
 }
 
+/* --- what log salvage wrote --- */
+
+/*
+ * RULES S11: no checkpoint was left. What the tree has is then all that is known of this server, and of its records all
+ * up to `applied`; that something is missing above is said, as nothing else shows it.
+ */
+static bool take_trees_state(struct recovery *recovery, struct tree_txn *txn, char *error,
+                             size_t error_len)
+{
+    uint64_t stamp;
+    if (!bytes_equal(buffer_bytes(&recovery->control), bytes_text(LOG_STATE_IN_TREE))) {
+        return true;
+    }
+    if (!swept_load_state(txn, &stamp, &recovery->control)) {
+        (void)snprintf(
+            error, error_len,
+            "tree: it does not tell what this server is and owns, and log salvage found no "
+            "checkpoint that does: nothing can be served from here: restore a backup");
+        return false;
+    }
+    recovery->is_begun_with_tree = true;
+    log_raise(recovery->log, stamp); /* a tree that was mended tells no other */
+    logline(
+        LOGLINE_WARNING,
+        "log salvage found no checkpoint: this server begins with the tree: what it owns is as of "
+        "stamp %" PRIu64 ", its records are all up to stamp %" PRIu64
+        "; what was acknowledged after that, and was not found in the log, is lost",
+        stamp, swept_applied(&recovery->swept));
+    return true;
+}
+
 /* --- opening --- */
 
 static bool has_records(struct tree_txn *txn)
@@ -287,7 +322,8 @@ static bool read_tree(struct recovery *recovery, struct tree_txn *txn,
     recovery->is_tree_empty = !has_records(txn);
     recovery->log = log_open(config, swept_applied(&recovery->swept), recovery->swept.durable,
                              &visitor, error, error_len);
-    return recovery->log && take_old_form(recovery, txn, error, error_len);
+    return recovery->log && take_old_form(recovery, txn, error, error_len) &&
+           take_trees_state(recovery, txn, error, error_len);
 }
 
 struct recovery *recovery_open(struct tree *tree, const struct log_config *config, char *error,

@@ -161,6 +161,17 @@ static void count_part(void *context, uint64_t start, uint64_t end, uint64_t *us
     }
 }
 
+/* Steps of a move follow each other, and clients wait for their syncs: one copy in the tree is enough for them all. */
+static uint64_t keep_within_ms(const struct saving *saving)
+{
+    for (uint32_t i = 0; i < saving->range_count; i++) {
+        if (saving->ranges[i].state != RANGE_OPEN) {
+            return 1000;
+        }
+    }
+    return 0;
+}
+
 static void log_state(struct saving *saving)
 {
     const struct saving_config *config = &saving->config;
@@ -171,6 +182,8 @@ static void log_state(struct saving *saving)
     buffer_append_bytes(config->control, buffer_bytes(&saving->control));
     memory_must(!config->control->failed);
     saving->awaited = log_add_control(config->log, LOG_STATE, buffer_bytes(config->control));
+    sweep_keep_state(config->sweep, buffer_bytes(config->control), saving->awaited,
+                     keep_within_ms(saving));
     saving->stage = SAVING_STATE;
 }
 

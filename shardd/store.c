@@ -347,6 +347,7 @@ bool store_start(struct store *store, const struct log_identity *identity,
         return false;
     }
     start_parts(store);
+    sweep_keep_state(store->sweep, buffer_bytes(&store->control), log_last(store->log), 0);
     const struct recovery_target target = {store->hot, store->retries, make_room, store};
     bool is_fine = recovery_replay(store->recovery, &target, error, error_len) &&
                    recovery_finish_upgrade(store->recovery, error, error_len);

@@ -32,6 +32,8 @@ struct batch {
     struct retry_batch *retries;
     bool is_ended[SWEPT_UNIT_COUNT]; /* the hand went through the unit with this batch */
     struct swept swept;
+    struct buffer state; /* empty: it stays as it is */
+    uint64_t state_stamp;
     bool has_expiring;
     enum tree_fault fault;
 };
@@ -53,6 +55,18 @@ struct lending {
     struct job **end;
     struct job *running; /* NULL: none */
     bool is_urgent;      /* one of those that wait */
+};
+
+/* The control state that the tree is to have. */
+struct keeping {
+    struct buffer state;
+    uint64_t stamp;
+    enum {
+        KEEPING_NOTHING, /* the tree has it, or is getting it */
+        KEEPING_DUE, /* once it is durable: with the next transaction, or in a while with one of its own */
+        KEEPING_LATE, /* there was no room: it goes with the next transaction */
+    } stage;
+    uint64_t alone_ms; /* monotonic: from then on with one of its own */
 };
 
 /* Who writes to the tree, in turn. */
@@ -91,6 +105,7 @@ struct sweep {
     struct batch batch;
     struct clearing clearing;
     struct lending lending;
+    struct keeping keeping;
 
     unsigned hand; /* the unit that it is in */
     bool is_in_unit;
@@ -144,6 +159,8 @@ void sweep_free(struct sweep *sweep)
             retries_swept(sweep->config.retries, sweep->batch.retries, false);
         }
     }
+    buffer_fini(&sweep->batch.state);
+    buffer_fini(&sweep->keeping.state);
     free(sweep);
 }
 
@@ -216,6 +233,7 @@ static void empty_batch(struct batch *batch)
     batch->len = 0;
     batch->retries = NULL;
     memset(batch->is_ended, 0, sizeof(batch->is_ended));
+    buffer_clear(&batch->state);
 }
 
 static void enter_unit(struct sweep *sweep)
@@ -472,6 +490,48 @@ static void settle_clean(struct sweep *sweep)
     sweep->is_in_unit = false;
 }
 
+/* --- the control state --- */
+
+void sweep_keep_state(struct sweep *sweep, struct bytes control, uint64_t stamp, uint64_t within_ms)
+{
+    struct keeping *keeping = &sweep->keeping;
+    buffer_clear(&keeping->state);
+    buffer_append_bytes(&keeping->state, control);
+    memory_must(!keeping->state.failed);
+    keeping->stamp = stamp;
+    if (keeping->stage != KEEPING_DUE) {
+        keeping->alone_ms = clock_mono_ms() + within_ms;
+    }
+    keeping->stage = KEEPING_DUE;
+}
+
+/* On a full disk transactions are to be small. */
+static bool can_keep_state(const struct sweep *sweep)
+{
+    const struct keeping *keeping = &sweep->keeping;
+    return keeping->stage != KEEPING_NOTHING && !sweep->shortage.is_on &&
+           log_durable(sweep->config.log) >= keeping->stamp;
+}
+
+/* A copy: the next may come while the worker writes this one. */
+static void keep_state(struct sweep *sweep)
+{
+    struct batch *batch = &sweep->batch;
+    buffer_append_bytes(&batch->state, buffer_bytes(&sweep->keeping.state));
+    memory_must(!batch->state.failed);
+    batch->state_stamp = sweep->keeping.stamp;
+    sweep->keeping.stage = KEEPING_NOTHING;
+}
+
+static void state_not_kept(struct sweep *sweep)
+{
+    if (sweep->batch.state.len > 0 && sweep->keeping.stage == KEEPING_NOTHING) {
+        sweep->keeping.stage = KEEPING_LATE;
+    }
+}
+
+/* --- the next transaction --- */
+
 static void submit(struct sweep *sweep, enum writer writer, struct job *job, enum pace pace)
 {
     sweep->is_busy = true;
@@ -484,6 +544,9 @@ static void submit_batch(struct sweep *sweep, enum pace pace)
     struct batch *batch = &sweep->batch;
     batch->swept.durable = log_durable(sweep->config.log);
     memcpy(batch->swept.applied, sweep->applied, sizeof(sweep->applied));
+    if (can_keep_state(sweep)) {
+        keep_state(sweep);
+    }
     submit(sweep, WRITER_BATCH, &batch->job, pace);
 }
 
@@ -492,8 +555,10 @@ static void begin_batch(struct sweep *sweep, const struct pressure *pressure)
     if (must_wait(sweep)) {
         return;
     }
+    bool is_state_due = sweep->keeping.stage == KEEPING_DUE && can_keep_state(sweep) &&
+                        clock_mono_ms() >= sweep->keeping.alone_ms;
     bool is_settled = settle(sweep);
-    if (pressure->pace == PACE_REST && !is_settled && !sweep->shortage.is_on) {
+    if (pressure->pace == PACE_REST && !is_settled && !is_state_due && !sweep->shortage.is_on) {
         return;
     }
     empty_batch(&sweep->batch);
@@ -506,7 +571,7 @@ static void begin_batch(struct sweep *sweep, const struct pressure *pressure)
     } else if (pressure->pace != PACE_REST || sweep->shortage.is_on) {
         collect(sweep, sweep->shortage.is_on ? FULL_BATCH_MAX : pressure->batch_max);
     }
-    if (sweep->batch.count > 0 || sweep->batch.retries || is_settled) {
+    if (sweep->batch.count > 0 || sweep->batch.retries || is_settled || is_state_due) {
         submit_batch(sweep, pressure->pace);
     } else if (is_any_ended(&sweep->batch)) {
         units_ended(sweep); /* nothing of theirs was durable and dirty */
@@ -629,6 +694,9 @@ static void run_batch(struct job *job)
         retry_batch_write(batch->retries, txn);
     }
     swept_store(txn, &batch->swept);
+    if (batch->state.len > 0) {
+        swept_store_state(txn, batch->state_stamp, buffer_bytes(&batch->state));
+    }
     batch->fault = tree_commit(txn);
 }
 
@@ -657,6 +725,7 @@ static void end_if_broken(const struct sweep *sweep, enum tree_fault fault)
 static void give_up_batch(struct sweep *sweep)
 {
     struct batch *batch = &sweep->batch;
+    state_not_kept(sweep);
     hot_not_swept(sweep->config.hot, batch->items, batch->count);
     if (batch->retries) {
         retries_swept(sweep->config.retries, batch->retries, false);

@@ -68,6 +68,13 @@ bool sweep_take_back(struct sweep *sweep, struct job *job);
  */
 bool sweep_drain(struct sweep *sweep, char *error, size_t error_len);
 
+/*
+ * The control state, which is durable in the log with that stamp: copied into the tree with the next transaction, or
+ * after `within_ms` with one of its own (RULES S11); on a full disk when there is room again.
+ */
+void sweep_keep_state(struct sweep *sweep, struct bytes control, uint64_t stamp,
+                      uint64_t within_ms);
+
 /* A transaction is under way. */
 bool sweep_is_busy(const struct sweep *sweep);
 

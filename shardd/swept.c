@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "shardd/swept.h"
 
+#include "io/memory.h"
 #include "proto/pack.h"
 #include "proto/unpack.h"
 #include "shardd/seal.h"
 
-enum { SWEPT_FORMAT = 1 };
+enum { SWEPT_FORMAT = 1, STATE_FORMAT = 1, STATE_FIELDS = 2 };
 
 static const struct bytes swept_key = {"swept", 5};
+static const struct bytes state_key = {"state", 5};
 
 uint64_t swept_applied(const struct swept *swept)
 {
@@ -49,5 +51,39 @@ void swept_store(struct tree_txn *txn, const struct swept *swept)
     }
     seal_end(&stored, swept_key);
     tree_put(txn, TREE_META, swept_key, buffer_bytes(&stored), bytes_of(NULL, 0));
+    buffer_fini(&stored);
+}
+
+bool swept_load_state(struct tree_txn *txn, uint64_t *stamp, struct buffer *control)
+{
+    struct bytes stored;
+    struct bytes payload;
+    if (!tree_get(txn, TREE_META, state_key, &stored) ||
+        seal_open(stored, state_key, STATE_FORMAT, &payload) != SEAL_FINE) {
+        return false;
+    }
+    struct unpack in = unpack_of(payload);
+    uint32_t count = unpack_array(&in);
+    uint64_t found = unpack_uint(&in);
+    struct bytes state = unpack_text(&in);
+    if (count < STATE_FIELDS || !unpack_is_fine(&in)) {
+        return false;
+    }
+    buffer_clear(control);
+    buffer_append_bytes(control, state);
+    memory_must(!control->failed);
+    *stamp = found;
+    return true;
+}
+
+void swept_store_state(struct tree_txn *txn, uint64_t stamp, struct bytes control)
+{
+    struct buffer stored = {0};
+    seal_begin(&stored, STATE_FORMAT);
+    pack_array(&stored, STATE_FIELDS);
+    pack_uint(&stored, stamp);
+    pack_bin(&stored, control);
+    seal_end(&stored, state_key);
+    tree_put(txn, TREE_META, state_key, buffer_bytes(&stored), bytes_of(NULL, 0));
     buffer_fini(&stored);
 }

@@ -19,7 +19,7 @@ enum tree_database {
     TREE_RECORDS, /* point | table | key -> record (proto/record.h) */
     TREE_RESULTS, /* point | client | seq -> stored result (RULES Q1) */
     TREE_LINES,   /* client -> its line (RULES Q2) */
-    TREE_META,    /* "swept" -> shardd/sweep.h */
+    TREE_META,    /* "swept", "state" -> shardd/swept.h */
     TREE_DATABASE_COUNT,
 };
 

@@ -155,6 +155,57 @@ with open(sys.argv[1], "r+b") as log:
   same_counts
 }
 
+# The same byte in each segment.
+flip_segments() { # NAME OFFSET
+  local file
+  for file in "$home/$1"/log-*; do
+    flip_byte "$file" "$2"
+  done
+}
+
+# RULES S11: byte 88 is of the salt, without which no record can be read; 4097 of the first checkpoint.
+@test "where no checkpoint can be read, salvage begins with the tree, and all that is left is served" {
+  local key
+  end TERM a b
+  flip_segments a 88
+  flip_segments b 4097
+  expect 1 shardkv log verify "$home/a"
+  refute start_shardd a
+  refute start_shardd b
+  expect 3 shardkv log salvage "$home/a" --to "$home/new" --without-tree
+  says "no checkpoint can be read, and the tree is given up"
+  rm -rf "$home/new"
+  expect 0 shardkv log salvage "$home/a" --to "$home/new"
+  says "left behind: log-"
+  says "no checkpoint can be read: the server begins with the tree"
+  take_place a
+  expect 0 shardkv log verify "$home/a"
+  cp -r "$home/a" "$home/new"
+  start_shardd a
+  grep -F "log salvage found no checkpoint: this server begins with the tree" "$home/a.err"
+  rm -rf "$home/kept"
+  mv "$home/new" "$home/kept"
+  expect 0 shardkv log salvage "$home/b" --to "$home/new"
+  take_place b
+  start_shardd b
+  for key in one two three four five six; do
+    expect 0 shardkv --timeout 10000 write "$key" again
+  done
+  same_counts
+  end TERM a
+  start_shardd a
+  expect 0 shardkv --timeout 10000 read one
+  same_counts
+
+  end KILL a
+  rm -rf "$home/a"
+  mv "$home/kept" "$home/a"
+  flip_byte "$home/a/tree" 16
+  flip_byte "$home/a/tree" 4112
+  refute start_shardd a
+  grep -F "$home/a/tree: " "$home/a.err"
+}
+
 @test "a tree that is damaged or missing is named, and given up only when told" {
   end TERM a
   cp "$home/a/tree" "$home/whole"

@@ -398,7 +398,9 @@ static void a_directory_that_lost_all_its_segments_is_damaged(void **state)
     assert_said(&fixture, "damaged: log-000000000000000c is missing: log.newest tells of it\n");
     assert_int_equal(run(&fixture, log_dump, "log dump", &(struct arguments){0}), 1);
     assert_said(&fixture, "log-000000000000000c is missing");
-    assert_int_equal(salvage(&fixture), EXIT_CODE_UNAVAILABLE);
+    assert_int_equal(salvage(&fixture), 0);
+    assert_said(&fixture, "left behind: log-000000000000000c, which is missing");
+    assert_said(&fixture, "no checkpoint can be read: the server begins with the tree");
     scratch_remove(&fixture.scratch);
 }
 
@@ -670,22 +672,174 @@ static void salvage_writes_over_nothing(void **state)
     fixture_fini(&fixture, &build);
 }
 
-static void without_any_checkpoint_nothing_is_named(void **state)
+/* --- without a checkpoint --- */
+
+/* The checkpoint is damaged; a control state stands between two of four puts, or there is none. */
+static struct build without_checkpoint(bool has_state)
 {
-    (void)state;
-    struct fixture fixture = fixture_make();
+    static const uint8_t state = LOG_STATE;
     struct build build = {.last = 1000};
     build_segment(&build, SEGMENT_LEN, NULL, 0);
     build_checkpoint(&build);
     build_put(&build, 10);
+    build_put(&build, 10);
+    if (has_state) {
+        build_account(&build, 100);
+        buffer_append(&build.payload, &state, 1);
+        buffer_append(&build.payload, "state", 5);
+        build_record(&build, LOG_CONTROL, 1, 1, 0);
+    }
+    build_put(&build, 10);
+    build_put(&build, 10);
     build_break(&build, 0);
+    return build;
+}
+
+static bool take_first(void *context, const struct log_seen *seen)
+{
+    struct buffer *first = context;
+    assert_int_equal(seen->header->type, LOG_CHECKPOINT);
+    buffer_append_bytes(first, seen->payload);
+    return false;
+}
+
+/* What the first checkpoint of NEW has. */
+static void assert_begins_with(const struct fixture *fixture, struct bytes payload)
+{
+    struct buffer first = {0};
+    const struct log_walker walker = {.context = &first, .on_record = take_first};
+    struct log_files files;
+    assert_int_equal(log_files_open(&files, "test", fixture->to), EXIT_CODE_DONE);
+    assert_int_equal(log_files_walk(&files, &walker), EXIT_CODE_DONE);
+    assert_true(bytes_equal(buffer_bytes(&first), payload));
+    buffer_fini(&first);
+    log_files_close(&files);
+}
+
+/* RULES S11 */
+static void without_a_checkpoint_salvage_begins_with_the_tree(void **state)
+{
+    (void)state;
+    struct fixture fixture = fixture_make();
+    struct build build = without_checkpoint(false);
+    write_log(fixture.from, &build, UINT32_MAX);
+    assert_int_equal(salvage(&fixture), 0);
+    assert_said(&fixture, "left behind: log-0000000000000007:4096 to ");
+    assert_said(&fixture, "no checkpoint can be read: the server begins with the tree");
+    assert_said(&fixture, "4 records with 4 operations in 1 segments, and the tree, are in ");
+    assert_begins_with(&fixture, bytes_text(LOG_STATE_IN_TREE));
+    assert_salvaged(&fixture, &build, UINT32_MAX, 0);
+    assert_int_equal(read_back(fixture.to).controls, 1);
+    assert_true(has_file(fixture.to, LOG_RECOUNT_NAME));
+    (void)snprintf(fixture.to, sizeof fixture.to, "%s/again", fixture.scratch.path);
+    const struct arguments json = {.to = fixture.to, .json = true};
+    assert_int_equal(run(&fixture, log_salvage, "log salvage", &json), 0);
+    assert_said(&fixture, "\"begins_with\":\"tree\"");
+    fixture_fini(&fixture, &build);
+}
+
+static void a_control_state_serves_as_the_checkpoint_that_is_lost(void **state)
+{
+    (void)state;
+    struct fixture fixture = fixture_make();
+    struct build build = without_checkpoint(true);
+    struct buffer payload = {0};
+    const struct log_account account = {.epoch = 3, .used = 100, .records = 1};
+    log_account_encode(&account, &payload);
+    buffer_append(&payload, "state", 5);
+    write_log(fixture.from, &build, UINT32_MAX);
+    assert_int_equal(salvage(&fixture), 0);
+    assert_null(strstr(fixture.said, "no checkpoint can be read"));
+    assert_said(&fixture, "5 records with 4 operations in 1 segments, and the tree, are in ");
+    assert_begins_with(&fixture, buffer_bytes(&payload));
+    const struct held held = read_back(fixture.to);
+    assert_int_equal(held.not_fine, 0);
+    assert_int_equal(held.count, 4);
+    assert_int_equal(held.controls, 2);
+    buffer_fini(&payload);
+    fixture_fini(&fixture, &build);
+}
+
+/* Whatever of it is damaged: without the salt nothing in it can be read, and a newer format is not tried. */
+static void behind_a_damaged_header_records_are_salvaged_unless_it_is_the_salt(void **state)
+{
+    (void)state;
+    for (uint32_t offset = 0; offset < 128; offset += 8) {
+        bool is_lost = offset == 88 || offset == 8;
+        for (uint32_t segment = 0; segment < 3; segment++) {
+            struct fixture fixture = fixture_make();
+            struct build build = stopped();
+            build.segments[segment].bytes[offset] ^= 1;
+            write_log(fixture.from, &build, UINT32_MAX);
+            assert_int_equal(verify(&fixture), 1);
+            assert_int_equal(salvage(&fixture), 0);
+            assert_said(&fixture, is_lost ? ":0 to 8192, 8192 bytes" : ":0 to 4096, 4096 bytes");
+            assert_null(strstr(fixture.said, "no checkpoint can be read"));
+            assert_salvaged(&fixture, &build, is_lost ? segment : UINT32_MAX, UINT32_MAX);
+            fixture_fini(&fixture, &build);
+        }
+    }
+}
+
+static void without_any_segment_that_can_be_read_salvage_begins_with_the_tree(void **state)
+{
+    (void)state;
+    struct fixture fixture = fixture_make();
+    struct build build = stopped();
+    for (uint32_t i = 0; i < 3; i++) {
+        build.segments[i].bytes[90] ^= 1;
+    }
+    write_log(fixture.from, &build, UINT32_MAX);
+    assert_int_equal(salvage(&fixture), 0);
+    assert_said(&fixture, "no checkpoint can be read: the server begins with the tree");
+    assert_said(&fixture, "left behind in all: 0 segments, and 24576 bytes");
+    assert_begins_with(&fixture, bytes_text(LOG_STATE_IN_TREE));
+    assert_int_equal(read_back(fixture.to).count, 0);
+    (void)snprintf(fixture.from, sizeof fixture.from, "%s", fixture.to);
+    assert_int_equal(verify(&fixture), 0);
+    fixture_fini(&fixture, &build);
+}
+
+/* It would lose what a newer shardkv can read. */
+static void a_log_of_a_newer_version_is_not_given_up_for_the_tree(void **state)
+{
+    (void)state;
+    struct fixture fixture = fixture_make();
+    struct build build = stopped();
+    for (uint32_t i = 0; i < 3; i++) {
+        build.segments[i].bytes[8] = LOG_FORMAT + 1;
+    }
     write_log(fixture.from, &build, UINT32_MAX);
     assert_int_equal(salvage(&fixture), EXIT_CODE_UNAVAILABLE);
-    assert_said(&fixture, "no checkpoint can be read");
-    char path[256];
-    (void)snprintf(path, sizeof path, "%s/tree", fixture.to);
-    assert_int_equal(access(path, F_OK), -1);
+    assert_said(&fixture, "a segment is of a newer version, whose shardkv can read it");
+    assert_false(has_file(fixture.to, "tree"));
     fixture_fini(&fixture, &build);
+}
+
+static void with_neither_checkpoint_nor_tree_nothing_is_named(void **state)
+{
+    (void)state;
+    static const char *const said[] = {"and the tree is missing: nothing else tells",
+                                       "and the tree is empty: nothing else tells",
+                                       "and the tree is given up: nothing else tells"};
+    for (int i = 0; i < 3; i++) {
+        struct fixture fixture = fixture_make();
+        struct build build = without_checkpoint(false);
+        write_log(fixture.from, &build, UINT32_MAX);
+        if (i == 0) {
+            remove_file(fixture.from, "tree");
+        } else if (i == 1) {
+            cut_file(fixture.from, "tree", 0);
+        }
+        const struct arguments options = {.to = fixture.to, .without_tree = i == 2};
+        assert_int_equal(run(&fixture, log_salvage, "log salvage", &options),
+                         EXIT_CODE_UNAVAILABLE);
+        assert_said(&fixture, "no checkpoint can be read");
+        assert_said(&fixture, said[i]);
+        assert_false(has_file(fixture.to, "tree"));
+        assert_false(has_file(fixture.to, "log-0000000000000007"));
+        fixture_fini(&fixture, &build);
+    }
 }
 
 int main(void)
@@ -714,7 +868,12 @@ int main(void)
         cmocka_unit_test(headers_tell_what_was_left_behind),
         cmocka_unit_test(a_tree_is_given_up_only_when_told),
         cmocka_unit_test(salvage_writes_over_nothing),
-        cmocka_unit_test(without_any_checkpoint_nothing_is_named),
+        cmocka_unit_test(without_a_checkpoint_salvage_begins_with_the_tree),
+        cmocka_unit_test(a_control_state_serves_as_the_checkpoint_that_is_lost),
+        cmocka_unit_test(behind_a_damaged_header_records_are_salvaged_unless_it_is_the_salt),
+        cmocka_unit_test(without_any_segment_that_can_be_read_salvage_begins_with_the_tree),
+        cmocka_unit_test(a_log_of_a_newer_version_is_not_given_up_for_the_tree),
+        cmocka_unit_test(with_neither_checkpoint_nor_tree_nothing_is_named),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

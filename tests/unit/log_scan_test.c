@@ -397,6 +397,23 @@ static void a_missing_segment_is_damage(void **state)
     build_fini(&build);
 }
 
+/* Log salvage could not tell whose it is. */
+static void a_segment_of_no_server_may_be_followed_by_one_that_has_its_own(void **state)
+{
+    (void)state;
+    struct build build = stopped();
+    struct build_found found = {0};
+    struct log_segment_header *header = &build.segments[0].header;
+    memset(header->cluster, 0, ID_LEN);
+    memset(header->server, 0, ID_LEN);
+    log_segment_header_encode(header, build.segments[0].bytes);
+    assert_int_equal(scan(&build, &found), LOG_SCAN_FINE);
+    memset(build.segments[2].header.server, 0, ID_LEN);
+    log_segment_header_encode(&build.segments[2].header, build.segments[2].bytes);
+    assert_int_equal(scan(&build, &found), LOG_SCAN_DAMAGED);
+    build_fini(&build);
+}
+
 static void a_segment_of_another_place_is_damage(void **state)
 {
     (void)state;
@@ -705,6 +722,7 @@ int main(void)
         cmocka_unit_test(a_segment_proves_all_before_it),
         cmocka_unit_test(a_stop_with_something_behind_it_was_none),
         cmocka_unit_test(a_missing_segment_is_damage),
+        cmocka_unit_test(a_segment_of_no_server_may_be_followed_by_one_that_has_its_own),
         cmocka_unit_test(a_segment_of_another_place_is_damage),
         cmocka_unit_test(a_file_of_another_length_is_damage),
         cmocka_unit_test(bytes_of_an_earlier_use_are_never_records),

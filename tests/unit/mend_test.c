@@ -12,6 +12,7 @@
 #include "io/logline.h"
 #include "proto/endian.h"
 #include "proto/record.h"
+#include "shardd/swept.h"
 #include "shardd/tree.h"
 #include "tests/unit/crash.h"
 
@@ -66,6 +67,7 @@ static struct scratch filled(void)
         put(txn, i);
     }
     tree_put(txn, TREE_LINES, bytes_text("a client's line."), bytes_text("line"), bytes_text(""));
+    swept_store_state(txn, 77, bytes_text("control"));
     assert_int_equal(tree_commit(txn), TREE_FINE);
     tree_close(tree);
     return scratch;
@@ -116,6 +118,8 @@ static void a_whole_tree_is_kept_whole(void **state)
     (void)state;
     char error[512];
     struct bytes line;
+    struct buffer control = {0};
+    uint64_t stamp;
     struct scratch scratch = filled();
     assert_true(mend_tree(scratch.path, error, sizeof(error)));
     assert_int_equal(count_records(&scratch), RECORDS);
@@ -123,6 +127,10 @@ static void a_whole_tree_is_kept_whole(void **state)
     struct tree_txn *txn = tree_begin_read(tree);
     assert_true(tree_get(txn, TREE_LINES, bytes_text("a client's line."), &line));
     assert_true(bytes_equal(line, bytes_text("line")));
+    assert_true(swept_load_state(txn, &stamp, &control)); /* RULES S11 */
+    assert_int_equal(stamp, 77);
+    assert_true(bytes_equal(buffer_bytes(&control), bytes_text("control")));
+    buffer_fini(&control);
     tree_abort(txn);
     tree_close(tree);
     scratch_remove(&scratch);

@@ -106,6 +106,45 @@ static void every_flipped_byte_is_found(void **state)
     }
 }
 
+static bool load_state(struct fixture *f, uint64_t *stamp, struct buffer *control)
+{
+    struct tree_txn *txn = tree_begin_read(f->tree);
+    bool is_there = swept_load_state(txn, stamp, control);
+    tree_abort(txn);
+    return is_there;
+}
+
+static void a_control_state_is_loaded_as_it_was_stored_or_not_at_all(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer control = {0};
+    struct bytes stored;
+    uint64_t stamp = 1;
+    uint8_t copy[64];
+    assert_false(load_state(f, &stamp, &control));
+    struct tree_txn *txn = tree_begin_write(f->tree);
+    swept_store_state(txn, UINT64_MAX, bytes_text("control"));
+    assert_int_equal(tree_commit(txn), TREE_FINE);
+    assert_true(load_state(f, &stamp, &control));
+    assert_int_equal(stamp, UINT64_MAX);
+    assert_true(bytes_equal(buffer_bytes(&control), bytes_text("control")));
+    txn = tree_begin_read(f->tree);
+    assert_true(tree_get(txn, TREE_META, bytes_text("state"), &stored));
+    size_t len = stored.len;
+    assert_true(len <= sizeof(copy));
+    memcpy(copy, stored.data, len);
+    tree_abort(txn);
+    for (size_t i = 0; i < len; i++) {
+        copy[i] ^= 1;
+        txn = tree_begin_write(f->tree);
+        tree_put(txn, TREE_META, bytes_text("state"), bytes_of(copy, len), bytes_of(NULL, 0));
+        assert_int_equal(tree_commit(txn), TREE_FINE);
+        assert_false(load_state(f, &stamp, &control));
+        copy[i] ^= 1;
+    }
+    buffer_fini(&control);
+}
+
 int main(void)
 {
     cmocka_set_message_output(CM_OUTPUT_TAP);
@@ -115,6 +154,7 @@ int main(void)
         TEST(what_is_stored_is_loaded),
         TEST(the_least_of_all_units_counts),
         TEST(every_flipped_byte_is_found),
+        TEST(a_control_state_is_loaded_as_it_was_stored_or_not_at_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
