@@ -478,6 +478,16 @@ static uint64_t run_expire(struct execution *execution, struct place *place, con
     return 0;
 }
 
+/*
+ * RULES Q2. Nothing evicts a result: those of clients that have died would fill a shard that evicts, where all others
+ * wait for room, until they are forgotten.
+ */
+static uint64_t held_by_result(const struct op *op, const struct place *place)
+{
+    bool does_evict = place->account->range.when_full == WHEN_FULL_EVICT;
+    return op->identity.seq > 0 && !does_evict ? place->size : 0;
+}
+
 static uint64_t run_pop(struct execution *execution, struct place *place, const struct op *op,
                         struct outcome *outcome)
 {
@@ -489,7 +499,7 @@ static uint64_t run_pop(struct execution *execution, struct place *place, const 
     outcome->value = keep_value(execution, outcome->value);
     outcome->need = take_away(execution, place->account, place->entry, &place->view.record,
                               place->size, LOG_DELETE);
-    uint64_t held = op->identity.seq > 0 ? place->size : 0;
+    uint64_t held = held_by_result(op, place);
     count(execution, place->account, 0, held, 0);
     return held;
 }

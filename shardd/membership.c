@@ -44,8 +44,9 @@ struct membership {
     struct sessions *sessions;
     struct ownership ownership;
 
-    struct peer *bootstrap_peer; /* NULL: no bootstrapd is here */
+    struct peer *bootstrap_peer; /* where it was heard last; NULL: no bootstrapd is here */
     struct bootstrap bootstrap;
+    uint64_t bootstrap_number; /* of its sessions; another one gets the next */
     uint64_t bootstrap_heard_ms;
     struct fetch *fetch;    /* NULL: none is under way */
     uint64_t fetched_epoch; /* the highest for which it was asked, and gave what it has */
@@ -72,6 +73,7 @@ struct membership *membership_new(struct store *store, struct sessions *sessions
     membership->sessions = sessions;
     membership->ownership = *ownership;
     membership->changes_end = &membership->first_change;
+    membership->bootstrap_number = 1;
     *ownership = (struct ownership){0};
     store_on_counted(store, on_counted, membership);
     return membership;
@@ -233,6 +235,21 @@ static void take_greeting(struct ownership *ownership, const struct greeting *gr
     }
 }
 
+/* What others said hello for holds no more, if this is another one; nor is a restored copy anybody's. */
+static void take_bootstrapd(struct membership *membership, struct peer *peer,
+                            const struct bootstrap *from)
+{
+    bool is_copy = membership->ownership.is_restored;
+    if (is_copy || !bootstrap_equal(&membership->bootstrap, from)) {
+        membership->bootstrap_number++;
+    }
+    membership->bootstrap = *from;
+    membership->bootstrap_peer = is_copy ? NULL : peer;
+    membership->bootstrap_heard_ms = clock_mono_ms();
+    membership->fetched_epoch = 0;
+    session_greet(peer, is_copy ? 0 : membership->bootstrap_number);
+}
+
 enum status membership_greet(struct membership *membership, struct peer *peer,
                              const struct greeting *greeting, char text[MEMBERSHIP_TEXT_LEN])
 {
@@ -257,16 +274,19 @@ enum status membership_greet(struct membership *membership, struct peer *peer,
                 (unsigned long long)ownership_epoch(ownership));
     }
     take_greeting(ownership, greeting);
-    membership->bootstrap_peer = ownership->is_restored ? NULL : peer;
-    membership->bootstrap = greeting->from;
-    membership->bootstrap_heard_ms = clock_mono_ms();
-    membership->fetched_epoch = 0;
+    take_bootstrapd(membership, peer, &greeting->from);
     return STATUS_OK;
 }
 
-void membership_heard(struct membership *membership, const struct peer *peer)
+static bool is_bootstrapd(const struct membership *membership, const struct peer *peer)
 {
-    if (peer == membership->bootstrap_peer) {
+    return session_greeted(peer) == membership->bootstrap_number;
+}
+
+void membership_heard(struct membership *membership, struct peer *peer)
+{
+    if (is_bootstrapd(membership, peer)) {
+        membership->bootstrap_peer = peer;
         membership->bootstrap_heard_ms = clock_mono_ms();
     }
 }
@@ -490,7 +510,7 @@ void membership_push(struct membership *membership, struct peer *peer, uint32_t 
 {
     enum status status = STATUS_OK;
     const char *text = NULL;
-    if (peer != membership->bootstrap_peer) {
+    if (!is_bootstrapd(membership, peer)) {
         status = STATUS_DENIED;
         text = "only a bootstrapd that has said hello may push a map";
     } else if (membership->push_count == PUSHES_MAX) {

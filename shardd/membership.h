@@ -11,6 +11,8 @@
  * Rules:
  *  - A map is durable before anything is done because of it (RULES M1); one at a time.
  *  - There is one bootstrapd: while its connection lives, another is refused (RULES M4).
+ *  - It may have several connections: one that it gave up may bring its hello after the next one's. What comes on any
+ *    of them is its word, and it is spoken to on the one where it was heard last.
  */
 
 #include "io/peer.h"
@@ -61,7 +63,7 @@ enum status membership_check_cluster(const struct membership *membership,
                                      const uint8_t cluster[ID_LEN], char text[MEMBERSHIP_TEXT_LEN]);
 
 /* Whatever connection this was. */
-void membership_heard(struct membership *membership, const struct peer *peer);
+void membership_heard(struct membership *membership, struct peer *peer);
 void membership_left(struct membership *membership, const struct peer *peer);
 
 /* `text` ends with the call. */
@@ -90,7 +92,7 @@ void membership_change(struct membership *membership, membership_step *step,
 void membership_on_changed(struct membership *membership, void (*on_changed)(void *context),
                            void *context);
 
-/* The connection of the bootstrapd that is at work, or NULL. */
+/* The connection where the bootstrapd that is at work was heard last, or NULL. */
 struct peer *membership_bootstrapd(const struct membership *membership);
 
 /*

@@ -21,7 +21,7 @@
  * A result goes when the client's `done` passes it, or when the client has been silent for
  * RETRY_SILENT_MS; then `forgotten` remembers its highest seq for RETRY_REMEMBERED_MS more. A seq below `done`,
  * or not above `forgotten`, is STALE: nothing runs twice. Who says RETRY_DONE_LAST is forgotten at once. A popped value is part of its result and
- * counts (`held` bytes) against the shard until the result goes; the LOG_DONE that lets go of it is
+ * counts (`held` bytes; 0 in a shard that evicts) against the shard until the result goes; the LOG_DONE that lets go of it is
  * logged, so that the accounts that stand in the log are exact (S8).
  *
  * Both have their part of the memory. Where results exceed theirs, the line that holds most gives up its oldest

@@ -11,6 +11,7 @@ struct session {
     struct sessions *sessions;
     struct peer *peer;
     void *owner;
+    uint64_t bootstrapd;
     bool is_watching;
 };
 
@@ -89,6 +90,18 @@ void session_watch(struct peer *peer)
 {
     struct session *session = peer_data(peer);
     session->is_watching = true;
+}
+
+void session_greet(struct peer *peer, uint64_t bootstrapd)
+{
+    struct session *session = peer_data(peer);
+    session->bootstrapd = bootstrapd;
+}
+
+uint64_t session_greeted(const struct peer *peer)
+{
+    const struct session *session = peer_data(peer);
+    return session ? session->bootstrapd : 0;
 }
 
 void sessions_notify(struct sessions *sessions, struct bytes frame)

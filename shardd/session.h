@@ -2,7 +2,7 @@
 #ifndef SHARDD_SESSION_H
 #define SHARDD_SESSION_H
 
-/* The connections that this server has accepted, and which of them watch the map. */
+/* The connections that this server has accepted, and which of them watch the map, or are bootstrapd's. */
 
 #include "io/peer.h"
 
@@ -25,6 +25,12 @@ void *session_owner(const struct peer *peer);
 
 /* From now on it gets what sessions_notify sends. */
 void session_watch(struct peer *peer);
+
+/* It has said hello as the bootstrapd of this number; 0: as none. */
+void session_greet(struct peer *peer, uint64_t bootstrapd);
+
+/* Of the last session_greet; 0 before it. */
+uint64_t session_greeted(const struct peer *peer);
 
 /* `frame`: a whole notification. */
 void sessions_notify(struct sessions *sessions, struct bytes frame);

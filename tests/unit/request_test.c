@@ -644,8 +644,6 @@ static void a_second_bootstrapd_is_refused_while_the_first_is_there(void **state
                      STATUS_DENIED);
     /* The same one on a new connection. */
     assert_int_equal(greet(second, 'i', 1, 0)->code, STATUS_OK);
-    assert_int_equal(push(first, SAMPLE_MAP(9, {"all", BOUND_END, 9, 2, false, 0}))->code,
-                     STATUS_DENIED);
     close_client(first);
     close_client(second);
     struct client *third = connect_client(world, 2);
@@ -653,6 +651,42 @@ static void a_second_bootstrapd_is_refused_while_the_first_is_there(void **state
         reply = greet(third, 'i', 3, 0);
     } while (reply->code == STATUS_DENIED);
     assert_int_equal(reply->code, STATUS_OK);
+}
+
+/* It was given up when no answer came, and its hello came after that of the next: which could push nothing any more. */
+static void a_late_hello_on_a_connection_given_up_locks_nobody_out(void **state)
+{
+    struct world *world = *state;
+    struct client *bootstrapd = &world->clients[0];
+    struct client *late = connect_client(world, 1);
+    struct client *client = connect_client(world, 2);
+    assert_int_equal(greet(late, 'i', 1, 0)->code, STATUS_OK);
+    assert_int_equal(push(bootstrapd, SAMPLE_MAP(5, {"all", BOUND_END, 5, 1, false, 2048}))->code,
+                     STATUS_OK);
+    close_client(late);
+    /* Heard on the other one, it is asked there. */
+    assert_int_equal(call_json(bootstrapd, "ping", "[]")->code, STATUS_OK);
+    assert_error(call_json(client, "exists", "[\"k\",{\"epoch\":6}]"), STATUS_TRY_LATER,
+                 "this server asks for a newer map");
+}
+
+static void a_bootstrapd_that_was_replaced_pushes_nothing_on_any_connection(void **state)
+{
+    struct world *world = *state;
+    struct client *old = connect_client(world, 1);
+    struct client *older = &world->clients[0];
+    assert_int_equal(greet(old, 'i', 1, 0)->code, STATUS_OK);
+    close_client(old);
+    struct client *next = connect_client(world, 2);
+    const struct reply *reply;
+    do {
+        reply = greet(next, 'i', 2, 0);
+    } while (reply->code == STATUS_DENIED);
+    assert_int_equal(reply->code, STATUS_OK);
+    assert_int_equal(push(older, SAMPLE_MAP(9, {"all", BOUND_END, 9, 2, false, 0}))->code,
+                     STATUS_DENIED);
+    assert_int_equal(push(next, SAMPLE_MAP(5, {"all", BOUND_END, 5, 1, false, 0}))->code,
+                     STATUS_OK);
 }
 
 static void an_old_copy_of_a_bootstrapd_is_refused(void **state)
@@ -820,6 +854,8 @@ int main(void)
         TEST(a_request_with_a_newer_epoch_makes_it_ask_for_the_map),
         TEST(an_epoch_that_bootstrapd_does_not_know_either_holds_nothing_up),
         TEST(a_second_bootstrapd_is_refused_while_the_first_is_there),
+        TEST(a_late_hello_on_a_connection_given_up_locks_nobody_out),
+        TEST(a_bootstrapd_that_was_replaced_pushes_nothing_on_any_connection),
         TEST(an_old_copy_of_a_bootstrapd_is_refused),
         TEST(a_copy_of_a_bootstrapd_with_the_same_term_is_refused),
         TEST(another_cluster_is_told_so),

@@ -20,6 +20,8 @@
 
 static const struct range evicting[] = {
     {.end = BOUND_END, .limit = LIMIT, .when_full = WHEN_FULL_EVICT}};
+static const struct range rejecting[] = {
+    {.end = BOUND_END, .limit = LIMIT, .when_full = WHEN_FULL_REJECT}};
 
 static int setup(void **state)
 {
@@ -178,7 +180,6 @@ static struct op with_seq(struct op op, uint64_t seq, uint64_t done)
     return op;
 }
 
-/* A popped value counts until its client has it: there is nothing that may go. */
 static void pop_most_of_it(struct store_fixture *f)
 {
     struct op op = write_of("popped", LIMIT / 4 * 3);
@@ -187,10 +188,36 @@ static void pop_most_of_it(struct store_fixture *f)
     assert_int_equal(store_fixture_do(f, &op)->value.len, LIMIT / 4 * 3);
 }
 
-static void what_has_waited_too_long_is_told_why_and_was_not_done(void **state)
+/* What was popped before it evicted counts until its client has it: there is nothing that may go. */
+static void fill_with_what_cannot_go(struct store_fixture *f)
+{
+    store_fixture_own(f, rejecting, 1);
+    pop_most_of_it(f);
+    store_fixture_own(f, evicting, 1);
+    assert_true(account_of(f)->used > LIMIT / 4 * 3);
+}
+
+/* Those of clients that had died filled the shard, and all writes waited for a quarter of an hour. */
+static void what_was_popped_keeps_nobody_waiting(void **state)
 {
     struct store_fixture *f = *state;
     pop_most_of_it(f);
+    assert_int_equal(account_of(f)->used, 0);
+    struct op op = write_of("large", LIMIT / 2);
+    op.deadline_us = clock_mono_us() + 30000;
+    assert_int_equal(store_fixture_do(f, &op)->status, STATUS_OK);
+    /* It is there for its client all the same. */
+    op = with_seq(store_op(OP_POP, "popped"), 1, 1);
+    assert_int_equal(store_fixture_do(f, &op)->value.len, LIMIT / 4 * 3);
+    op = with_seq(store_op(OP_DONE, ""), 0, 2);
+    store_fixture_do(f, &op);
+    assert_int_equal(account_of(f)->used, record_size(sizeof("large") - 1, LIMIT / 2));
+}
+
+static void what_has_waited_too_long_is_told_why_and_was_not_done(void **state)
+{
+    struct store_fixture *f = *state;
+    fill_with_what_cannot_go(f);
     struct op op = with_seq(write_of("large", LIMIT / 2), 2, 1);
     op.deadline_us = clock_mono_us() + 30000;
     const struct outcome *outcome = store_fixture_do(f, &op);
@@ -255,7 +282,7 @@ static void what_waits_for_a_range_that_goes_is_refused(void **state)
 {
     struct store_fixture *f = *state;
     static const struct range none[] = {{.end = 1, .limit = LIMIT, .when_full = WHEN_FULL_EVICT}};
-    pop_most_of_it(f);
+    fill_with_what_cannot_go(f);
     struct op op = write_of("large", LIMIT / 2);
     uint32_t number = store_fixture_submit(f, &op);
     store_fixture_end_turn(f);
@@ -276,6 +303,7 @@ int main(void)
         TEST(many_large_writes_at_once_give_up_no_more_than_they_want),
         TEST(a_turn_evicts_so_many_hot_records_and_no_more),
         TEST(what_comes_behind_it_on_its_key_waits_too_and_others_do_not),
+        TEST(what_was_popped_keeps_nobody_waiting),
         TEST(what_has_waited_too_long_is_told_why_and_was_not_done),
         TEST(what_is_larger_than_the_shard_is_refused_at_once),
         TEST(each_of_several_full_shards_gets_its_room),
