@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -304,6 +305,52 @@ int file_write(struct file *file, uint64_t offset, const void *data, size_t len)
         }
     }
     return 0;
+}
+
+/* Before Linux 5.14: a copy. */
+static int copy_over(struct file *file, void *pages, size_t len)
+{
+    void *memory =
+        mmap(pages, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    return memory == MAP_FAILED ? errno : file_read(file, 0, memory, len);
+}
+
+/* Now: a fault that the disk does not answer later would end the process. */
+static int fetch_pages(struct file *file, void *pages, size_t len)
+{
+    int result;
+    do {
+        result = outcome(madvise(pages, len, MADV_POPULATE_READ));
+    } while (result == EINTR);
+    if (result == EINVAL) {
+        return copy_over(file, pages, len);
+    }
+    return result == EFAULT ? EIO : result; /* a page that could not be read */
+}
+
+int file_map(struct file *file, size_t len, void **data)
+{
+    if (len > file_len(file)) {
+        return EIO;
+    }
+    void *pages = mmap(NULL, len, PROT_READ, MAP_SHARED, file->fd, 0);
+    if (pages == MAP_FAILED) {
+        return errno;
+    }
+    int result = fetch_pages(file, pages, len);
+    if (result != 0) {
+        file_unmap(pages, len);
+        return result;
+    }
+    *data = pages;
+    return 0;
+}
+
+void file_unmap(void *data, size_t len)
+{
+    if (data) {
+        (void)munmap(data, len);
+    }
 }
 
 /* Written, not fallocate(): that leaves extents whose first overwrite changes metadata. */

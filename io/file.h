@@ -53,6 +53,14 @@ struct file *file_open(struct dir *dir, const char *name, enum file_mode mode, i
 int file_read(struct file *file, uint64_t offset, void *data, size_t len);
 int file_write(struct file *file, uint64_t offset, const void *data, size_t len);
 
+/*
+ * The first `len` bytes (not 0) as memory that is only read, without a copy: nobody may write them meanwhile. What the
+ * disk cannot read, or past the end: EIO, here and not when it is looked at. Until file_unmap; the file may be
+ * closed before.
+ */
+int file_map(struct file *file, size_t len, void **data);
+void file_unmap(void *data, size_t len); /* NULL is allowed */
+
 /* Zero-fills [0, len) and syncs, so that later overwrites change no metadata. */
 int file_preallocate(struct file *file, uint64_t len);
 

@@ -103,14 +103,8 @@ static void *run_jobs(void *context)
     }
 }
 
-static void on_finished(evutil_socket_t fd, short what, void *context)
+void worker_complete(struct worker *worker)
 {
-    (void)what;
-    struct worker *worker = context;
-    uint64_t count;
-    if (read(fd, &count, sizeof(count)) < 0) {
-        return; /* EINTR: it is still readable */
-    }
     pthread_mutex_lock(&worker->mutex);
     struct queue finished = worker->finished;
     worker->finished = (struct queue){NULL, NULL};
@@ -119,6 +113,16 @@ static void on_finished(evutil_socket_t fd, short what, void *context)
     while ((job = pop(&finished)) != NULL) {
         job->done(job);
     }
+}
+
+static void on_finished(evutil_socket_t fd, short what, void *context)
+{
+    (void)what;
+    uint64_t count;
+    if (read(fd, &count, sizeof(count)) < 0) {
+        return; /* EINTR: it is still readable */
+    }
+    worker_complete(context);
 }
 
 static void start_thread(struct worker *worker, const char *name)

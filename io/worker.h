@@ -33,6 +33,9 @@ struct worker *worker_new(struct loop *loop, const char *name, enum worker_prior
 /* Jobs run one after another, in this order. The job must live until `done`. */
 void worker_submit(struct worker *worker, struct job *job);
 
+/* Runs the completions that are due: for who blocks, and so does not come to the loop. Waits for none. */
+void worker_complete(struct worker *worker);
+
 /* Waits for what was submitted; runs no more completions. NULL is allowed. */
 void worker_free(struct worker *worker);
 

@@ -28,6 +28,9 @@
 /* Another block is wanted when there are less: at 100 MB/s, 40 ms. */
 #define SPARE_SLABS (2 * SLAB_COUNT)
 
+/* More than an operation takes: of a record, of a block of the table, of what that splits into. */
+#define SHORT_SLABS 8
+
 #define PAGE_LEN 4096
 
 /* A free item holds the next one of its slab. */
@@ -187,6 +190,11 @@ void arena_give_block(struct arena *arena, void *block)
 bool arena_wants_block(const struct arena *arena)
 {
     return arena->newest && arena->free_slab_count < SPARE_SLABS;
+}
+
+bool arena_is_short(const struct arena *arena)
+{
+    return arena->newest && arena->free_slab_count < SHORT_SLABS;
 }
 
 /* Small pages: the head's comes before the advice, and makes it one for later. */

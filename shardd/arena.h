@@ -34,6 +34,7 @@ void arena_put(struct arena *arena, void *memory, size_t len); /* `len` as it wa
  * joins them), which come one by one.
  */
 bool arena_wants_block(const struct arena *arena); /* not before it is used */
+bool arena_is_short(const struct arena *arena);    /* the next records may find none */
 void *arena_block_new(void);                       /* on any thread; takes milliseconds */
 void arena_give_block(struct arena *arena, void *block);
 void arena_block_free(void *block); /* that was given to none; NULL is allowed */

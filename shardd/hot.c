@@ -73,6 +73,12 @@ void hot_prefetch_records(const struct hot *hot, uint64_t point)
     }
 }
 
+void hot_prefetch_room(const struct hot *hot, uint64_t point)
+{
+    KEEP_CALLS();
+    __builtin_prefetch(slot_block(*hot_slot(hot, point)));
+}
+
 /* Always inlined: it is most of a request. */
 static inline __attribute__((always_inline)) struct hot_record *
 find(const struct hot *hot, uint64_t point, uint16_t table, struct bytes key, struct spot *spot)
@@ -92,8 +98,11 @@ find(const struct hot *hot, uint64_t point, uint16_t table, struct bytes key, st
             return entry;
         }
     }
+    if (!bucket_is_spilled(bucket)) {
+        return NULL;
+    }
     struct span span = spot->span;
-    return bucket_is_spilled(bucket) ? block_find_spilled(&span, point, table, key, spot) : NULL;
+    return block_find_spilled(&span, point, table, key, spot);
 }
 
 /* What is no record is marked by nobody: asking for what is not there makes it no hotter once it comes. */

@@ -57,6 +57,9 @@ void hot_free(struct hot *hot); /* waiters must be gone; NULL is allowed */
 void hot_prefetch(const struct hot *hot, uint64_t point);
 void hot_prefetch_records(const struct hot *hot, uint64_t point);
 
+/* And, beside hot_prefetch, that which hot_put needs for a key that is not here. */
+void hot_prefetch_room(const struct hot *hot, uint64_t point);
+
 /* NULL: not here; then hot_is_complete tells whether it may be in the tree. Counts as a use. */
 struct hot_record *hot_find(struct hot *hot, uint64_t point, uint16_t table, struct bytes key);
 bool hot_is_complete(const struct hot *hot, uint64_t point);
@@ -83,6 +86,14 @@ void hot_view(const struct hot *hot, uint64_t point, const struct hot_record *en
  */
 struct hot_record *hot_put(struct hot *hot, struct hot_record *entry, const struct record *record,
                            enum hot_state state, bool is_dirty);
+
+/*
+ * Records will come into [first, last], one to `gap` points: an empty part of the table gets its size at once, as far as
+ * that is one block to each 2^52 points, since growing to it would move each record twice. About HOT_ROOM_LEN bytes
+ * for each; where they do not come it goes as what hot_evict passes.
+ */
+#define HOT_ROOM_LEN 16
+void hot_expect(struct hot *hot, uint64_t first, uint64_t last, uint64_t gap);
 
 /* RULES R4: a later expiry of the same version. Dirty from now on. Returns the entry, perhaps moved. */
 struct hot_record *hot_touch(struct hot *hot, uint64_t point, struct hot_record *entry,

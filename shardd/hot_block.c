@@ -510,6 +510,27 @@ void block_add(struct hot *hot, uint64_t point, uint64_t ref)
     append(hot, slot, point, ref);
 }
 
+static void expect_in_sector(struct hot *hot, uint64_t point, uint64_t count)
+{
+    const struct sector *sector = &hot->sectors[point >> (64 - SECTOR_BITS)];
+    uint64_t slot = *hot_slot(hot, point);
+    if (sector->depth == 0 && !slot_block(slot) && count > BUCKET_FULL) {
+        uint32_t buckets = bucket_count_for(count);
+        set_slots(hot, point, slot_of(block_new(hot, buckets), buckets, slot));
+    }
+}
+
+void hot_expect(struct hot *hot, uint64_t first, uint64_t last, uint64_t gap)
+{
+    uint64_t end;
+    do {
+        end = first | (UINT64_MAX >> SECTOR_BITS);
+        end = end < last ? end : last;
+        expect_in_sector(hot, first, (end - first) / gap);
+        first = end + 1;
+    } while (end < last);
+}
+
 void block_settle(struct hot *hot, uint64_t point)
 {
     uint64_t slot = *hot_slot(hot, point);

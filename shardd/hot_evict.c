@@ -59,9 +59,7 @@ static uint32_t evict_bucket(struct hot *hot, const struct span *span)
     if (is_record_gone) {
         block_set_complete(hot, span->first, false);
     }
-    if (gone > 0) {
-        block_settle(hot, span->first);
-    }
+    block_settle(hot, span->first); /* also where nothing came that hot_expect made room for */
     return gone;
 }
 

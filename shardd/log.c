@@ -750,7 +750,7 @@ void log_close(struct log *log)
         buffer_fini(&oldest->gathered);
         free(oldest);
     }
-    buffer_fini(&log->read);
+    file_unmap(log->read, log->read_len);
     buffer_fini(&log->record);
     buffer_fini(&log->accounts);
     buffer_fini(&log->scratch);

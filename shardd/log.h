@@ -88,6 +88,7 @@ struct log *log_open(const struct log_config *config, uint64_t applied, uint64_t
 bool log_is_new(const struct log *log);
 bool log_was_stopped(const struct log *log); /* cleanly */
 uint64_t log_recovered_last(const struct log *log);
+uint64_t log_found_count(const struct log *log); /* operations above `applied`, about: to be told */
 
 /* Tells all operations above `applied`. False with `error` filled when the visitor or a file refused. */
 bool log_replay(struct log *log, const struct log_visitor *visitor, char *error, size_t error_len);

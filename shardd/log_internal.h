@@ -97,12 +97,14 @@ struct log {
     bool is_new;
     bool was_stopped;
 
-    /* The segment that recovery has read last; none: 0. */
-    struct buffer read;
+    /* The segment that recovery looked at last, as file_map has it; none: 0. */
+    void *read;
+    size_t read_len;
     uint64_t read_number;
 
     /* What log_open found. */
     uint64_t applied;
+    uint64_t found_count; /* operations above it */
     uint64_t found_chain; /* at the end of all that holds */
     uint64_t proven_end;  /* of the last segment, and what stands there */
     uint64_t proven_last;

@@ -129,11 +129,22 @@ static bool find_segments(struct log *log, const struct fault_text *fault)
     return is_found;
 }
 
-/* The whole file into `out`, which holds what was read before. */
-static bool read_whole(const struct log *log, const struct segment *segment, struct buffer *out,
-                       const struct fault_text *fault)
+static void forget_segment(struct log *log)
+{
+    file_unmap(log->read, log->read_len);
+    log->read = NULL;
+    log->read_number = 0;
+}
+
+/* One at a time, as its file is: a copy would cost more than all that is made of it. */
+static bool read_segment(struct log *log, const struct segment *segment,
+                         const struct fault_text *fault)
 {
     uint64_t number = segment->header.number;
+    if (log->read_number == number) {
+        return true;
+    }
+    forget_segment(log);
     struct file *file = open_file(log, number, fault);
     if (!file) {
         return false;
@@ -144,34 +155,14 @@ static bool read_whole(const struct log *log, const struct segment *segment, str
         name_fault(fault, number, "offset 0: its file has another length than its header tells");
         return false;
     }
-    buffer_clear(out);
-    uint8_t *bytes = buffer_reserve(out, len);
-    memory_must(bytes != NULL);
-    int error_number = file_read(file, 0, bytes, len);
+    int error_number = file_map(file, len, &log->read);
     file_close(file);
     if (error_number != 0) {
         name_fault(fault, number, strerror(error_number));
         return false;
     }
-    out->len += len;
-    return true;
-}
-
-/*
- * One after another into the same memory: that of a fresh buffer for each would cost more than reading
- * it, since the kernel clears it first. Each is read twice; one alone once.
- */
-static bool read_segment(struct log *log, const struct segment *segment,
-                         const struct fault_text *fault)
-{
-    if (log->read_number == segment->header.number) {
-        return true;
-    }
-    log->read_number = 0;
-    if (!read_whole(log, segment, &log->read, fault)) {
-        return false;
-    }
-    log->read_number = segment->header.number;
+    log->read_len = len;
+    log->read_number = number;
     return true;
 }
 
@@ -262,6 +253,8 @@ static bool look_at(void *context, const struct log_record_header *header, struc
     struct log *log = replay->log;
     if (header->count == 0) {
         log->floor = max(log->floor, header->first - 1);
+    } else if (header->first > log->applied) {
+        log->found_count += header->count;
     }
     return tell_control(replay, header, payload, offset);
 }
@@ -275,8 +268,8 @@ static bool scan_one(struct replay *replay, struct segment *segment, struct log_
         return false;
     }
     const struct log_segment_header *next = segment->next ? &segment->next->header : NULL;
-    enum log_verdict verdict =
-        log_scan_segment(scan, buffer_bytes(&log->read), next, tree_durable, look_at, replay, text);
+    enum log_verdict verdict = log_scan_segment(scan, bytes_of(log->read, log->read_len), next,
+                                                tree_durable, look_at, replay, text);
     if (verdict == LOG_SCAN_DAMAGED) {
         name_fault(fault, segment->header.number, text[0] != '\0' ? text : replay->reason);
         return false;
@@ -394,6 +387,11 @@ uint64_t log_recovered_last(const struct log *log)
     return log->last;
 }
 
+uint64_t log_found_count(const struct log *log)
+{
+    return log->found_count;
+}
+
 /* --- telling --- */
 
 /* Up to OPS_TOLD_MAX of those above `applied`. */
@@ -460,7 +458,7 @@ static bool visit_segment(struct log *log, const struct segment *segment, log_vi
     struct log_scan scan = {0};
     char text[LOG_SCAN_TEXT_LEN];
     enum log_verdict verdict =
-        log_scan_segment(&scan, buffer_bytes(&log->read),
+        log_scan_segment(&scan, bytes_of(log->read, log->read_len),
                          segment->next ? &segment->next->header : &end, 0, visit, context, text);
     if (verdict != LOG_SCAN_FINE && text[0] != '\0') {
         name_fault(fault, segment->header.number, text);
@@ -473,7 +471,8 @@ static bool replay_all(struct log *log, const struct log_visitor *visitor,
 {
     struct replay replay = {.log = log, .visitor = visitor};
     for (const struct segment *segment = log->oldest; segment; segment = segment->next) {
-        if (!visit_segment(log, segment, tell_ops, &replay, fault)) {
+        if (segment->last > log->applied &&
+            !visit_segment(log, segment, tell_ops, &replay, fault)) {
             if (replay.reason[0] != '\0') {
                 name_fault(fault, segment->header.number, replay.reason);
             }
@@ -487,8 +486,7 @@ bool log_replay(struct log *log, const struct log_visitor *visitor, char *error,
 {
     struct fault_text fault = {log, error, error_len};
     bool is_told = replay_all(log, visitor, &fault);
-    buffer_fini(&log->read);
-    log->read_number = 0;
+    forget_segment(log);
     return is_told;
 }
 
@@ -621,8 +619,9 @@ static struct file *make_first(struct beginning *beginning, const struct fault_t
     uint64_t least = (needed + 7) & ~UINT64_C(7);
     uint64_t len = segments_len_now(log->segments, least);
     struct file *file = make_with_len(beginning, len, fault);
-    if (!file && segments_is_disk_full(log->segments) && len > least) {
-        file = make_with_len(beginning, least, fault);
+    while (!file && segments_is_disk_full(log->segments) && len > least) {
+        len = segments_len_now(log->segments, least);
+        file = make_with_len(beginning, len, fault);
     }
     return file;
 }

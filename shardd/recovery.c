@@ -454,6 +454,47 @@ static bool make_room(const struct recovery *recovery)
     return target->make_room(target->context, recovery->error, recovery->error_len);
 }
 
+/* Between two calls of make_room: 32 blocks of the hot table, 256 KiB at most. */
+#define EXPECT_STEP (UINT64_C(1) << 57)
+
+static bool expect_in_range(const struct recovery *recovery, const struct range *range,
+                            uint64_t count)
+{
+    uint64_t first = point_of_bound(range->start);
+    uint64_t last = point_of_bound(range->end) - 1;
+    uint64_t gap = (last - first) / (count + 1) + 1;
+    bool is_fine = true;
+    bool is_end = count == 0;
+    while (is_fine && !is_end) {
+        uint64_t end = first | (EXPECT_STEP - 1);
+        is_end = end >= last;
+        hot_expect(recovery->target.hot, first, is_end ? last : end, gap);
+        is_fine = make_room(recovery);
+        first = end + 1;
+    }
+    return is_fine;
+}
+
+/* Operations may be of keys that come again; records may be in the tree alone: both are bounds. */
+static bool expect_records(const struct recovery *recovery)
+{
+    const struct accounts *accounts = recovery->target.accounts;
+    uint64_t found = log_found_count(recovery->log);
+    uint64_t count = found < recovery->target.expected_max ? found : recovery->target.expected_max;
+    uint64_t records = 0;
+    bool is_fine = true;
+    for (uint32_t i = 0; accounts && i < accounts->count; i++) {
+        records += accounts->items[i].records;
+    }
+    double share = records > count ? (double)count / (double)records : 1;
+    for (uint32_t i = 0; accounts && i < accounts->count && is_fine; i++) {
+        const struct account *account = &accounts->items[i];
+        is_fine = expect_in_range(recovery, &account->range,
+                                  (uint64_t)((double)account->records * share));
+    }
+    return is_fine;
+}
+
 static bool take_op(struct recovery *recovery, uint64_t stamp, const struct log_op *op)
 {
     bool is_gone = is_emptied(recovery, stamp, op->point);
@@ -484,6 +525,7 @@ static void prefetch(const struct hot *hot, const struct log_op *ops, uint32_t c
 {
     for (uint32_t i = 0; i < count; i++) {
         hot_prefetch(hot, ops[i].point);
+        hot_prefetch_room(hot, ops[i].point);
     }
     for (uint32_t i = 0; i < count; i++) {
         hot_prefetch_records(hot, ops[i].point);
@@ -509,5 +551,5 @@ bool recovery_replay(struct recovery *recovery, const struct recovery_target *ta
     recovery->target = *target;
     recovery->error = error;
     recovery->error_len = error_len;
-    return log_replay(recovery->log, &visitor, error, error_len);
+    return expect_records(recovery) && log_replay(recovery->log, &visitor, error, error_len);
 }

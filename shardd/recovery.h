@@ -38,7 +38,8 @@ bool recovery_set_accounts(const struct recovery *recovery, struct accounts *acc
                            uint64_t *start);
 
 /*
- * Replays. `make_room` is called between operations, and may sweep when the hot table is too full: so it comes after
+ * Replays. The hot table gets room ahead for at most `expected_max` of the records of `accounts`; NULL: for none.
+ * `make_room` is called between operations, and may sweep when the hot table is too full: so it comes after
  * log_start, from when on all that is replayed is durable. False with `error` filled.
  */
 struct recovery_target {
@@ -46,6 +47,8 @@ struct recovery_target {
     struct retries *retries;
     bool (*make_room)(void *context, char *error, size_t error_len);
     void *context;
+    const struct accounts *accounts;
+    uint64_t expected_max;
 };
 
 bool recovery_replay(struct recovery *recovery, const struct recovery_target *target, char *error,

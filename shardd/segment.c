@@ -736,7 +736,7 @@ uint64_t segments_len_now(const struct segments *segments, uint64_t least)
 {
     uint64_t len = segments->segment_len;
     uint64_t room = room_on_disk(segments->dir);
-    if (segments->is_disk_full) {
+    if (segments->prepared_count == 0 && segments->is_disk_full) {
         len = least;
     } else if (segments->prepared_count == 0 && room < len) {
         len = (room / 2) & ~UINT64_C(7);

@@ -56,7 +56,8 @@ void segments_close(struct segments *segments);
 
 /*
  * How long the segment that segments_make_now makes can be: as others are, unless the disk is too full for
- * that; then shorter, but not below `least`, and `least` after one could not be made.
+ * that; then shorter, but not below `least`, and `least` after one could not be made. One that is prepared stays as
+ * long as it is; so it is asked anew after each that could not be made.
  */
 uint64_t segments_len_now(const struct segments *segments, uint64_t least);
 

@@ -27,6 +27,9 @@
 #define FETCH_LEN_MIN (UINT64_C(256) << 10)
 #define FETCH_LEN_MAX (UINT64_C(8) << 20)
 
+/* Of the memory, for what the hot table expects of a log that is to be replayed; half is what may be dirty. */
+#define EXPECTED_PART 16
+
 /* --- a turn --- */
 
 static void run_batch(struct store *store)
@@ -257,9 +260,7 @@ static bool load_retries(struct store *store, char *error, size_t error_len)
 static bool make_room(void *context, char *error, size_t error_len)
 {
     struct store *store = context;
-    while (arena_wants_block(store->arena)) {
-        arena_give_block(store->arena, arena_block_new());
-    }
+    supply_hurry(store->supply);
     uint64_t half = store->config.memory_limit / 2;
     if (hot_dirty_len(store->hot) < half || sweep_is_disk_full(store->sweep)) {
         return true;
@@ -348,7 +349,14 @@ bool store_start(struct store *store, const struct log_identity *identity,
     }
     start_parts(store);
     sweep_keep_state(store->sweep, buffer_bytes(&store->control), log_last(store->log), 0);
-    const struct recovery_target target = {store->hot, store->retries, make_room, store};
+    const struct recovery_target target = {
+        .hot = store->hot,
+        .retries = store->retries,
+        .make_room = make_room,
+        .context = store,
+        .accounts = &store->accounts,
+        .expected_max = store->config.memory_limit / EXPECTED_PART / HOT_ROOM_LEN,
+    };
     bool is_fine = recovery_replay(store->recovery, &target, error, error_len) &&
                    recovery_finish_upgrade(store->recovery, error, error_len);
     if (is_fine) {

@@ -10,7 +10,8 @@ struct supply {
     struct job job; /* first */
     struct arena *arena;
     struct worker *worker;
-    void *block; /* made, and not given yet */
+    void *block;      /* made, and not given yet */
+    size_t held_last; /* of the arena, when supply_hurry looked */
     bool is_busy;
 };
 
@@ -52,5 +53,19 @@ void supply_turn(struct supply *supply)
     if (!supply->is_busy && arena_wants_block(supply->arena)) {
         supply->is_busy = true;
         worker_submit(supply->worker, &supply->job);
+    }
+}
+
+/* Only when a slab was taken there is anything to look for. */
+void supply_hurry(struct supply *supply)
+{
+    if (arena_held(supply->arena) == supply->held_last) {
+        return;
+    }
+    supply->held_last = arena_held(supply->arena);
+    worker_complete(supply->worker);
+    supply_turn(supply);
+    if (arena_is_short(supply->arena)) {
+        arena_give_block(supply->arena, arena_block_new());
     }
 }

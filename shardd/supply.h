@@ -24,4 +24,10 @@ void supply_free(struct supply *supply);
 /* Begins a block if the arena wants one and none is being made. */
 void supply_turn(struct supply *supply);
 
+/*
+ * The same for who fills the arena without coming to the loop, between any two uses of it: gives it what was made, and
+ * makes a block here and now when the worker's comes too late.
+ */
+void supply_hurry(struct supply *supply);
+
 #endif

@@ -3,6 +3,7 @@
 
 #include "tests/sim/disk.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -190,6 +191,25 @@ int file_read(struct file *file, uint64_t offset, void *data, size_t len)
     }
     memcpy(data, (const uint8_t *)contents.data + offset, len);
     return 0;
+}
+
+int file_map(struct file *file, size_t len, void **data)
+{
+    void *copy = malloc(len);
+    assert(copy);
+    int fault = file_read(file, 0, copy, len);
+    if (fault) {
+        free(copy);
+        return fault;
+    }
+    *data = copy;
+    return 0;
+}
+
+void file_unmap(void *data, size_t len)
+{
+    (void)len;
+    free(data);
 }
 
 /* One that fails has written any beginning. */

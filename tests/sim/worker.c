@@ -75,14 +75,18 @@ static void on_finish(void *context)
     run_next(worker);
 }
 
-static void complete(void *context)
+void worker_complete(struct worker *worker)
 {
-    struct worker *worker = context;
     while (worker->finished) {
         struct job *job = worker->finished;
         worker->finished = job->next;
         job->done(job);
     }
+}
+
+static void complete(void *context)
+{
+    worker_complete(context);
 }
 
 /* Virtual time has no processor to share: every priority is the same. */

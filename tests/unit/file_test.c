@@ -146,6 +146,39 @@ static void what_was_written_is_read_also_after_opening_again(void **state)
     file_close(file);
 }
 
+static void what_is_mapped_outlives_the_file_that_was_opened(void **state)
+{
+    (void)state;
+    void *data = NULL;
+    struct file *file = open_file("a", FILE_NEW);
+    assert_int_equal(file_write(file, 5000, "later", 5), 0);
+    file_close(file);
+    file = open_file("a", FILE_READ);
+    assert_int_equal(file_map(file, 5006, &data), EIO);
+    assert_null(data);
+    assert_int_equal(file_map(file, 5005, &data), 0);
+    file_close(file);
+    assert_memory_equal((const char *)data + 5000, "later", 5);
+    file_unmap(data, 5005);
+    file_unmap(NULL, 0);
+}
+
+/* As what the disk cannot read: to look there would end the process. */
+static void what_cannot_be_read_is_found_when_it_is_mapped(void **state)
+{
+    (void)state;
+    char path[100];
+    void *data = NULL;
+    struct file *file = open_file("a", FILE_NEW);
+    assert_int_equal(file_preallocate(file, 1 << 20), 0);
+    (void)snprintf(path, sizeof(path), "%s/a", place.path);
+    assert_int_equal(truncate(path, 1 << 19), 0);
+    assert_int_equal(file_len(file), 1 << 20);
+    assert_int_equal(file_map(file, 1 << 20, &data), EIO);
+    assert_null(data);
+    file_close(file);
+}
+
 static void reading_past_the_end_fails(void **state)
 {
     (void)state;
@@ -293,6 +326,8 @@ int main(void)
         TEST(what_is_no_directory_is_named),
         TEST(new_means_new_and_existing_means_existing),
         TEST(what_was_written_is_read_also_after_opening_again),
+        TEST(what_is_mapped_outlives_the_file_that_was_opened),
+        TEST(what_cannot_be_read_is_found_when_it_is_mapped),
         TEST(reading_past_the_end_fails),
         TEST(preallocating_fills_with_zeros_in_real_blocks),
         TEST(files_are_renamed_and_unlinked),

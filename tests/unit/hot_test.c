@@ -592,6 +592,55 @@ static void buckets_take_about_ten_bytes_for_a_record(void **state)
     bed_close(&bed);
 }
 
+struct expected {
+    hot_point_function *point_of;
+    uint64_t first, last;
+    uint64_t count;
+};
+
+static const struct expected everywhere = {point_of_key, 0, UINT64_MAX, 200000};
+static const struct expected narrow = {points_of_a_thousandth, UINT64_C(0x123456789abcdef0),
+                                       UINT64_C(0x123456789abcdef0) + UINT64_MAX / 1000, 2500};
+
+static void a_table_that_expects_its_records_moves_none(void **state)
+{
+    const struct expected *expected = *state;
+    struct bed bed;
+    bed_open(&bed, expected->point_of);
+    put_number(&bed, 0, HOT_RECORD, true);
+    hot_expect(bed.hot, expected->first, expected->last,
+               (expected->last - expected->first) / expected->count);
+    printf("# %.1f bytes for each\n", (double)bed.hot->blocks_len / (double)expected->count);
+    for (uint64_t i = 1; i < expected->count; i++) {
+        put_number(&bed, i, HOT_RECORD, true);
+    }
+    assert_true(hot_moved(bed.hot) < 2000); /* in the sector of the one that came before */
+    assert_true(bed.hot->blocks_len < expected->count * HOT_ROOM_LEN * 3 / 2);
+    assert_int_equal(assert_inside(bed.hot), expected->count);
+    for (uint64_t i = 0; i < expected->count; i++) {
+        assert_int_equal(hot_version(find_number(&bed, i)), i + 1);
+    }
+    bed_close(&bed);
+}
+
+static void room_for_what_does_not_come_goes_when_memory_is_short(void **state)
+{
+    (void)state;
+    struct bed bed;
+    bed_open(&bed, point_of_key);
+    hot_expect(bed.hot, 0, UPPER, UPPER / 200000);
+    assert_true(bed.hot->blocks_len > UINT64_C(200000) * 8);
+    put_number(&bed, 1, HOT_RECORD, true);
+    hot_evict(bed.hot, 0, UINT32_MAX);
+    assert_true(bed.hot->blocks_len <= 128);
+    assert_int_equal(assert_inside(bed.hot), 1);
+    hot_expect(bed.hot, 0, UPPER, UPPER / 200000);
+    hot_clear(bed.hot, 0, UPPER, true);
+    assert_int_equal(bed.hot->blocks_len, 0);
+    assert_int_equal(arena_held(bed.arena), 0);
+    bed_close(&bed);
+}
+
 static void a_table_that_empties_gives_its_memory_back(void **state)
 {
     const struct point_set *set = *state;
@@ -800,6 +849,11 @@ int main(void)
         WITH_ALL(each_put_moves_a_bounded_number_of_entries),
         WITH(buckets_take_about_ten_bytes_for_a_record, 0),
         WITH(buckets_take_about_ten_bytes_for_a_record, 1),
+        {"a_table_that_expects_its_records_moves_none", a_table_that_expects_its_records_moves_none,
+         NULL, NULL, (void *)(uintptr_t)&everywhere},
+        {"a_table_that_expects_its_records_moves_none", a_table_that_expects_its_records_moves_none,
+         NULL, NULL, (void *)(uintptr_t)&narrow},
+        cmocka_unit_test(room_for_what_does_not_come_goes_when_memory_is_short),
         WITH_ALL(a_table_that_empties_gives_its_memory_back),
         cmocka_unit_test(keys_that_share_a_deep_prefix_do_not_grow_directories_without_bound),
         cmocka_unit_test(a_record_of_134_bytes_takes_136),

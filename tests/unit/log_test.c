@@ -533,6 +533,7 @@ static void what_was_added_is_replayed_over_many_segments(void **state)
     assert_all_told(fixture);
     assert_false(log_was_stopped(fixture->log));
     assert_int_equal(log_recovered_last(fixture->log), last);
+    assert_int_equal(log_found_count(fixture->log), fixture->added.count);
     assert_true(fixture->told.checkpoint_count >= stat.segment_count - 1);
 }
 
@@ -594,6 +595,8 @@ static void operations_that_were_applied_are_not_told(void **state)
     reopen(fixture);
     assert_int_equal(fixture->told.count, fixture->added.count - middle - 1);
     assert_true(is_same(&fixture->told.entries[0], &fixture->added.entries[middle + 1]));
+    assert_true(log_found_count(fixture->log) <= fixture->told.count);
+    assert_true(log_found_count(fixture->log) > fixture->told.count / 2);
     assert_int_equal(fixture->told.account.records, fixture->added.count);
 }
 

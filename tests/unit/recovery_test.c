@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "shardd/recovery.h"
 
+#include <inttypes.h>
+
 #include "proto/endian.h"
 #include "proto/stamp.h"
+#include "shardd/hot_internal.h"
 #include "shardd/seal.h"
+#include "shardd/store_internal.h"
 #include "tests/unit/store_fixture.h"
 
 enum { OLD_RECORDS = 300 };
+
+/* Fifteen in each of the table's parts. */
+enum { HOT_RECORDS = 60000 };
 
 /* Its stamp and what follows from it. */
 #define OLD_STAMP stamp_of_ms(UINT64_C(1700000000000))
@@ -370,6 +377,26 @@ static void accounts_behind_a_checkpoint_count_though_its_stamp_is_higher(void *
     store_fixture_start(f);
 }
 
+/* Growing to its size moves each record about twice. */
+static void the_table_has_its_size_before_the_log_is_replayed(void **state)
+{
+    struct store_fixture *f = *state;
+    store_fixture_start(f);
+    store_fixture_own(f, store_all, 1);
+    for (uint32_t number = 0; number < HOT_RECORDS; number++) {
+        struct op op = store_op(OP_WRITE, numbered(number));
+        (void)store_fixture_submit(f, &op);
+    }
+    store_fixture_wait(f);
+    assert_true(hot_moved(f->store->hot) > HOT_RECORDS);
+    store_fixture_kill(f);
+    store_fixture_start(f);
+    printf("# %" PRIu64 " moved\n", hot_moved(f->store->hot));
+    assert_true(hot_moved(f->store->hot) < HOT_RECORDS / 10);
+    struct op op = store_op(OP_READ, numbered(HOT_RECORDS - 1));
+    assert_int_equal(store_fixture_do(f, &op)->status, STATUS_OK);
+}
+
 int main(void)
 {
     cmocka_set_message_output(CM_OUTPUT_TAP);
@@ -382,6 +409,7 @@ int main(void)
         TEST(a_damaged_account_of_the_version_before_is_refused),
         TEST(a_range_without_an_account_is_refused),
         TEST(a_touch_of_a_swept_record_is_replayed),
+        TEST(the_table_has_its_size_before_the_log_is_replayed),
         TEST(accounts_behind_a_checkpoint_count_though_its_stamp_is_higher),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -387,6 +387,25 @@ static void the_first_segment_is_as_long_as_the_disk_has_room_for(void **state)
     file_close(file);
 }
 
+/* It was made as short as may be of a prepared one: its header told another length, and the next start refused it. */
+static void a_prepared_one_keeps_its_length_though_the_disk_was_too_full_for_another(void **state)
+{
+    struct fixture *fixture = *state;
+    char error[256] = "";
+    open_segments(fixture);
+    segments_prepare(fixture->segments);
+    wait_until(fixture, is_prepared);
+    limit_files(2 * SEGMENT_LEN);
+    assert_null(segments_make_now(fixture->segments, 1, 4 * SEGMENT_LEN, bytes_text("begin"), error,
+                                  sizeof(error)));
+    limit_files(RLIM_INFINITY);
+    assert_true(is_full(fixture));
+    assert_true(segments_prepared_count(fixture->segments) > 0);
+    uint64_t len = segments_len_now(fixture->segments, 4096);
+    fixture->made = make_now(fixture, 1, len);
+    assert_int_equal(file_len(fixture->made), len);
+}
+
 int main(void)
 {
     cmocka_set_message_output(CM_OUTPUT_TAP);
@@ -405,6 +424,7 @@ int main(void)
         CASE(closing_forgets_what_waits),
         CASE(what_a_full_disk_left_half_lengthened_becomes_no_other_segment),
         CASE(the_disk_is_full_no_more_when_the_long_one_had_room),
+        CASE(a_prepared_one_keeps_its_length_though_the_disk_was_too_full_for_another),
         cmocka_unit_test_setup_teardown(the_first_segment_is_as_long_as_the_disk_has_room_for,
                                         setup, teardown),
     };

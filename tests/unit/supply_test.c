@@ -74,6 +74,17 @@ static void blocks_come_until_the_arena_wants_no_more(void **state)
     assert_false(arena_wants_block(bed->arena));
 }
 
+/* 100 MB, faster than blocks can be made. */
+static void an_arena_that_is_filled_without_the_loop_is_never_short(void **state)
+{
+    struct bed *bed = *state;
+    for (int i = 0; i < 6400; i++) {
+        (void)arena_get(bed->arena, ITEM_LEN);
+        supply_hurry(bed->supply);
+        assert_false(arena_is_short(bed->arena));
+    }
+}
+
 /* Its completion never runs. */
 static void a_block_that_is_made_at_the_end_is_freed(void **state)
 {
@@ -88,6 +99,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(an_arena_that_is_not_used_gets_no_blocks, setup, teardown),
         cmocka_unit_test_setup_teardown(blocks_come_until_the_arena_wants_no_more, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_arena_that_is_filled_without_the_loop_is_never_short,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(a_block_that_is_made_at_the_end_is_freed, setup, teardown),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);

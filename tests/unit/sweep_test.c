@@ -110,7 +110,8 @@ static void start(struct fixture *f)
     assert_true(log_start(f->log, &identity, &owner, error, sizeof(error)));
     const struct sweep_config sweep = {f->loop, f->tree, f->hot, f->retries, f->log};
     f->sweep = sweep_new(&sweep, recovery_swept(f->recovery));
-    const struct recovery_target target = {f->hot, f->retries, no_room_needed, NULL};
+    const struct recovery_target target = {
+        .hot = f->hot, .retries = f->retries, .make_room = no_room_needed};
     assert_true(recovery_replay(f->recovery, &target, error, sizeof(error)));
     recovery_free(f->recovery);
 }

@@ -103,6 +103,25 @@ static void a_completion_may_submit_the_next_job(void **state)
     assert_int_equal(counts.done_count, JOB_COUNT);
 }
 
+static void who_blocks_completes_jobs_himself_and_the_loop_completes_none_again(void **state)
+{
+    (void)state;
+    unsigned half = JOB_COUNT / 2;
+    for (unsigned i = 0; i < half; i++) {
+        submit(i, done);
+    }
+    while (counts.done_count < half) {
+        worker_complete(counts.worker);
+    }
+    worker_complete(counts.worker);
+    assert_int_equal(counts.done_count, half);
+    for (unsigned i = half; i < JOB_COUNT; i++) {
+        submit(i, done);
+    }
+    loop_run(counts.loop);
+    assert_int_equal(counts.done_count, JOB_COUNT);
+}
+
 static void freeing_waits_for_what_was_submitted_and_completes_nothing(void **state)
 {
     (void)state;
@@ -152,6 +171,9 @@ int main(void)
                                         make_worker, free_worker),
         cmocka_unit_test_setup_teardown(a_completion_may_submit_the_next_job, make_worker,
                                         free_worker),
+        cmocka_unit_test_setup_teardown(
+            who_blocks_completes_jobs_himself_and_the_loop_completes_none_again, make_worker,
+            free_worker),
         cmocka_unit_test_setup_teardown(freeing_waits_for_what_was_submitted_and_completes_nothing,
                                         make_worker, free_worker),
         cmocka_unit_test_setup_teardown(a_low_worker_is_nicer_than_the_process, make_worker,
