@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "proto/noun.h"
+
 static void say_server(struct text *why, const struct cluster *cluster,
                        const uint8_t server[ID_LEN])
 {
@@ -85,9 +87,11 @@ static enum status check_disk(const struct cluster *cluster, const struct move *
     if (!numbers->is_disk_full && room >= needed) {
         return STATUS_OK;
     }
+    room = numbers->is_disk_full ? 0 : room;
     say_server(why, cluster, move->target);
-    text_add(why, ": its disk has room for %llu bytes, and %llu are needed",
-             (unsigned long long)(numbers->is_disk_full ? 0 : room), (unsigned long long)needed);
+    text_add(why, ": its disk has room for %llu %s, and %llu %s needed", (unsigned long long)room,
+             noun_of(room, "byte", "bytes"), (unsigned long long)needed,
+             noun_of(needed, "is", "are"));
     return STATUS_DENIED;
 }
 

@@ -317,7 +317,7 @@ void cluster_on_missing(struct cluster *cluster, const struct address *address, 
 struct counting {
     struct cluster *cluster;
     const struct site *site;
-    uint64_t now_ms;
+    uint64_t round_ms; /* 0: not of a round */
 };
 
 /* A shorter time makes no rate. */
@@ -352,17 +352,17 @@ static void take_count(void *context, const struct shard_numbers *numbers)
         report->counted = numbers->epoch;
         report->records = numbers->records;
         report->bytes = numbers->bytes;
-        if (numbers->has_operations) {
-            take_load(report, numbers->operations, counting->now_ms);
+        if (numbers->has_operations && counting->round_ms != 0) {
+            take_load(report, numbers->operations, counting->round_ms);
         }
     }
 }
 
-bool cluster_on_stat(struct cluster *cluster, const struct address *address, uint64_t now_ms,
+bool cluster_on_stat(struct cluster *cluster, const struct address *address, uint64_t round_ms,
                      struct bytes result)
 {
     struct site *site = find_site(cluster->sites, cluster->site_count, address);
-    struct counting counting = {cluster, site, now_ms};
+    struct counting counting = {cluster, site, round_ms};
     return !site || site->contact != CONTACT_HELLO ||
            numbers_unpack(result, &site->numbers, take_count, &counting);
 }

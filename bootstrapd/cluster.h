@@ -76,8 +76,11 @@ void cluster_on_opened(struct cluster *cluster, const struct address *address, s
 
 void cluster_on_down(struct cluster *cluster, const struct address *address, const char *reason);
 
-/* It answered `stat`. False: that was none. `now_ms` by a clock that does not step. */
-bool cluster_on_stat(struct cluster *cluster, const struct address *address, uint64_t now_ms,
+/*
+ * It answered `stat`. False: that was none. `round_ms`, by a clock that does not step: of a round, in which all
+ * servers are asked at once; load is measured from one to the next. 0: it was asked for its counts alone.
+ */
+bool cluster_on_stat(struct cluster *cluster, const struct address *address, uint64_t round_ms,
                      struct bytes result);
 
 /* --- what follows --- */
@@ -99,7 +102,7 @@ void cluster_adopt(struct cluster *cluster, struct plan *plan);
 bool cluster_count(const struct cluster *cluster, const struct map_entry *entry, bool is_exact,
                    uint64_t *records, uint64_t *bytes);
 
-/* Operations a second, between the last two answers to `stat`. False: not known yet. */
+/* Operations a second, between the last two rounds of `stat`. False: not known yet. */
 bool cluster_load(const struct cluster *cluster, const struct map_entry *entry, uint64_t *load);
 
 /* Whether the server that has `entry`, one of the ledger's, has said that its data is missing. */

@@ -19,6 +19,9 @@
 /* For a server that is to be added, to answer and to be written into the map: clients wait for two seconds. */
 #define GUEST_WITHIN_MS 1500
 
+/* Who takes longer to tell what it holds is planned with by what it told last. */
+#define COUNT_WITHIN_MS 1000
+
 /* Items of the ledger's history from which on they are written beside the map: when nothing moves, and at any time. */
 #define KEEP_IDLE_COUNT 64
 #define KEEP_COUNT      512
@@ -55,8 +58,10 @@ struct coordinator {
     struct timer *guest_timer;
     struct guest guest;
 
-    struct order *orders; /* in the order of asking */
-    uint32_t order_count;
+    struct order *orders;   /* in the order of asking */
+    struct order *counting; /* likewise, those that wait for servers to be counted first */
+    uint32_t order_count;   /* of both */
+    struct timer *count_timer;
     struct order *order; /* whose plan is being written; NULL: nobody's */
 
     struct history whole;
@@ -78,6 +83,14 @@ static void pursue(struct coordinator *coordinator);
 
 /* --- orders --- */
 
+static void append_order(struct order **list, struct order *order)
+{
+    while (*list) {
+        list = &(*list)->next;
+    }
+    *list = order;
+}
+
 static struct order *take_order(struct coordinator *coordinator)
 {
     struct order *order = coordinator->orders;
@@ -86,6 +99,14 @@ static struct order *take_order(struct coordinator *coordinator)
         coordinator->order_count--;
     }
     return order;
+}
+
+/* They wait for their turn as the others do. */
+static void release_counting(struct coordinator *coordinator)
+{
+    append_order(&coordinator->orders, coordinator->counting);
+    coordinator->counting = NULL;
+    timer_clear(coordinator->count_timer);
 }
 
 static void end_order(struct order *order, enum status status, const struct plan *plan,
@@ -118,8 +139,9 @@ static bool next_order(struct coordinator *coordinator)
     return false;
 }
 
-void coordinator_order(struct coordinator *coordinator, const char *who, coordinator_make *make,
-                       coordinator_made *made, void *context)
+/* False: it is refused, and `made` was told. */
+static bool add_order(struct coordinator *coordinator, struct order **list, const char *who,
+                      coordinator_make *make, coordinator_made *made, void *context)
 {
     struct order *order = memory_get(1, sizeof(*order));
     *order = (struct order){.make = make, .made = made, .context = context};
@@ -128,14 +150,37 @@ void coordinator_order(struct coordinator *coordinator, const char *who, coordin
         struct text why;
         text_set(&why, "too many changes of the map wait");
         end_order(order, STATUS_TRY_LATER, NULL, &why);
-        return;
+        return false;
     }
-    struct order **end = &coordinator->orders;
-    while (*end) {
-        end = &(*end)->next;
-    }
-    *end = order;
+    append_order(list, order);
     coordinator->order_count++;
+    return true;
+}
+
+void coordinator_order(struct coordinator *coordinator, const char *who, coordinator_make *make,
+                       coordinator_made *made, void *context)
+{
+    if (add_order(coordinator, &coordinator->orders, who, make, made, context)) {
+        pursue(coordinator);
+    }
+}
+
+void coordinator_order_counted(struct coordinator *coordinator, const char *who,
+                               coordinator_make *make, coordinator_made *made, void *context)
+{
+    bool is_first = !coordinator->counting;
+    if (add_order(coordinator, &coordinator->counting, who, make, made, context)) {
+        if (is_first) {
+            timer_set(coordinator->count_timer, COUNT_WITHIN_MS);
+        }
+        push_count(coordinator->push);
+    }
+}
+
+static void on_counted(void *context)
+{
+    struct coordinator *coordinator = context;
+    release_counting(coordinator);
     pursue(coordinator);
 }
 
@@ -438,7 +483,7 @@ static void on_push_stopped(void *context)
     coordinator->handler->on_stopped(coordinator->context);
 }
 
-static const struct push_handler push_handler = {on_heard, on_request, on_push_stopped};
+static const struct push_handler push_handler = {on_heard, on_counted, on_request, on_push_stopped};
 
 /* --- for the owner --- */
 
@@ -458,6 +503,7 @@ struct coordinator *coordinator_new(struct loop *loop, struct mapstore *store,
     coordinator->look_timer = timer_new(loop, on_look_timer, coordinator);
     coordinator->balance_timer = timer_new(loop, on_balance_timer, coordinator);
     coordinator->guest_timer = timer_new(loop, on_guest_timer, coordinator);
+    coordinator->count_timer = timer_new(loop, on_counted, coordinator);
     load_history(coordinator);
     return coordinator;
 }
@@ -546,6 +592,7 @@ static void give_up(struct coordinator *coordinator)
     struct order *order;
     struct text why;
     text_set(&why, "bootstrapd is stopping");
+    release_counting(coordinator);
     while ((order = take_order(coordinator)) != NULL) {
         end_order(order, STATUS_SHUTTING_DOWN, NULL, &why);
     }
@@ -578,6 +625,7 @@ void coordinator_free(struct coordinator *coordinator)
     timer_free(coordinator->look_timer);
     timer_free(coordinator->balance_timer);
     timer_free(coordinator->guest_timer);
+    timer_free(coordinator->count_timer);
     conduct_free(coordinator->conduct);
     history_fini(&coordinator->whole);
     cluster_free(coordinator->cluster);

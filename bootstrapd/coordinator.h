@@ -73,6 +73,10 @@ typedef void coordinator_made(void *context, enum status status, const struct pl
 void coordinator_order(struct coordinator *coordinator, const char *who, coordinator_make *make,
                        coordinator_made *made, void *context);
 
+/* The same, when all servers have told what they hold now, or could have: what it plans goes by that. */
+void coordinator_order_counted(struct coordinator *coordinator, const char *who,
+                               coordinator_make *make, coordinator_made *made, void *context);
+
 /* Plans that wait for one another. */
 #define COORDINATOR_ORDERS_MAX 1024
 

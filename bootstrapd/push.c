@@ -15,8 +15,8 @@
 /* A server's own sign that bootstrapd lives. */
 #define PING_EVERY_MS 1000
 
-/* Pings from one `stat` to the next. */
-#define PINGS_PER_STAT 5
+/* From one round of `stat` to the next. */
+#define ROUND_EVERY_MS 5000
 
 /* A server that answers nothing for so long is down. */
 #define ANSWER_WITHIN_MS 3000
@@ -35,9 +35,11 @@ struct link {
     bool is_judged;  /* the cluster knows why the connection ends */
     bool is_pinging; /* a ping is not answered yet */
     bool is_pushing;
-    bool is_counting; /* `stat` is not answered yet */
-    bool is_asking;   /* nor `move.status` */
-    uint32_t ping_count;
+    bool is_counting;   /* `stat` is not answered yet */
+    bool is_outdated;   /* that was sent before push_count: it is asked again */
+    bool is_of_round;   /* that, or a later one, is of a round: load is measured between these */
+    bool is_waited_for; /* by who called push_count */
+    bool is_asking;     /* `move.status` is not answered yet */
     uint64_t sent_revision;
     uint64_t taken_revision;  /* acknowledged on this connection */
     uint8_t expected[ID_LEN]; /* the server that its hello named; zero: none */
@@ -52,6 +54,8 @@ struct push {
     void *context;
     struct link **links; /* by address, as the cluster's sites */
     uint32_t link_count;
+    struct timer *round_timer;
+    uint32_t waited_for_count;
     struct buffer params; /* of map.push: the present map */
     uint64_t revision;    /* of `params` */
     uint64_t site_version;
@@ -64,6 +68,7 @@ static const uint8_t no_params[] = {0x90};
 static const struct peer_handler link_handler;
 
 static void link_push(struct link *link);
+static void link_count(struct link *link);
 
 static void link_connect(struct link *link)
 {
@@ -72,8 +77,9 @@ static void link_connect(struct link *link)
     link->is_pinging = false;
     link->is_pushing = false;
     link->is_counting = false;
+    link->is_outdated = false;
+    link->is_of_round = false;
     link->is_asking = false;
-    link->ping_count = 0;
     link->taken_revision = 0;
     memset(link->server, 0, ID_LEN);
     timer_set(link->timer, ANSWER_WITHIN_MS);
@@ -186,18 +192,48 @@ static void link_ask_moves(struct link *link)
 
 /* --- stat --- */
 
+/* Returns whether it was the last one. */
+static bool end_wait(struct link *link)
+{
+    bool was_waited_for = link->push && link->is_waited_for;
+    link->is_waited_for = false;
+    return was_waited_for && --link->push->waited_for_count == 0;
+}
+
+static void end_count(struct link *link)
+{
+    if (end_wait(link)) {
+        link->push->handler->on_counted(link->push->context);
+    }
+}
+
+/* Only numbers of a round make a load: those of all servers are then of the same time. */
+static void take_numbers(struct link *link, struct bytes numbers)
+{
+    struct push *push = link->push;
+    uint64_t round_ms = link->is_of_round ? clock_mono_ms() : 0;
+    link->is_of_round = false;
+    if (cluster_on_stat(push->cluster, &link->address, round_ms, numbers)) {
+        heard(push);
+    } else {
+        peer_close(link->peer, "malformed answer to stat");
+    }
+}
+
 static void on_counted(void *context, const struct rpc_message *message)
 {
     struct link *link = context;
+    bool is_outdated = link->is_outdated;
     link->is_counting = false;
+    link->is_outdated = false;
     if (link->push && message && message->code == STATUS_OK && peer_is_open(link->peer)) {
-        if (cluster_on_stat(link->push->cluster, &link->address, clock_mono_ms(),
-                            message->result)) {
-            heard(link->push);
-        } else {
-            peer_close(link->peer, "malformed answer to stat");
+        take_numbers(link, message->result);
+        if (is_outdated && peer_is_open(link->peer)) {
+            link_count(link);
+            return;
         }
     }
+    end_count(link);
 }
 
 static void link_count(struct link *link)
@@ -214,6 +250,18 @@ static void link_count_wanted(struct link *link)
 {
     if (conduct_wants_count(link->push->cluster, link->server)) {
         link_count(link);
+    }
+}
+
+static void on_round(void *context)
+{
+    struct push *push = context;
+    timer_set(push->round_timer, ROUND_EVERY_MS);
+    for (uint32_t i = 0; i < push->link_count; i++) {
+        if (push->links[i]->state == LINK_SERVING) {
+            push->links[i]->is_of_round = true;
+            link_count(push->links[i]);
+        }
     }
 }
 
@@ -327,9 +375,6 @@ static void link_tick(struct link *link)
         cluster_awaits_open(push->cluster, site_of(link))) {
         link_push(link);
     }
-    if (link->ping_count++ % PINGS_PER_STAT == 0) {
-        link_count(link);
-    }
     timer_set(link->timer, PING_EVERY_MS);
 }
 
@@ -362,6 +407,7 @@ static void greeted(struct link *link, const struct site_hello *hello)
         link->state = LINK_SERVING;
         link->backoff_ms = BACKOFF_MIN_MS;
         link_tick(link);
+        link_count(link);
     } else {
         link_part(link, "refused");
     }
@@ -441,6 +487,7 @@ static void link_on_close(void *context, struct peer *peer, const char *reason)
         return;
     }
     conduct_on_gone(push->conduct, link->server);
+    end_count(link);
     if (push->is_stopping) {
         if (--push->closing_count == 0) {
             push->handler->on_stopped(push->context);
@@ -475,6 +522,7 @@ static struct link *link_new(struct push *push, const struct address *address)
 static void link_free(struct link *link)
 {
     conduct_on_gone(link->push->conduct, link->server);
+    (void)end_wait(link); /* who waits does so for a second at most */
     link->push = NULL;
     timer_free(link->timer);
     link->timer = NULL;
@@ -496,6 +544,8 @@ struct push *push_new(struct loop *loop, struct cluster *cluster, struct conduct
     push->conduct = conduct;
     push->handler = handler;
     push->context = context;
+    push->round_timer = timer_new(loop, on_round, push);
+    timer_set(push->round_timer, PING_EVERY_MS);
     return push;
 }
 
@@ -574,6 +624,22 @@ void push_follow(struct push *push)
     }
 }
 
+void push_count(struct push *push)
+{
+    for (uint32_t i = 0; i < push->link_count; i++) {
+        struct link *link = push->links[i];
+        if (link->state == LINK_SERVING && peer_is_open(link->peer)) {
+            push->waited_for_count += !link->is_waited_for;
+            link->is_waited_for = true;
+            link->is_outdated = link->is_counting;
+            link_count(link);
+        }
+    }
+    if (push->waited_for_count == 0) {
+        push->handler->on_counted(push->context);
+    }
+}
+
 void push_ask_moves(struct push *push)
 {
     for (uint32_t i = 0; i < push->link_count && !push->is_stopping; i++) {
@@ -584,6 +650,7 @@ void push_ask_moves(struct push *push)
 void push_stop(struct push *push)
 {
     push->is_stopping = true;
+    timer_clear(push->round_timer);
     for (uint32_t i = 0; i < push->link_count; i++) {
         struct link *link = push->links[i];
         timer_clear(link->timer);
@@ -605,6 +672,7 @@ void push_free(struct push *push)
     for (uint32_t i = 0; i < push->link_count; i++) {
         link_free(push->links[i]);
     }
+    timer_free(push->round_timer);
     free(push->links);
     buffer_fini(&push->params);
     free(push);

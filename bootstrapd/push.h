@@ -9,6 +9,8 @@
  *        ^  50 ms .. 1 s                                |      when it is behind
  *        +----------------- closed ---------------------+
  *
+ * All are asked for their numbers at once, every five seconds: so the loads that they tell are of the same time.
+ *
  * What servers say goes to the cluster, and of moves to the conduct; what follows from it is the owner's. A server that is
  * refused is let go and asked again, so that what is known of it is at most about a second old.
  */
@@ -21,6 +23,8 @@ struct push;
 struct push_handler {
     /* The cluster, or the conduct, has heard something. Must not call into push. */
     void (*on_heard)(void *context);
+    /* All that push_count has asked have answered, or will not. Must not call into push. */
+    void (*on_counted)(void *context);
     /* A request that a server sent over the connection. */
     void (*on_request)(void *context, struct peer *peer, const struct rpc_message *message);
     /* After push_stop: the last connection has gone. */
@@ -33,6 +37,9 @@ struct push *push_new(struct loop *loop, struct cluster *cluster, struct conduct
 
 /* The cluster's map is another one, or its sites are: connects, lets go and pushes accordingly. */
 void push_follow(struct push *push);
+
+/* Asks all servers for their numbers, beside the rounds in which they are asked anyway; on_counted follows, perhaps at once. */
+void push_count(struct push *push);
 
 /* Asks the servers that have a part in a move how far it is. */
 void push_ask_moves(struct push *push);

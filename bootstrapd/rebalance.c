@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "io/memory.h"
+#include "proto/noun.h"
 #include "proto/pack.h"
 #include "proto/point.h"
 
@@ -20,15 +21,34 @@ static uint32_t find_server(const struct map *map, const uint8_t id[ID_LEN])
     return server ? (uint32_t)(server - map->servers) : UINT32_MAX;
 }
 
-/* All that take part must be there: who is away neither gives nor takes, and nobody knows what it holds. */
+/* Nothing is there, and nothing is to come there. */
+static bool is_empty(const struct ledger *ledger, const uint8_t server[ID_LEN])
+{
+    const struct map *map = &ledger->map;
+    for (uint32_t i = 0; i < map->entry_count; i++) {
+        if (id_bytes_equal(map->entries[i].server, server)) {
+            return false;
+        }
+    }
+    for (uint32_t i = 0; i < ledger->moves.count; i++) {
+        if (id_bytes_equal(ledger->moves.items[i].target, server)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Who is away neither gives nor takes; what one holds that is not empty, nobody knows. */
 static enum status check_servers(const struct cluster *cluster, struct text *why)
 {
     const struct map *map = &cluster_ledger(cluster)->map;
     for (uint32_t i = 0; i < map->server_count; i++) {
-        if (!cluster_is_up(cluster, map->servers[i].id)) {
+        if (!cluster_is_up(cluster, map->servers[i].id) &&
+            !is_empty(cluster_ledger(cluster), map->servers[i].id)) {
             text_set(why, "server ");
             text_add_address(why, &map->servers[i].address);
-            text_add(why, ": does not answer, or is refused; for a plan all must be there");
+            text_add(why, ": does not answer, or is refused; for a plan all that own something "
+                          "must be there");
             return STATUS_TRY_LATER;
         }
     }
@@ -131,10 +151,14 @@ static enum status take_map(struct survey *survey)
     struct rebalance *rebalance = survey->rebalance;
     enum status status = STATUS_OK;
     rebalance->servers = memory_get(map->server_count, sizeof(*rebalance->servers));
+    rebalance->is_away = memory_get(map->server_count, sizeof(*rebalance->is_away));
     for (uint32_t i = 0; i < map->server_count; i++) {
+        bool is_away = !cluster_is_up(survey->cluster, map->servers[i].id);
+        rebalance->is_away[i] = is_away;
         rebalance->servers[i] = (struct balance_server){
             .capacity = map->servers[i].capacity,
-            .is_draining = map->servers[i].is_draining,
+            .is_draining =
+                map->servers[i].is_draining || is_away, /* it gets nothing, and has nothing */
         };
     }
     for (uint32_t i = 0; i < map->entry_count && status == STATUS_OK; i++) {
@@ -196,6 +220,7 @@ void rebalance_fini(struct rebalance *rebalance)
 {
     balance_fini(&rebalance->plan);
     free(rebalance->servers);
+    free(rebalance->is_away);
     free(rebalance->ranges);
     *rebalance = (struct rebalance){0};
 }
@@ -216,16 +241,18 @@ static void pack_address(struct buffer *out, const char *name, const struct map_
     pack_text(out, address);
 }
 
-static void pack_level(struct buffer *out, const struct map_server *server,
+static void pack_level(struct buffer *out, const struct map_server *server, bool is_away,
                        const struct balance_level *level)
 {
-    pack_map(out, 7);
+    pack_map(out, 8);
     pack_text(out, "id");
     pack_bin(out, bytes_of(server->id, ID_LEN));
     pack_address(out, "address", server);
     pack_number(out, "capacity", server->capacity);
     pack_text(out, "draining");
     pack_bool(out, server->is_draining);
+    pack_text(out, "away");
+    pack_bool(out, is_away);
     pack_number(out, "before", (uint64_t)(level->before + 0.5));
     pack_number(out, "share", (uint64_t)(level->share + 0.5));
     pack_number(out, "after", (uint64_t)(level->after + 0.5));
@@ -259,7 +286,7 @@ void rebalance_pack(const struct rebalance *rebalance, const struct map *map, ui
     pack_text(out, "servers");
     pack_array(out, map->server_count);
     for (uint32_t i = 0; i < map->server_count; i++) {
-        pack_level(out, &map->servers[i], &plan->levels[i]);
+        pack_level(out, &map->servers[i], rebalance->is_away[i], &plan->levels[i]);
     }
     pack_text(out, "moves");
     pack_array(out, plan->move_count);
@@ -314,8 +341,9 @@ uint32_t rebalance_queue(const struct rebalance *rebalance, struct plan *plan, u
     while (count < planned->move_count && plan->next.moves.count < MOVES_MAX) {
         queue_move(plan, &planned->moves[count++], rebalance->wish.who, now_ms);
     }
-    text_set(&line, "%s: %u moves, %llu bytes in all", rebalance->wish.who, count,
-             (unsigned long long)planned->bytes);
+    text_set(&line, "%s: %u %s, %llu %s in all", rebalance->wish.who, count,
+             noun_of(count, "move", "moves"), (unsigned long long)planned->bytes,
+             noun_of(planned->bytes, "byte", "bytes"));
     if (count > 0) {
         plan_note(plan);
         plan_say(plan, &line);
@@ -335,7 +363,8 @@ uint32_t rebalance_stop(struct plan *plan, uint64_t now_ms)
             count++;
         }
     }
-    text_set(&line, REBALANCE_WHO ": stopped, %u moves that had not begun are called off", count);
+    text_set(&line, REBALANCE_WHO ": stopped, %u %s that had not begun %s called off", count,
+             noun_of(count, "move", "moves"), noun_of(count, "is", "are"));
     if (count > 0) {
         plan_say(plan, &line);
     }

@@ -32,6 +32,7 @@ struct rebalance_wish {
 struct rebalance {
     struct rebalance_wish wish;
     struct balance_server *servers; /* parallel to the map's */
+    bool *is_away;                  /* likewise: it owns nothing, and is left out */
     struct balance_range *ranges;
     uint32_t range_count;
     struct balance_plan plan;
@@ -41,7 +42,8 @@ struct rebalance {
 
 /*
  * STATUS_OK: *rebalance is the caller's, and its plan may be empty; it is of the cluster's present ledger. Else *why: a
- * server is away, or has not yet told what it holds.
+ * server that owns something, or is to get it, is away, or has not yet told what it holds. One that is away and empty
+ * gets nothing.
  */
 enum status rebalance_make(const struct cluster *cluster, const struct rebalance_wish *wish,
                            struct rebalance *rebalance, struct text *why);

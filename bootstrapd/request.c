@@ -6,6 +6,7 @@
 #include "bootstrapd/request_internal.h"
 #include "io/clock.h"
 #include "io/memory.h"
+#include "proto/noun.h"
 
 static const struct ledger *ledger_of(const struct request *request)
 {
@@ -118,7 +119,9 @@ static bool take_hello_option(struct unpack *in, struct hello_options *options)
     }
     bool is_of_bootstrapd =
         bytes_equal(name, bytes_text("instance")) || bytes_equal(name, bytes_text("term")) ||
-        bytes_equal(name, bytes_text("revision")) || bytes_equal(name, bytes_text("expect"));
+        bytes_equal(name, bytes_text("revision")) || bytes_equal(name, bytes_text("expect")) ||
+        bytes_equal(name, bytes_text("seen_incarnation")) ||
+        bytes_equal(name, bytes_text("seen_start"));
     unpack_skip(in);
     return is_of_bootstrapd;
 }
@@ -415,6 +418,20 @@ static const struct method *find_method(struct bytes name)
     return NULL;
 }
 
+static void say_arity(const struct method *method, uint32_t param_count, struct text *why)
+{
+    text_set(why, "%s: takes ", method->name);
+    if (method->param_max == 0) {
+        text_add(why, "no parameters");
+    } else if (method->param_min == method->param_max) {
+        text_add(why, "%u %s", method->param_max,
+                 noun_of(method->param_max, "parameter", "parameters"));
+    } else {
+        text_add(why, "%u to %u parameters", method->param_min, method->param_max);
+    }
+    text_add(why, ", not %u", param_count);
+}
+
 void request_handle(struct coordinator *coordinator, struct watchers *watchers, struct peer *peer,
                     const struct rpc_message *message)
 {
@@ -438,8 +455,7 @@ void request_handle(struct coordinator *coordinator, struct watchers *watchers, 
         request_refuse(&request, STATUS_UNKNOWN_METHOD, why.chars);
     } else if (!unpack_is_fine(&request.params) || request.param_count < method->param_min ||
                request.param_count > method->param_max) {
-        text_set(&why, "%s: takes %u to %u parameters, not %u", method->name, method->param_min,
-                 method->param_max, request.param_count);
+        say_arity(method, request.param_count, &why);
         request_refuse(&request, STATUS_INVALID, why.chars);
     } else {
         method->answer(&request);

@@ -67,15 +67,30 @@ static void on_made(void *context, enum status status, const struct plan *plan,
     ask_free(ask);
 }
 
+static void refuse(struct ask *ask, const char *usage)
+{
+    peer_refuse(ask->peer, ask->msgid, STATUS_INVALID, usage);
+    ask_free(ask);
+}
+
 /* `is_fine`: what was asked for is no nonsense. */
 static void send(struct ask *ask, bool is_fine, const char *usage)
 {
     if (!is_fine) {
-        peer_refuse(ask->peer, ask->msgid, STATUS_INVALID, usage);
-        ask_free(ask);
+        refuse(ask, usage);
         return;
     }
     coordinator_order(ask->coordinator, peer_remote(ask->peer), ask->make, on_made, ask);
+}
+
+/* The same, by what servers hold now. */
+static void send_counted(struct ask *ask, bool is_fine, const char *usage)
+{
+    if (!is_fine) {
+        refuse(ask, usage);
+        return;
+    }
+    coordinator_order_counted(ask->coordinator, peer_remote(ask->peer), ask->make, on_made, ask);
 }
 
 static void answer_revision(const struct ask *ask, uint64_t revision, struct buffer *out)
@@ -332,7 +347,7 @@ static void ask_rebalance(const struct request *request, bool is_run)
     ask->is_set = is_run;
     ask->make = make_rebalance;
     ask->answer = answer_plan;
-    send(ask, rebalance_unpack_options(&ask->in, ask->param_count, &ask->by), usage_by);
+    send_counted(ask, rebalance_unpack_options(&ask->in, ask->param_count, &ask->by), usage_by);
 }
 
 void request_rebalance_plan(struct request *request)

@@ -10,6 +10,7 @@
 #include "io/memory.h"
 #include "io/random.h"
 #include "proto/hash.h"
+#include "proto/noun.h"
 
 /* A client that does not read its last replies is not waited for any longer. */
 #define FINISH_WITHIN_MS 1000
@@ -187,8 +188,9 @@ static bool load(struct mapstore *store, const struct bootstrapd_config *config,
         is_there = false;
     }
     if (is_there && !is_founded) {
-        logline(LOGLINE_INFO, "%s: a new cluster of %u shards, from %s", config->data_path,
-                ledger->map.entry_count, config->map_name);
+        logline(LOGLINE_INFO, "%s: a new cluster of %u %s, from %s", config->data_path,
+                ledger->map.entry_count, noun_of(ledger->map.entry_count, "shard", "shards"),
+                config->map_name);
     }
     return is_there;
 }

@@ -21,6 +21,7 @@
 #include "cli/server_stat.h"
 #include "cli/skipped.h"
 #include "io/clock.h"
+#include "proto/noun.h"
 
 #define TABLE "default"
 
@@ -411,7 +412,7 @@ static enum exit_code open_directory(struct backup *backup)
     const struct arguments *arguments = backup->session->arguments;
     backup->dir = dir_open(backup->path, error, sizeof error);
     if (!backup->dir) {
-        return failure_say(EXIT_CODE_USAGE, "backup: cannot open %s", error);
+        return failure_say(EXIT_CODE_USAGE, "backup: %s", error);
     }
     backup->is_finished = dir_has(backup->dir, MANIFEST_NAME);
     if (arguments->resume) {
@@ -479,10 +480,13 @@ static enum exit_code print_totals(const struct backup *backup)
     if (backup->session->arguments->json) {
         return print_json(backup, seconds);
     }
-    (void)printf("%" PRIu64 " records in %" PRIu32 " pieces, %" PRIu64 " bytes, in %.1f s",
-                 manifest->total.records, manifest->piece_count, manifest->total.bytes, seconds);
+    (void)printf("%" PRIu64 " %s in %" PRIu32 " %s, %" PRIu64 " bytes, in %.1f s",
+                 manifest->total.records, noun_of(manifest->total.records, "record", "records"),
+                 manifest->piece_count, noun_of(manifest->piece_count, "piece", "pieces"),
+                 manifest->total.bytes, seconds);
     if (backup->kept_count > 0) {
-        (void)printf("; %" PRIu32 " pieces were there", backup->kept_count);
+        (void)printf("; %" PRIu32 " %s there", backup->kept_count,
+                     noun_of(backup->kept_count, "piece was", "pieces were"));
     }
     (void)puts("");
     return EXIT_CODE_DONE;

@@ -8,6 +8,7 @@
 #include "cli/actions.h"
 #include "cli/backup_files.h"
 #include "cli/json_writer.h"
+#include "proto/noun.h"
 
 static enum exit_code print_json(const char *path, const struct manifest *manifest)
 {
@@ -33,12 +34,13 @@ static enum exit_code print_text(const char *path, const struct manifest *manife
 {
     char ended[MANIFEST_TIME_LEN];
     manifest_time_print(manifest->ended_ms, ended);
-    (void)printf(
-        "%s is whole: %" PRIu64 " records in %" PRIu32 " pieces, %" PRIu64 " bytes, of %s\n", path,
-        manifest->total.records, manifest->piece_count, manifest->total.bytes, ended);
+    (void)printf("%s is whole: %" PRIu64 " %s in %" PRIu32 " %s, %" PRIu64 " bytes, of %s\n", path,
+                 manifest->total.records, noun_of(manifest->total.records, "record", "records"),
+                 manifest->piece_count, noun_of(manifest->piece_count, "piece", "pieces"),
+                 manifest->total.bytes, ended);
     if (manifest->total.damaged > 0) {
-        (void)printf("%" PRIu64 " damaged records were left out when it was made\n",
-                     manifest->total.damaged);
+        (void)printf("%" PRIu64 " damaged %s left out when it was made\n", manifest->total.damaged,
+                     noun_of(manifest->total.damaged, "record was", "records were"));
     }
     return EXIT_CODE_DONE;
 }

@@ -17,6 +17,7 @@
 #include "cli/bench_report.h"
 #include "io/listener.h"
 #include "proto/limits.h"
+#include "proto/noun.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 
@@ -201,8 +202,9 @@ static enum exit_code say_ended(const struct bench_tally *tally, enum bench_ende
     if (tally->errors > 0) {
         enum exit_code code =
             ended == BENCH_ENDED_BROKEN ? EXIT_CODE_UNAVAILABLE : EXIT_CODE_REFUSED;
-        return failure_say(code, "bench: %s: %llu errors; the first: %s", what,
-                           (unsigned long long)tally->errors, tally->first_error);
+        return failure_say(code, "bench: %s: %llu %s; the first: %s", what,
+                           (unsigned long long)tally->errors,
+                           noun_of(tally->errors, "error", "errors"), tally->first_error);
     }
     if (ended == BENCH_ENDED_TIME && is_empty(tally)) {
         return failure_say(EXIT_CODE_UNKNOWN, "bench: %s: nothing was answered", what);

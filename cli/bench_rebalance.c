@@ -28,6 +28,7 @@
 #include "cli/bench_redis_cluster.h"
 #include "cli/bench_traffic.h"
 #include "io/listener.h"
+#include "proto/noun.h"
 #include "proto/point.h"
 
 #define RECORDS_MAX      UINT64_C(1000000000)
@@ -509,8 +510,9 @@ static enum exit_code load(struct rebalance *run)
     enum exit_code code = go_on(run, &each, 0, "loading");
     const struct bench_traffic_counts *counts = bench_traffic_counts(run->traffic);
     if (code == EXIT_CODE_DONE && counts->errors > 0) {
-        code = failure_say(EXIT_CODE_REFUSED, "bench: loading: %llu errors; the first: %s",
-                           (unsigned long long)counts->errors, counts->first_error);
+        code = failure_say(EXIT_CODE_REFUSED, "bench: loading: %llu %s; the first: %s",
+                           (unsigned long long)counts->errors,
+                           noun_of(counts->errors, "error", "errors"), counts->first_error);
     }
     return code;
 }
@@ -569,9 +571,10 @@ static enum exit_code report(const struct rebalance *run, uint64_t verified)
         code = failure_worst(code, bench_rebalance_plot(&result, run->options.plot));
     }
     if (counts->errors > 0) {
-        code = failure_worst(code,
-                             failure_say(EXIT_CODE_REFUSED, "bench: %llu errors; the first: %s",
-                                         (unsigned long long)counts->errors, counts->first_error));
+        code = failure_worst(code, failure_say(EXIT_CODE_REFUSED, "bench: %llu %s; the first: %s",
+                                               (unsigned long long)counts->errors,
+                                               noun_of(counts->errors, "error", "errors"),
+                                               counts->first_error));
     }
     if (result.lost + result.doubled > 0) {
         code = failure_worst(code, failure_say(EXIT_CODE_REFUSED,

@@ -6,6 +6,7 @@
 
 #include "cli/json_writer.h"
 #include "cli/table.h"
+#include "proto/noun.h"
 
 #define NS_PER_S  1e9
 #define NS_PER_US 1000.0
@@ -151,10 +152,11 @@ static void print_moved(const struct bench_rebalance_result *result)
 {
     struct sum sum = sum_of(result);
     double bytes = bytes_of_records(result, sum.records);
-    (void)printf(
-        "moved: %" PRIu64 " records, %.1f MB, in %.3f s: %.0f records/s, %.1f MB/s, %u moves\n",
-        sum.records, bytes / BYTES_MB, sum.seconds, per_s((double)sum.records, sum.seconds),
-        per_s(bytes / BYTES_MB, sum.seconds), result->move_count);
+    (void)printf("moved: %" PRIu64 " %s, %.1f MB, in %.3f s: %.0f records/s, %.1f MB/s, %u %s\n",
+                 sum.records, noun_of(sum.records, "record", "records"), bytes / BYTES_MB,
+                 sum.seconds, per_s((double)sum.records, sum.seconds),
+                 per_s(bytes / BYTES_MB, sum.seconds), result->move_count,
+                 noun_of(result->move_count, "move", "moves"));
     if (sum.longest) {
         const uint64_t *us = sum.longest->hold_us;
         (void)printf("longest hold: %.2f ms = freeze %.2f + drain %.2f + sync %.2f + commit %.2f + "
@@ -163,10 +165,11 @@ static void print_moved(const struct bench_rebalance_result *result)
                      (double)us[MOVE_HOLD_DRAIN] / 1000, (double)us[MOVE_HOLD_SYNC] / 1000,
                      (double)us[MOVE_HOLD_COMMIT] / 1000, (double)us[MOVE_HOLD_OPEN] / 1000);
     }
-    (void)printf("read back: %" PRIu64 " records; %" PRIu64 " lost, %" PRIu64 " doubled, %" PRIu64
-                 " errors, %" PRIu64 " redirects\n",
-                 result->verified, result->lost, result->doubled, result->errors,
-                 result->redirects);
+    (void)printf("read back: %" PRIu64 " %s; %" PRIu64 " lost, %" PRIu64 " doubled, %" PRIu64
+                 " %s, %" PRIu64 " %s\n",
+                 result->verified, noun_of(result->verified, "record", "records"), result->lost,
+                 result->doubled, result->errors, noun_of(result->errors, "error", "errors"),
+                 result->redirects, noun_of(result->redirects, "redirect", "redirects"));
 }
 
 static enum exit_code print_phases(const struct bench_rebalance_result *result)

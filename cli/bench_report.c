@@ -7,6 +7,7 @@
 
 #include "cli/json_writer.h"
 #include "cli/table.h"
+#include "proto/noun.h"
 
 #define NS_PER_US 1000.0
 #define NS_PER_S  1e9
@@ -143,8 +144,8 @@ static void print_rest(const struct bench_result *result, uint64_t count)
                      us_per_op(result->server_cpu_ns, count), result->server_memory >> 20);
     }
     (void)printf("client: %.3f us of CPU an operation\n", us_per_op(result->client_cpu_ns, count));
-    (void)printf("%" PRIu64 " errors, %" PRIu64 " not found\n", result->tally->errors,
-                 result->tally->missing);
+    (void)printf("%" PRIu64 " %s, %" PRIu64 " not found\n", result->tally->errors,
+                 noun_of(result->tally->errors, "error", "errors"), result->tally->missing);
 }
 
 enum exit_code bench_report_print_table(const struct bench_result *result)

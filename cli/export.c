@@ -12,6 +12,7 @@
 #include "cli/record_line.h"
 #include "cli/server_stat.h"
 #include "cli/skipped.h"
+#include "proto/noun.h"
 
 /* Lines are gathered up to this before they are written. */
 #define WRITE_LEN (256u << 10)
@@ -136,12 +137,14 @@ static enum exit_code print_count(const struct exporter *export)
     double seconds = (double)progress_elapsed_ms(&export->progress) / 1000;
     if (!export->path) {
         if (export->progress.is_shown) {
-            (void)fprintf(stderr, "%" PRIu64 " records in %.1f s\n", export->records, seconds);
+            (void)fprintf(stderr, "%" PRIu64 " %s in %.1f s\n", export->records,
+                          noun_of(export->records, "record", "records"), seconds);
         }
         return EXIT_CODE_DONE;
     }
     if (!export->session->arguments->json) {
-        (void)printf("%" PRIu64 " records in %.1f s\n", export->records, seconds);
+        (void)printf("%" PRIu64 " %s in %.1f s\n", export->records,
+                     noun_of(export->records, "record", "records"), seconds);
         return EXIT_CODE_DONE;
     }
     struct json_writer writer = {0};

@@ -5,11 +5,24 @@
 
 #include "cli/json_writer.h"
 
+/* Of a command with its operands: all but the longest, so that summaries stay within 100 columns. */
+#define COMMAND_WIDTH 24
+
 static const char exit_status_help[] =
     "exit status:\n"
     "  0 done   1 not found   2 wrong usage or input   3 unavailable or timed out: not done\n"
     "  4 refused (condition, full, invalid, denied)    5 outcome unknown: may have been done\n"
     "Data goes to standard output; what went wrong is one line on standard error, --json or not.\n";
+
+/* A command that is longer than its column has the line for itself. */
+static void print_row(const char *left, const char *summary, FILE *stream)
+{
+    if (strlen(left) > COMMAND_WIDTH) {
+        (void)fprintf(stream, "  %s\n", left);
+        left = "";
+    }
+    (void)fprintf(stream, "  %-*s %s\n", COMMAND_WIDTH, left, summary);
+}
 
 static void print_commands(const char *first, FILE *stream)
 {
@@ -21,7 +34,7 @@ static void print_commands(const char *first, FILE *stream)
             continue;
         }
         (void)snprintf(left, sizeof(left), "%s %s", command->name, command->operands);
-        (void)fprintf(stream, "  %-24s %s\n", left, command->summary);
+        print_row(left, command->summary, stream);
     }
 }
 

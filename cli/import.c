@@ -23,6 +23,7 @@
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/record_line.h"
+#include "proto/noun.h"
 
 /* Large enough that a synced commit is shared by many, small enough to show progress. */
 #define BATCH_LINES_MAX 2000
@@ -266,7 +267,8 @@ static enum exit_code print_counts(const struct import *import)
     };
     const size_t part_count = sizeof(parts) / sizeof(parts[0]);
     if (!import->session->arguments->json) {
-        (void)printf("%" PRIu64 " lines in %.1f s:", counts->lines, seconds);
+        (void)printf("%" PRIu64 " %s in %.1f s:", counts->lines,
+                     noun_of(counts->lines, "line", "lines"), seconds);
         for (size_t i = 0; i < part_count; i++) {
             (void)printf("%s %" PRIu64 " %s", i ? "," : "", parts[i].count, parts[i].name);
         }

@@ -3,12 +3,12 @@
 
 #include <stdio.h>
 
-static enum exit_code print_table(const struct listing *listing, struct unpack *in, uint32_t count)
+static enum exit_code print_table(struct session *session, const struct listing *listing,
+                                  struct unpack *in, uint32_t count)
 {
     struct table table;
-    if (count == 0 && listing->nothing) {
-        (void)printf("%s\n", listing->nothing);
-        return EXIT_CODE_DONE;
+    if (count == 0 && listing->say_nothing) {
+        return listing->say_nothing(session);
     }
     table_init_headed(&table, listing->alignment, listing->headings);
     for (uint32_t i = 0; i < count && unpack_is_fine(in); i++) {
@@ -50,7 +50,7 @@ static enum exit_code print_answer(const struct ask *ask, const struct listing *
         return ask_say_odd(ask);
     }
     if (!ask->session->arguments->json) {
-        code = print_table(listing, &in, count);
+        code = print_table(ask->session, listing, &in, count);
     } else {
         code = listing->name ? print_list(listing, &in, count) : print_lines(listing, &in, count);
     }

@@ -12,7 +12,8 @@ struct listing {
     const char *name;            /* NULL: an object a line, and no list around them */
     const char *alignment;       /* cli/table.h */
     const char *const *headings; /* one for each column */
-    const char *nothing;         /* said in place of a table without rows; NULL: the headings are */
+    /* Says that there is nothing, in place of a table without rows; NULL: its headings do. */
+    enum exit_code (*say_nothing)(struct session *session);
 
     /* Take the next element and add it: its cells, or an object without a name. */
     void (*add)(struct unpack *in, struct table *table);

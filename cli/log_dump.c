@@ -18,6 +18,7 @@
 #include "cli/log_files.h"
 #include "cli/output.h"
 #include "proto/json.h"
+#include "proto/noun.h"
 #include "proto/record.h"
 
 struct dump {
@@ -137,8 +138,9 @@ static bool print_record(struct dump *dump, const struct log_seen *seen, struct 
     if (header->count > 1) {
         add(dump, " to %" PRIu64, log_record_last(header));
     }
-    add(dump, " durable %" PRIu64 " accounts %u, %zu bytes%s\n", header->durable,
-        header->account_count, rest.len, seen->is_behind ? ", behind damage" : "");
+    add(dump, " durable %" PRIu64 " accounts %u, %zu %s%s\n", header->durable,
+        header->account_count, rest.len, noun_of(rest.len, "byte", "bytes"),
+        seen->is_behind ? ", behind damage" : "");
     return end_line(dump, output_print(&dump->text));
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "cli/output.h"
+#include "proto/noun.h"
 
 void log_left_begin(struct log_left *left, bool is_json)
 {
@@ -79,13 +80,14 @@ static void say_gap(struct log_left *left, const struct log_gap *gap)
             gap->missing_count > 1 ? "are" : "is");
         return;
     }
-    say(left, "left behind: %s:%" PRIu64 " to %" PRIu64 ", %" PRIu64 " bytes", gap->file, gap->from,
-        gap->to, gap->to - gap->from);
+    say(left, "left behind: %s:%" PRIu64 " to %" PRIu64 ", %" PRIu64 " %s", gap->file, gap->from,
+        gap->to, gap->to - gap->from, noun_of(gap->to - gap->from, "byte", "bytes"));
     if (told->records > 0) {
         say(left,
-            ", with the headers of %" PRIu64 " records of %" PRIu64 " operations, stamps %" PRIu64
+            ", with the headers of %" PRIu64 " %s of %" PRIu64 " %s, stamps %" PRIu64
             " to %" PRIu64,
-            told->records, told->operations, told->first, told->last);
+            told->records, noun_of(told->records, "record", "records"), told->operations,
+            noun_of(told->operations, "operation", "operations"), told->first, told->last);
     }
 }
 
@@ -149,24 +151,31 @@ static void say_totals(struct log_left *left, const struct log_saved *saved)
     }
     if (left->gap_count > 0) {
         say(left,
-            "left behind in all: %" PRIu64 " segments, and %" PRIu64
-            " bytes with the headers of %" PRIu64 " records of %" PRIu64 " operations\n",
-            left->segments, left->len, left->told.records, left->told.operations);
+            "left behind in all: %" PRIu64 " %s, and %" PRIu64 " %s with the headers of %" PRIu64
+            " %s of %" PRIu64 " %s\n",
+            left->segments, noun_of(left->segments, "segment", "segments"), left->len,
+            noun_of(left->len, "byte", "bytes"), left->told.records,
+            noun_of(left->told.records, "record", "records"), left->told.operations,
+            noun_of(left->told.operations, "operation", "operations"));
     }
     if (out->records > 0) {
         say(left,
-            "left out: %" PRIu64 " records of %" PRIu64 " operations, stamps %" PRIu64
-            " to %" PRIu64 ": such stamps stand before them\n",
-            out->records, out->operations, out->first, out->last);
+            "left out: %" PRIu64 " %s of %" PRIu64 " %s, stamps %" PRIu64 " to %" PRIu64
+            ": such stamps stand before them\n",
+            out->records, noun_of(out->records, "record", "records"), out->operations,
+            noun_of(out->operations, "operation", "operations"), out->first, out->last);
     }
     if (saved->begins_with_tree) {
         say(left, "no checkpoint can be read: the server begins with the tree: it says at its "
                   "start up to which\nstamp it has all; what was acknowledged after that may be "
                   "missing, but for the following\n");
     }
-    say(left, "%" PRIu64 " records with %" PRIu64 " operations in %u segments%s are in %s\n",
-        saved->records, saved->operations, saved->segments,
-        !saved->has_tree ? ", and no tree," : ", and the tree,", saved->path);
+    say(left, "%" PRIu64 " %s with %" PRIu64 " %s in %u %s%s %s in %s\n", saved->records,
+        noun_of(saved->records, "record", "records"), saved->operations,
+        noun_of(saved->operations, "operation", "operations"), saved->segments,
+        noun_of(saved->segments, "segment", "segments"),
+        !saved->has_tree ? ", and no tree," : ", and the tree,",
+        noun_of(saved->records, "is", "are"), saved->path);
 }
 
 /* What is wrong beside the segments. The tree has its own words. */

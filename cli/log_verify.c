@@ -11,6 +11,7 @@
 #include "cli/log_files.h"
 #include "cli/output.h"
 #include "cli/table.h"
+#include "proto/noun.h"
 
 /* Exit status of a damaged log. */
 #define EXIT_CODE_DAMAGED EXIT_CODE_NOT_FOUND
@@ -110,9 +111,11 @@ static void add_findings(struct verify *verify, const struct log_segment_report 
     case LOG_STATE_DAMAGED:
         add_finding(verify, "damaged: %s: %s\n", report->file, report->text);
         add_finding(verify,
-                    "behind it: %" PRIu64 " whole records with %" PRIu64
-                    " operations, stamps %" PRIu64 " to %" PRIu64 "\n",
-                    behind->records, behind->operations, behind->first, behind->last);
+                    "behind it: %" PRIu64 " whole %s with %" PRIu64 " %s, stamps %" PRIu64
+                    " to %" PRIu64 "\n",
+                    behind->records, noun_of(behind->records, "record", "records"),
+                    behind->operations, noun_of(behind->operations, "operation", "operations"),
+                    behind->first, behind->last);
         break;
     case LOG_STATE_MISSING:
         log_missing_print(report->file, report->number, report->missing_count, missing);
@@ -216,8 +219,10 @@ static enum exit_code print(struct verify *verify)
         return json_writer_print(&verify->writer);
     }
     add_faults(verify);
-    add_finding(verify, "%" PRIu64 " records, %" PRIu64 " operations; the server was %s\n",
-                verify->holds.records, verify->holds.operations,
+    add_finding(verify, "%" PRIu64 " %s, %" PRIu64 " %s; the server was %s\n",
+                verify->holds.records, noun_of(verify->holds.records, "record", "records"),
+                verify->holds.operations,
+                noun_of(verify->holds.operations, "operation", "operations"),
                 verify->is_stopped ? "stopped" : "not stopped");
     if (verify->findings.failed) {
         return failure_say_no_memory();

@@ -10,7 +10,9 @@
 #include "cli/listing.h"
 #include "cli/moving.h"
 #include "cli/output.h"
+#include "cli/reply.h"
 #include "cli/watch.h"
+#include "proto/noun.h"
 #include "proto/point.h"
 
 /* --- which part --- */
@@ -205,7 +207,8 @@ static void add_moving(struct unpack *in, struct table *table)
     if (!moving_is_over(&moving)) {
         moving_print_progress(&moving, progress);
     } else if (moving_is_done(&moving)) {
-        (void)snprintf(progress, sizeof(progress), "%" PRIu64 " records", moving.records);
+        (void)snprintf(progress, sizeof(progress), "%" PRIu64 " %s", moving.records,
+                       noun_of(moving.records, "record", "records"));
     } else {
         (void)snprintf(progress, sizeof(progress), "%s", moving.reason);
     }
@@ -219,6 +222,56 @@ static void write_moving(struct unpack *in, struct json_writer *writer)
     moving_write(&moving, writer);
 }
 
+/* A server of a list, as far as it tells whether moves are to be expected. Empty: none are. */
+static struct bytes take_draining(struct unpack *in)
+{
+    struct bytes address = {0};
+    bool is_draining = false;
+    uint64_t shards = 0;
+    const struct reply_field fields[] = {
+        {"address", REPLY_TEXT, &address},
+        {"draining", REPLY_BOOL, &is_draining},
+        {"shards", REPLY_NUMBER, &shards},
+    };
+    reply_take(in, fields, sizeof(fields) / sizeof(fields[0]));
+    return is_draining && shards > 0 ? address : (struct bytes){0};
+}
+
+static enum exit_code print_nothing(const struct ask *ask)
+{
+    struct unpack in = ask_answer(ask);
+    bool is_all = ask->session->arguments->all;
+    uint32_t draining_count = 0;
+    for (uint32_t i = unpack_array(&in); i > 0 && unpack_is_fine(&in); i--) {
+        struct bytes address = take_draining(&in);
+        if (address.len > 0) {
+            (void)printf("%s%.*s", draining_count++ ? ", " : "no moves yet: those that empty ",
+                         (int)address.len, (const char *)address.data);
+        }
+    }
+    if (!unpack_is_fine(&in)) {
+        return ask_say_odd(ask);
+    }
+    (void)puts(draining_count > 0
+                   ? " are being planned; what that waits for, shardkv rebalance tells"
+               : is_all ? "nothing moves, and nothing did"
+                        : "nothing moves");
+    return EXIT_CODE_DONE;
+}
+
+/* bootstrapd looks each second at what is to be emptied: right behind `server drain` there are no moves yet. */
+static enum exit_code say_nothing(struct session *session)
+{
+    struct ask ask;
+    ask_begin(&ask, session, "server.list", 0);
+    enum exit_code code = ask_send(&ask);
+    if (code == EXIT_CODE_DONE) {
+        code = print_nothing(&ask);
+    }
+    ask_end(&ask);
+    return code;
+}
+
 enum exit_code moves_list(struct session *session)
 {
     static const char *const headings[] = {"MOVE", "SHARD", "START",  "END",
@@ -227,8 +280,7 @@ enum exit_code moves_list(struct session *session)
     const struct listing listing = {.name = "moves",
                                     .alignment = "rlrrllll",
                                     .headings = headings,
-                                    .nothing =
-                                        is_all ? "nothing moves, and nothing did" : "nothing moves",
+                                    .say_nothing = say_nothing,
                                     .add = add_moving,
                                     .write = write_moving};
     struct ask ask;

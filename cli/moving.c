@@ -8,6 +8,7 @@
 
 #include "cli/duration.h"
 #include "cli/reply.h"
+#include "proto/noun.h"
 
 static const char *const hold_words[MOVE_HOLD_COUNT] = {"freeze", "drain", "sync", "commit",
                                                         "open"};
@@ -219,8 +220,8 @@ void moving_print_progress(const struct moving *moving, char text[MOVING_TEXT_LE
         add(text, "waiting%s%s", *moving->reason ? ": " : "", moving->reason);
         return;
     }
-    add(text, "%u %%, %" PRIu64 " records, %" PRIu64 " left", moving_percent(moving),
-        moving->records, moving->records_left);
+    add(text, "%u %%, %" PRIu64 " %s, %" PRIu64 " left", moving_percent(moving), moving->records,
+        noun_of(moving->records, "record", "records"), moving->records_left);
     add_amount(text, " (", moving_bytes_left(moving), ")");
     add_amount(text, ", ", moving->bytes_per_s, "/s");
     add_amount(text, ", ", moving->waiting_bytes, " waiting");
@@ -252,7 +253,8 @@ void moving_print_end(const struct moving *moving, struct buffer *out)
     if (moving_is_done(moving)) {
         char took[DURATION_TEXT_LEN];
         duration_print(duration_of(moving), took);
-        add(text, "moved %" PRIu64 " records", moving->records);
+        add(text, "moved %" PRIu64 " %s", moving->records,
+            noun_of(moving->records, "record", "records"));
         add_amount(text, ", ", moving->bytes, "");
         add(text, ", in %s: %.1f MB/s\n", took,
             (double)moving->bytes / 1000 / (double)duration_of(moving));

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "proto/noun.h"
 #include "proto/record.h"
 
 struct piece_reader {
@@ -205,8 +206,9 @@ static bool take_end(struct piece_reader *reader)
         return fail(reader, "damaged: its end is none");
     }
     if (reader->end.records != reader->records || reader->end.size != reader->size) {
-        return fail(reader, "damaged: it has %" PRIu64 " records, and its end tells of %" PRIu64,
-                    reader->records, reader->end.records);
+        return fail(reader, "damaged: it has %" PRIu64 " %s, and its end tells of %" PRIu64,
+                    reader->records, noun_of(reader->records, "record", "records"),
+                    reader->end.records);
     }
     return reader->offset == file_len(reader->file) ||
            fail_damaged(reader, reader->offset, "something follows its end");

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "io/clock.h"
+#include "proto/noun.h"
 
 /* Five times a second moves smoothly and costs nothing. */
 #define SHOW_EVERY_MS 200
@@ -64,8 +65,8 @@ void progress_print(uint64_t count, uint64_t done, uint64_t total, uint64_t elap
                     char text[PROGRESS_TEXT_LEN])
 {
     double elapsed_s = (double)(elapsed_ms ? elapsed_ms : 1) / 1000;
-    int len = snprintf(text, PROGRESS_TEXT_LEN, "%" PRIu64 " records, %.0f/s", count,
-                       (double)count / elapsed_s);
+    int len = snprintf(text, PROGRESS_TEXT_LEN, "%" PRIu64 " %s, %.0f/s", count,
+                       noun_of(count, "record", "records"), (double)count / elapsed_s);
     if (total == 0 || done == 0) {
         return;
     }

@@ -13,8 +13,9 @@
 #include "cli/reply.h"
 #include "cli/table.h"
 #include "cli/watch.h"
+#include "proto/noun.h"
 
-/* bootstrapd asks servers for their numbers every five seconds; how much a shard is used, two answers tell. */
+/* What a shard holds a server tells when it is there; how much it is used, two answers, of every five seconds. */
 #define COUNT_WITHIN_MS 8000
 #define LOAD_WITHIN_MS  13000
 
@@ -52,7 +53,7 @@ static bool take_plan(struct unpack in, struct rebalance_plan *plan)
 struct level {
     struct bytes address;
     uint64_t capacity, before, share, after;
-    bool is_draining;
+    bool is_draining, is_away;
 };
 
 static void take_level(struct unpack *in, struct level *level)
@@ -60,8 +61,9 @@ static void take_level(struct unpack *in, struct level *level)
     *level = (struct level){0};
     const struct reply_field fields[] = {
         {"address", REPLY_TEXT, &level->address},      {"capacity", REPLY_NUMBER, &level->capacity},
-        {"draining", REPLY_BOOL, &level->is_draining}, {"before", REPLY_NUMBER, &level->before},
-        {"share", REPLY_NUMBER, &level->share},        {"after", REPLY_NUMBER, &level->after},
+        {"draining", REPLY_BOOL, &level->is_draining}, {"away", REPLY_BOOL, &level->is_away},
+        {"before", REPLY_NUMBER, &level->before},      {"share", REPLY_NUMBER, &level->share},
+        {"after", REPLY_NUMBER, &level->after},
     };
     reply_take(in, fields, sizeof(fields) / sizeof(fields[0]));
 }
@@ -89,6 +91,7 @@ static void write_level(const struct level *level, struct json_writer *writer)
     json_writer_open(writer, NULL, '{');
     json_writer_text(writer, "server", level->address);
     json_writer_bool(writer, "draining", level->is_draining);
+    json_writer_bool(writer, "away", level->is_away);
     json_writer_number(writer, "capacity", level->capacity);
     json_writer_number(writer, "before", level->before);
     json_writer_number(writer, "share", level->share);
@@ -153,6 +156,14 @@ static void add_amount(struct table *table, const struct rebalance_plan *plan, u
     table_cell(table, text);
 }
 
+static const char *remark_on(const struct level *level)
+{
+    if (level->is_away) {
+        return "away: left out";
+    }
+    return level->is_draining ? "draining" : "";
+}
+
 static enum exit_code print_levels(const struct rebalance_plan *plan)
 {
     static const char *const headings[] = {"SERVER", "HAS", "SHARE", "AFTER", ""};
@@ -166,7 +177,7 @@ static enum exit_code print_levels(const struct rebalance_plan *plan)
         add_amount(&table, plan, level.before);
         add_amount(&table, plan, level.share);
         add_amount(&table, plan, level.after);
-        table_cell(&table, level.is_draining ? "draining" : "");
+        table_cell(&table, remark_on(&level));
     }
     return table_print(&table);
 }
@@ -224,7 +235,8 @@ static enum exit_code print_text(const struct rebalance_plan *plan, bool is_run)
     code = failure_worst(code, print_planned(plan));
     moving_print_amount(plan->bytes, bytes);
     duration_print(plan->seconds * 1000, time);
-    (void)printf("\n%u moves, %s, about %s", plan->move_count, bytes, time);
+    (void)printf("\n%u %s, %s, about %s", plan->move_count,
+                 noun_of(plan->move_count, "move", "moves"), bytes, time);
     moving_print_amount(plan->bytes_per_s, bytes);
     (void)printf(" at %s/s", bytes);
     if (is_run) {
@@ -254,7 +266,8 @@ static enum exit_code stop(struct session *session)
         json_writer_close(&writer, '}');
         code = json_writer_print(&writer);
     } else {
-        (void)printf("%" PRIu64 " moves that had not begun are called off\n", count);
+        (void)printf("%" PRIu64 " %s that had not begun %s called off\n", count,
+                     noun_of(count, "move", "moves"), noun_of(count, "is", "are"));
     }
     return output_finish_change(code, "rebalancing is stopped");
 }

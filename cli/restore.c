@@ -18,6 +18,7 @@
 #include "cli/key_text.h"
 #include "cli/output.h"
 #include "io/clock.h"
+#include "proto/noun.h"
 
 /* As of import: a synced commit is shared by many, and progress is shown. */
 #define BATCH_RECORDS_MAX 2000
@@ -273,10 +274,11 @@ static enum exit_code print_counts(const struct restore *restore)
     if (restore->session->arguments->json) {
         return print_json(restore, seconds);
     }
-    (void)printf("%" PRIu64 " of %" PRIu64 " records in %.1f s: %" PRIu64 " written, %" PRIu64
+    (void)printf("%" PRIu64 " of %" PRIu64 " %s in %.1f s: %" PRIu64 " written, %" PRIu64
                  " existing, %" PRIu64 " expired\n",
-                 restore->read, restore->manifest.total.records, seconds, restore->written,
-                 restore->existing, restore->expired);
+                 restore->read, restore->manifest.total.records,
+                 noun_of(restore->manifest.total.records, "record", "records"), seconds,
+                 restore->written, restore->existing, restore->expired);
     return EXIT_CODE_DONE;
 }
 

@@ -5,6 +5,7 @@
 
 #include "cli/key_text.h"
 #include "cli/session.h"
+#include "proto/noun.h"
 
 /* PROTOCOL.md "Errors". */
 #define CODE_DAMAGED 15
@@ -30,9 +31,9 @@ enum exit_code skipped_end(const struct skipped *skipped, enum exit_code code)
     if (skipped->count == 0) {
         return code;
     }
-    return failure_worst(code,
-                         failure_say(EXIT_CODE_UNAVAILABLE,
-                                     "%" PRIu64 " damaged records were left out", skipped->count));
+    return failure_worst(code, failure_say(EXIT_CODE_UNAVAILABLE, "%" PRIu64 " damaged %s left out",
+                                           skipped->count,
+                                           noun_of(skipped->count, "record was", "records were")));
 }
 
 enum exit_code skipped_say_call(void)

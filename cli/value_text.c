@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "proto/json.h"
+#include "proto/noun.h"
 #include "proto/pack.h"
 #include "proto/unpack.h"
 
@@ -38,7 +39,7 @@ static void describe_counted(const char *name, uint64_t count, const char *unit,
                              char text[VALUE_TEXT_LEN])
 {
     (void)snprintf(text, VALUE_TEXT_LEN, "%s (%llu %s%s)", name, (unsigned long long)count, unit,
-                   count == 1 ? "" : "s");
+                   noun_of(count, "", "s"));
 }
 
 void value_text_describe(struct bytes object, char text[VALUE_TEXT_LEN])

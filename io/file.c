@@ -89,6 +89,34 @@ static int open_and_share(struct dir *dir)
     return outcome(flock(dir->lock_fd, LOCK_SH | LOCK_NB));
 }
 
+/* How much of the path names the directory in which it is; 0: it names none. */
+static size_t parent_len(const char *path)
+{
+    size_t len = strlen(path);
+    while (len > 0 && path[len - 1] == '/') {
+        len--;
+    }
+    while (len > 0 && path[len - 1] != '/') {
+        len--;
+    }
+    while (len > 1 && path[len - 1] == '/') {
+        len--;
+    }
+    return len;
+}
+
+static void say_failure(const char *path, bool is_made, int result, char *error, size_t error_len)
+{
+    size_t len = parent_len(path);
+    if (is_made && result == ENOENT && len > 0) {
+        (void)snprintf(error, error_len, "%s: the directory %.*s is missing: make it first", path,
+                       (int)len, path);
+    } else {
+        (void)snprintf(error, error_len, "%s: %s", path,
+                       result == EWOULDBLOCK ? "in use by another process" : strerror(result));
+    }
+}
+
 static struct dir *open_with(int (*open_and_lock)(struct dir *dir), const char *path, char *error,
                              size_t error_len)
 {
@@ -105,8 +133,7 @@ static struct dir *open_with(int (*open_and_lock)(struct dir *dir), const char *
     dir->path = path_copy;
     int result = open_and_lock(dir);
     if (result != 0) {
-        (void)snprintf(error, error_len, "%s: %s", path,
-                       result == EWOULDBLOCK ? "in use by another process" : strerror(result));
+        say_failure(path, open_and_lock == make_and_lock, result, error, error_len);
         dir_close(dir);
         return NULL;
     }

@@ -19,7 +19,7 @@ struct file;
 
 /*
  * Makes the directory if need be (its parent must exist) and locks it. NULL with `error` filled:
- * "data/a: in use by another process", "data/a: Permission denied".
+ * "data/a: in use by another process", "data/a: the directory data is missing: make it first".
  */
 struct dir *dir_open(const char *path, char *error, size_t error_len);
 const char *dir_path(const struct dir *dir);

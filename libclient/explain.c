@@ -120,10 +120,8 @@ static void add_advice(struct line *line, const struct explanation *explanation)
             add(line, "; version %" PRIu64 " is there", explanation->version);
         }
         break;
-    case SKV_FULL:
-        add(line, "; delete records, or give the shard a larger size");
-        break;
     case SKV_OK:
+    case SKV_FULL: /* the server has said what helps */
     case SKV_NOT_FOUND:
     case SKV_INVALID:
     case SKV_DENIED:

@@ -290,12 +290,22 @@ static bool evict_for(struct execution *execution, const struct op *op, struct p
 }
 
 static void refuse_full(const struct execution *execution, const struct account *account,
-                        enum op_reason reason, struct outcome *outcome)
+                        enum op_reason reason, uint64_t size, struct outcome *outcome)
 {
     outcome_refuse(outcome, STATUS_FULL, reason);
+    outcome->size = size;
     outcome->used = account->used;
     outcome->limit = account->range.limit;
     outcome->need = log_last(execution->log);
+}
+
+/* Why a record of that size is refused: where no deletion helps, nobody is to be told of any. */
+static enum op_reason why_full(const struct account *account, bool can_fit, uint64_t size)
+{
+    if (can_fit) {
+        return OP_REASON_DISK_FULL;
+    }
+    return size > account->range.limit ? OP_REASON_RECORD_LARGER : OP_REASON_NONE;
 }
 
 /*
@@ -312,7 +322,7 @@ static bool has_room(struct execution *execution, const struct op *op, struct pl
     bool does_evict = account->range.when_full == WHEN_FULL_EVICT;
     bool can_fit = does_evict ? size <= account->range.limit : fits(account, size - place->size);
     if (!can_fit || execution->is_disk_full) {
-        refuse_full(execution, account, can_fit ? OP_REASON_DISK_FULL : OP_REASON_NONE, outcome);
+        refuse_full(execution, account, why_full(account, can_fit, size), size, outcome);
         return false;
     }
     if (!does_evict || evict_for(execution, op, place, size)) {

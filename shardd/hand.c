@@ -63,6 +63,8 @@ struct hand {
     uint64_t walk_need;
     uint64_t begun_ms; /* wall clock: when the lines were begun */
 
+    size_t slice_len; /* of the next one: the config's, or less */
+
     /* The slice that is read. */
     bool is_reading;
     uint64_t width; /* points that it covers at most */
@@ -112,6 +114,7 @@ struct hand *hand_new(const struct hand_config *config)
     if (config->slice_len == 0) {
         hand->config.slice_len = HAND_SLICE_LEN;
     }
+    hand->slice_len = hand->config.slice_len;
     if (config->slice_records == 0) {
         hand->config.slice_records = HAND_SLICE_RECORDS;
     }
@@ -432,6 +435,13 @@ static void settle_changes(struct hand *hand)
 
 /* --- a slice: the loop's part --- */
 
+void hand_limit_slice(struct hand *hand, size_t slice_len)
+{
+    size_t len_max = hand->config.slice_len;
+    assert(!hand->is_reading);
+    hand->slice_len = slice_len > 0 && slice_len < len_max ? slice_len : len_max;
+}
+
 /* The last point of the next one at most. */
 static uint64_t slice_last(const struct hand *hand)
 {
@@ -458,7 +468,7 @@ static void begin_slice(struct hand *hand, uint64_t last_stamp)
 /* So that the next one is likely to be filled, and little is looked for and kept beyond it. */
 static void fit_width(struct hand *hand, uint64_t covered)
 {
-    double by_len = (double)hand->items.len / (double)hand->config.slice_len;
+    double by_len = (double)hand->items.len / (double)hand->slice_len;
     double by_count = (double)hand->slice_sum.records / (double)hand->config.slice_records;
     double filled = !hand->is_whole ? 1 : by_len > by_count ? by_len : by_count;
     double growth =
@@ -545,7 +555,7 @@ static bool has_room(const struct hand *hand, struct bytes key, size_t stored_le
         hand->looks % LOOKS_PER_CLOCK == LOOKS_PER_CLOCK - 1 && clock_mono_ms() > hand->until_ms;
     return hand->slice_sum.records == 0 ||
            (hand->slice_sum.records < config->slice_records && !is_time_over &&
-            hand->items.len + key.len + stored_len + ITEM_HEAD_MAX <= config->slice_len);
+            hand->items.len + key.len + stored_len + ITEM_HEAD_MAX <= hand->slice_len);
 }
 
 static void add(struct hand *hand, struct bytes key, struct bytes stored)
@@ -648,7 +658,7 @@ static void run(struct job *job)
     hand->slice_sum = (struct range_sum){0};
     hand->looks = 0;
     if (!is_counting(hand)) {
-        memory_must(buffer_reserve(&hand->items, hand->config.slice_len) != NULL);
+        memory_must(buffer_reserve(&hand->items, hand->slice_len) != NULL);
     }
     merge_open(&hand->merge, hand->txn);
     while ((kind = merge_look(&hand->merge)) < MERGE_CAPPED && take(hand, kind)) {

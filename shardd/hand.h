@@ -70,6 +70,9 @@ void hand_free(struct hand *hand);
  */
 void hand_turn(struct hand *hand, uint64_t last_stamp, uint64_t now_ms, bool may_go_on);
 
+/* Bytes of each slice from the next one on, unless it is one record; 0: the config's. Not while one is read. */
+void hand_limit_slice(struct hand *hand, size_t slice_len);
+
 /* What was logged. All is borrowed. */
 struct hand_change {
     uint64_t stamp;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "proto/noun.h"
 #include "shardd/import_internal.h"
 
 #include <assert.h>
@@ -321,10 +322,11 @@ static void look_at_end(struct import *import)
     if (import->has_end && !import->first && !range_sum_equal(&import->sum, &import->end_sum)) {
         char text[IMPORT_TEXT_LEN];
         (void)snprintf(text, sizeof(text),
-                       "the sums differ: %" PRIu64 " records of %" PRIu64
+                       "the sums differ: %" PRIu64 " %s of %" PRIu64
                        " bytes were sent, and %" PRIu64 " of %" PRIu64 " are here",
-                       import->end_sum.records, import->end_sum.bytes, import->sum.records,
-                       import->sum.bytes);
+                       import->end_sum.records,
+                       noun_of(import->end_sum.records, "record", "records"), import->end_sum.bytes,
+                       import->sum.records, import->sum.bytes);
         import_fail(import, STATUS_DAMAGED, text);
     }
 }

@@ -12,6 +12,7 @@
 #include "proto/buffer.h"
 #include "proto/endian.h"
 #include "proto/limits.h"
+#include "proto/noun.h"
 #include "proto/record.h"
 #include "shardd/swept.h"
 #include "shardd/tree.h"
@@ -291,9 +292,10 @@ static bool mend_all(struct mend *mend)
         }
         if (databases[i] == TREE_RECORDS) {
             logline(LOGLINE_INFO,
-                    "the tree was written anew: %" PRIu64 " records; left behind: %" PRIu64
-                    " whose checksum failed, and what stood in %" PRIu64 " gaps",
-                    mend->kept, mend->damaged_count, mend->gap_count);
+                    "the tree was written anew: %" PRIu64 " %s; left behind: %" PRIu64
+                    " whose checksum failed, and what stood in %" PRIu64 " %s",
+                    mend->kept, noun_of(mend->kept, "record", "records"), mend->damaged_count,
+                    mend->gap_count, noun_of(mend->gap_count, "gap", "gaps"));
         }
     }
     return mend_state(mend);

@@ -360,6 +360,7 @@ bool mover_pace(struct mover *mover, const struct move_pace *pace)
     if (!outgoing || !outgoing->stream) {
         return false;
     }
+    outgoing->is_paced = true;
     outgoing->pace = *pace;
     stream_pace(outgoing->stream, pace->bytes_per_s, pace->is_paused);
     return true;

@@ -27,6 +27,7 @@ struct outgoing {
     bool is_losing;   /* it is to be stopped where nothing of it is in use */
     bool is_stepping; /* a step of membership is under way: it must not be freed */
     bool is_over;
+    bool is_paced; /* bootstrapd has told how fast: not before is there a slice */
     struct move_pace pace;
     uint64_t slice_us;         /* monotonic: when the slice that is read was begun; 0: none is */
     uint64_t slice_operations; /* store_operations then */

@@ -385,8 +385,10 @@ static void go_on(struct outgoing *outgoing)
         rest(outgoing, clock_mono_us() - outgoing->slice_us);
         outgoing->slice_us = 0;
     }
-    bool may_go_on =
-        outgoing->is_begun && !outgoing->pace.is_paused && stream_has_room(outgoing->stream);
+    if (!hand_is_reading(outgoing->hand)) {
+        hand_limit_slice(outgoing->hand, stream_slice_len(outgoing->stream));
+    }
+    bool may_go_on = outgoing->is_begun && outgoing->is_paced && stream_has_room(outgoing->stream);
     store_hand_turn(store, outgoing->hand, may_go_on);
     if (outgoing->slice_us == 0 && hand_is_reading(outgoing->hand)) {
         outgoing->slice_us = clock_mono_us();

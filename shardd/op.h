@@ -39,7 +39,7 @@ enum op_kind {
 /* clang-format off */
 #define OP_REASON_TABLE(X)                                                                         \
     X(NONE,            0,  "")                                                                     \
-    X(DISK_FULL,       1,  "the server's disk is full")                                            \
+    X(DISK_FULL,       1,  "the server's disk is full: make room on it, or delete records")         \
     X(NOT_AN_INTEGER,  2,  "the value is not an integer within 64 bits")                           \
     X(OVERFLOW,        3,  "the sum does not fit into 64 bits")                                    \
     X(RESULT_GONE,     4,  "this seq was answered before and its result is no longer kept")        \
@@ -57,7 +57,8 @@ enum op_kind {
     X(MAKING_ROOM,     16, "the shard is full, and is still evicting what must go for this: try again") \
     X(TOO_MANY_WAIT,   17, "too many operations wait")                                             \
     X(TOO_MANY_CLIENTS, 18, "as many clients are remembered as fit the server's memory: use fewer, and each for longer") \
-    X(HELD_TOO_LONG,   19, "its range is being handed over to another server: try again")
+    X(HELD_TOO_LONG,   19, "its range is being handed over to another server: try again")            \
+    X(RECORD_LARGER,   20, "the record is larger than all of its shard")
 /* clang-format on */
 
 enum op_reason {
@@ -84,7 +85,7 @@ struct outcome {
     bool is_sliding; /* of the record read or popped, as the next four */
     uint16_t kind;
     uint64_t version; /* also of the record written; CONDITION: what is there */
-    uint64_t size;    /* what that record counts, in bytes */
+    uint64_t size;    /* what that record counts, in bytes; FULL: what it would have counted */
     int64_t left_ms;  /* until that record expires; -1: never */
     uint64_t ttl_ms;  /* its time to live as it was given; 0: none */
     int64_t integer;  /* incr */

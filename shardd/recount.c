@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "io/logline.h"
+#include "proto/noun.h"
 
 bool recount_is_due(const struct dir *dir)
 {
@@ -24,9 +25,9 @@ void recount_accounts(const struct tally_sources *sources, struct accounts *acco
         records += account->records;
     }
     logline(LOGLINE_INFO,
-            "log salvage wrote this directory: what is left was counted: %" PRIu64
-            " records, %" PRIu64 " bytes",
-            records, used);
+            "log salvage wrote this directory: what is left was counted: %" PRIu64 " %s, %" PRIu64
+            " %s",
+            records, noun_of(records, "record", "records"), used, noun_of(used, "byte", "bytes"));
 }
 
 static int strike(struct dir *dir, const char *name)

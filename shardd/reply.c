@@ -73,16 +73,36 @@ static void print_damaged(const struct outcome *outcome, char text[TEXT_LEN])
                    (unsigned long long)point);
 }
 
+/* What to do about it, only the server knows: who has a shard that evicts is not to delete records. */
+static void print_full(const struct outcome *outcome, const char *name, char text[TEXT_LEN])
+{
+    unsigned long long limit = outcome->limit;
+    const char *shard = name ? name : "?";
+    if (outcome->reason == OP_REASON_NONE) {
+        (void)snprintf(
+            text, TEXT_LEN,
+            "shard %s is full: %llu of %llu bytes are used; delete records, or give it a "
+            "larger size",
+            shard, (unsigned long long)outcome->used, limit);
+    } else if (outcome->reason == OP_REASON_RECORD_LARGER) {
+        (void)snprintf(
+            text, TEXT_LEN,
+            "the record takes %llu bytes, and shard %s has %llu in all: give it a larger "
+            "size",
+            (unsigned long long)outcome->size, shard, limit);
+    } else {
+        (void)snprintf(text, TEXT_LEN, "%s", outcome_text(outcome));
+    }
+}
+
 static void reply_error(struct buffer *out, uint32_t msgid, const struct outcome *outcome,
                         const char *name)
 {
     bool is_full = outcome->status == STATUS_FULL;
     bool is_damaged = outcome->status == STATUS_DAMAGED && outcome->value.len > 0;
     char text[TEXT_LEN];
-    if (is_full && outcome->reason == OP_REASON_NONE) {
-        (void)snprintf(text, sizeof(text), "shard %s is full: %llu of %llu bytes are used",
-                       name ? name : "?", (unsigned long long)outcome->used,
-                       (unsigned long long)outcome->limit);
+    if (is_full) {
+        print_full(outcome, name, text);
     } else if (is_damaged) {
         print_damaged(outcome, text);
     } else {

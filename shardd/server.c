@@ -10,6 +10,7 @@
 #include "io/logline.h"
 #include "io/memory.h"
 #include "io/random.h"
+#include "proto/noun.h"
 #include "shardd/control.h"
 #include "shardd/mend.h"
 #include "shardd/mover.h"
@@ -182,8 +183,9 @@ static void say_who(const struct ownership *ownership)
 {
     char server[ID_TEXT_LEN];
     id_bytes_print(ownership->server, server);
-    logline(LOGLINE_INFO, "server %s, incarnation %llu, owns %u ranges at map revision %llu",
-            server, (unsigned long long)ownership->incarnation, ownership->range_count,
+    logline(LOGLINE_INFO, "server %s, incarnation %llu, owns %u %s at map revision %llu", server,
+            (unsigned long long)ownership->incarnation, ownership->range_count,
+            noun_of(ownership->range_count, "range", "ranges"),
             (unsigned long long)ownership->map.revision);
 }
 

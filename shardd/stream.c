@@ -28,8 +28,12 @@
 /* Output that the socket has not taken: enough for it to be busy until the next turn. */
 #define OUTPUT_LEN (2u << 20)
 
-/* A rate is measured over so long. */
+/* Of a rate what is older than this counts half, and half of that after another such time. */
 #define RATE_MS 1000
+
+/* Slices of a pace in a second: enough to look even, and few beside what it takes to read one. */
+#define PACE_SLICES   4
+#define PACE_SLICE_US (1000000 / PACE_SLICES)
 
 enum { REASON_LEN = 256 };
 
@@ -46,6 +50,13 @@ struct message {
 struct link {
     struct stream *stream; /* NULL: let go */
     struct peer *peer;
+};
+
+/* Of the time before `since_ms`, halved each RATE_MS, so many bytes in so many milliseconds. */
+struct rate {
+    uint64_t past_len, past_ms;
+    uint64_t since_ms;
+    uint64_t since_len; /* done_len then */
 };
 
 struct stream {
@@ -82,9 +93,7 @@ struct stream {
     bool is_paused;
     uint64_t paced_us; /* before it no slice is to be begun */
     uint64_t done_len; /* bytes acknowledged */
-    uint64_t rate;     /* of these */
-    uint64_t rate_ms;  /* when it was measured last, */
-    uint64_t rate_len; /* and done_len then */
+    struct rate rate;  /* of these */
 };
 
 static const struct peer_handler link_handler;
@@ -269,6 +278,7 @@ static void open_link(struct stream *stream, uint64_t seq)
     stream->sent_seq = seq;
     if (!stream->is_begun) {
         stream->is_begun = true;
+        stream->rate.since_ms = clock_mono_ms();
         stream->config.on_begun(stream->config.context);
     }
 }
@@ -471,12 +481,22 @@ static void ping(struct stream *stream, uint64_t now_ms)
 
 static void measure(struct stream *stream, uint64_t now_ms)
 {
-    uint64_t past_ms = now_ms - stream->rate_ms;
-    if (past_ms >= RATE_MS) {
-        stream->rate = (stream->done_len - stream->rate_len) * 1000 / past_ms;
-        stream->rate_ms = now_ms;
-        stream->rate_len = stream->done_len;
+    struct rate *rate = &stream->rate;
+    uint64_t passed_ms = now_ms - rate->since_ms;
+    if (passed_ms >= RATE_MS) {
+        rate->past_len = (rate->past_len + stream->done_len - rate->since_len) / 2;
+        rate->past_ms = (rate->past_ms + passed_ms) / 2;
+        rate->since_ms = now_ms;
+        rate->since_len = stream->done_len;
     }
+}
+
+static uint64_t rate_at(const struct stream *stream, uint64_t now_ms)
+{
+    const struct rate *rate = &stream->rate;
+    uint64_t ms = rate->past_ms + now_ms - rate->since_ms;
+    uint64_t len = rate->past_len + stream->done_len - rate->since_len;
+    return ms > 0 ? len * 1000 / ms : 0;
 }
 
 static void on_tick(void *context)
@@ -507,7 +527,7 @@ struct stream *stream_new(const struct stream_config *config)
     stream->again = timer_new(config->loop, on_again, stream);
     stream->pace_timer = timer_new(config->loop, on_again, stream);
     stream->rest_ms = REST_MIN_MS;
-    stream->rate_ms = clock_mono_ms();
+    stream->rate.since_ms = clock_mono_ms();
     timer_set(stream->tick, STREAM_PING_MS);
     connect(stream);
     return stream;
@@ -535,17 +555,27 @@ static bool is_slice(const struct buffer *items)
     return items->len > 0 && items->data[0] == STREAM_RECORD;
 }
 
-void stream_rest(struct stream *stream, uint64_t length_us)
+/* Not before `from_us`, nor before all rests that were asked for have passed. */
+static void rest_from(struct stream *stream, uint64_t from_us, uint64_t length_us)
 {
     uint64_t now_us = clock_mono_us();
-    uint64_t from_us = stream->paced_us > now_us ? stream->paced_us : now_us;
+    from_us = stream->paced_us > from_us ? stream->paced_us : from_us;
     stream->paced_us = from_us + length_us;
-    timer_set(stream->pace_timer, (stream->paced_us - now_us) / 1000 + 1);
+    uint64_t left_us = stream->paced_us > now_us ? stream->paced_us - now_us : 0;
+    timer_set(stream->pace_timer, left_us / 1000 + 1);
 }
 
+void stream_rest(struct stream *stream, uint64_t length_us)
+{
+    rest_from(stream, clock_mono_us(), length_us);
+}
+
+/* From when the slice might have begun: what it took to read and send it is none of its pace. */
 static void charge(struct stream *stream, size_t len)
 {
-    stream_rest(stream, len * UINT64_C(1000000) / stream->bytes_per_s);
+    uint64_t now_us = clock_mono_us();
+    uint64_t early_us = now_us > PACE_SLICE_US ? now_us - PACE_SLICE_US : 0;
+    rest_from(stream, early_us, len * UINT64_C(1000000) / stream->bytes_per_s);
 }
 
 void stream_put(struct stream *stream, struct buffer *items, uint64_t need)
@@ -574,7 +604,7 @@ void stream_pace(struct stream *stream, uint64_t bytes_per_s, bool is_paused)
 {
     stream->bytes_per_s = bytes_per_s;
     stream->is_paused = is_paused;
-    stream->paced_us = 0;
+    stream->paced_us = clock_mono_us();
     timer_set(stream->pace_timer, 0);
 }
 
@@ -582,6 +612,12 @@ bool stream_has_room(const struct stream *stream)
 {
     return stream->is_begun && !stream->is_paused && stream->waiting_len < window_len(stream) &&
            clock_mono_us() >= stream->paced_us;
+}
+
+size_t stream_slice_len(const struct stream *stream)
+{
+    uint64_t len = stream->bytes_per_s / PACE_SLICES;
+    return len > 0 || stream->bytes_per_s == 0 ? (size_t)len : 1;
 }
 
 uint64_t stream_waiting(const struct stream *stream)
@@ -596,5 +632,6 @@ uint64_t stream_heard_ms(const struct stream *stream)
 
 void stream_stat(const struct stream *stream, struct stream_stat *stat)
 {
-    *stat = (struct stream_stat){stream->waiting_len, stream->done_len, stream->rate};
+    *stat = (struct stream_stat){stream->waiting_len, stream->done_len,
+                                 rate_at(stream, clock_mono_ms())};
 }

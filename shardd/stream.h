@@ -70,6 +70,12 @@ void stream_end(struct stream *stream, const struct range_sum *sum, uint64_t sta
 /* bytes_per_s: of slices, changes come on top; 0: no limit. What is paused is the hand. */
 void stream_pace(struct stream *stream, uint64_t bytes_per_s, bool is_paused);
 
+/*
+ * Bytes of a slice at most, so that a pace is even; 0: no limit. Slices come late by what it takes to read one: as much
+ * may come sooner behind it, but never more than one slice's worth.
+ */
+size_t stream_slice_len(const struct stream *stream);
+
 /* No slice may begin for so long, in microseconds. */
 void stream_rest(struct stream *stream, uint64_t length_us);
 
@@ -85,7 +91,7 @@ uint64_t stream_heard_ms(const struct stream *stream);
 struct stream_stat {
     uint64_t waiting_len; /* bytes: stream_waiting */
     uint64_t sent_len;    /* bytes that the target has acknowledged */
-    uint64_t bytes_per_s; /* of these, lately */
+    uint64_t bytes_per_s; /* of these, in the last seconds, the last counting most */
 };
 
 void stream_stat(const struct stream *stream, struct stream_stat *stat);

@@ -117,7 +117,7 @@ END
 @test "every kind of value and key comes back, and an empty cluster makes a backup, too" {
   start_cluster
   expect 0 shardkv backup "$backup.empty"
-  says "0 records in 1 pieces"
+  says "0 records in 1 piece,"
   expect 0 shardkv backup "$backup.empty" --verify
   expect 0 shardkv restore "$backup.empty"
   /usr/bin/python3 tests/cluster/random_values.py "$(address a)" "$(address b)" 2000
@@ -342,10 +342,10 @@ await() { # COMMAND...
   expect 3 shardkv backup "$backup" --resume --skip-damaged --piece-size 16KiB
   says "key key1234"
   [ "$(grep -c "left out: " <<<"$output")" -eq 1 ]
-  says "1 damaged records were left out"
+  says "1 damaged record was left out"
   jq -e '.records == 2999 and .damaged == 1 and ([.pieces[].damaged] | add) == 1' "$backup/manifest.json"
   expect 0 shardkv backup "$backup" --verify
-  says "1 damaged records were left out when it was made"
+  says "1 damaged record was left out when it was made"
   other new
   start_one
   expect 0 shardkv restore "$backup"

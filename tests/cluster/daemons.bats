@@ -20,6 +20,13 @@ teardown() {
   done
 }
 
+@test "each command of help has its summary in one column, also one that is longer than its own" {
+  expect 0 shardkv help
+  grep -qx "  server set-address SERVER HOST:PORT" <<<"$output"
+  grep -qE '^ {27}tell where a server is to be found' <<<"$output"
+  refute grep -E '^  .{24}[^ ]' <<<"$(sed '/^options/,$d; /server set-address/d' <<<"$output")"
+}
+
 @test "unknown flags and stray arguments are usage errors" {
   expect 2 shardd --listen 127.0.0.1:0 --data "$home/d" --colour red
   says colour

@@ -70,7 +70,7 @@ start_damaged() {
     [ "$(wc -l <"$home/out")" -eq 9 ]
     [ "$(grep -c key5 "$home/out")" -eq 0 ]
     grep -qE '^shardkv: left out: .*checksum, at point 0x[0-9a-f]{16}: key key5$' "$home/err"
-    grep -qx 'shardkv: 1 damaged records were left out' "$home/err"
+    grep -qx 'shardkv: 1 damaged record was left out' "$home/err"
   done
   expect 3 shardkv export --skip-damaged "$home/copy.jsonl"
   [ "$(wc -l <"$home/copy.jsonl")" -eq 9 ]

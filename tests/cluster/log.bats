@@ -113,7 +113,7 @@ with open(sys.argv[1], "r+b") as log:
   read -r file offset < <(middle_operations a)
   flip_byte "$home/a/$file" $((offset + 150))
   expect 0 shardkv log salvage "$home/a" --to "$home/new"
-  says "with the headers of 1 records"
+  says "with the headers of 1 record of"
   take_place a
   for key in 1 2 3; do
     touch "$home/a/recount"

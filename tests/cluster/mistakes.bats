@@ -25,7 +25,7 @@ map_revision() { shardkv --json status | jq .map_revision; }
   expect 3 shardkv server add 127.0.0.1:1
   says "shardkv: server add: $(address bootstrapd): server 127.0.0.1:1: down"
   expect 4 shardkv server add "$(address bootstrapd)"
-  says "server $(address bootstrapd): "
+  says "server $(address bootstrapd): refused: this is a bootstrapd, not a server"
   expect 4 shardkv server add "$(address a)"
   says "$(address a) is in the map"
   expect 2 shardkv server add "$(address c)" --capacity 0
@@ -93,6 +93,8 @@ map_revision() { shardkv --json status | jq .map_revision; }
   says "$home/full: unfinished, or no backup"
   expect 2 shardkv restore "$home/nowhere"
   says "$home/nowhere: No such file or directory"
+  expect 2 shardkv backup "$home/none/backup"
+  says "$home/none/backup: the directory $home/none is missing: make it first"
   shardkv backup "$home/backup" >/dev/null
   expect 2 shardkv backup "$home/backup"
   says "$home/backup has a finished backup"

@@ -29,8 +29,8 @@ fill() { # COUNT
 
 export_to() { shardkv export "$home/$1" && LC_ALL=C sort -o "$home/$1" "$home/$1"; } # FILE
 
-# What all shards hold together, as their servers count it.
-totals() { shardkv --json shard list | jq -c '[[.shards[].records], [.shards[].bytes]] | map(add)'; }
+# What all shards hold together, as their servers count it now.
+totals() { shardkv --json status | jq -ce '[.servers[].shards[]] | [map(.records), map(.bytes)] | map(add)'; }
 
 # Waits until `shardkv COMMAND` says PATTERN: what bootstrapd does by itself takes its time.
 await_says() { # PATTERN shardkv ARGUMENT...

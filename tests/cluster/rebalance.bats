@@ -43,10 +43,10 @@ load_low() { # COUNT
   disown
 }
 
-# Plans until FILTER holds: what servers hold they tell every five seconds, and how much they are used the second time.
+# Plans until FILTER holds: how much they are used servers tell every five seconds, between two such times.
 await_plan() { # bytes|load JQ-FILTER
   local try
-  for ((try = 0; try < 200; try++)); do
+  for ((try = 0; try < 600; try++)); do
     run shardkv --json rebalance --by "$1"
     [ "$status" -eq 0 ] && jq -e "$2" <<<"$output" >/dev/null && return 0
     # A refused ping takes one round trip: this paces the loop without a clock.
@@ -58,12 +58,14 @@ await_plan() { # bytes|load JQ-FILTER
 
 @test "by bytes an empty server gets its third, and a second plan is empty" {
   start_filled 20000
-  await_plan bytes "$all_counted"
+  expect 0 shardkv --json rebalance
+  jq -e "$all_counted" <<<"$output"
   is_even after <<<"$output"
   jq -e '.by == "bytes" and .bytes <= .least * 1.05 and (.moves | length) >= 2 and .first_move == 0' <<<"$output"
   expect 0 shardkv rebalance --run
   says "sums equal"
-  await_plan bytes "$all_counted"
+  expect 0 shardkv --json rebalance
+  jq -e "$all_counted" <<<"$output"
   is_even before <<<"$output"
   jq -e '.moves == []' <<<"$output"
   expect 0 shardkv rebalance
@@ -74,23 +76,22 @@ await_plan() { # bytes|load JQ-FILTER
 @test "by load the shard that all ask gives two thirds of it away, and a second plan on the same load is empty" {
   start_filled 20000
   load_low 4000
-  await_plan load '[.servers[].before] | add > 3000 and sort[1] < 20'
+  await_plan load '[.servers[].before] | add > 500 and sort[1] < 20'
   jq -e '.by == "load" and (.moves | length) >= 2 and all(.moves[]; .shard == "low")' <<<"$output"
   is_even after <<<"$output"
   jq -e --arg a "$(address a)" --arg b "$(address b)" --arg c "$(address c)" \
     'all(.moves[]; .from == $a) and ([.moves[].to] | unique) == ([$b, $c] | unique)' <<<"$output"
   expect 0 shardkv rebalance --by load --run
   says "sums equal"
-  expect 0 shardkv --json rebalance --by load
+  # What was measured while parts moved says little: writes waited, and came together afterwards.
+  await_plan load '.moves == [] and all(.servers[]; .before > 100)'
   is_even before <<<"$output"
-  jq -e '.moves == [] and all(.servers[]; .before > 500)' <<<"$output"
   kill -0 "$(pid load)"
   [ ! -s "$home/load.err" ]
 }
 
 @test "what has not begun is called off by --stop, and what is under way ends" {
   start_filled 20000
-  await_plan bytes "$all_counted"
   expect 0 shardkv --json rebalance --run --detach
   local count
   count=$(jq '.moves | length' <<<"$output")

@@ -12,6 +12,7 @@
 #include "io/listener.h"
 #include "io/logline.h"
 #include "io/peer.h"
+#include "proto/json.h"
 #include "proto/move.h"
 #include "proto/pack.h"
 #include "tests/unit/call_reply.h"
@@ -53,6 +54,7 @@ struct world {
     struct bootstrapd *bootstrapd;
     struct peer *client;
     bool holds_copy, holds_open;
+    uint64_t shard_bytes; /* that each shard holds */
     bool (*is_reached)(const struct world *world);
     char error[512];
 };
@@ -271,7 +273,8 @@ static void answer_stat(const struct server *server, struct buffer *out)
     pack_array(out, count);
     for (uint32_t i = 0; i < server->map.entry_count; i++) {
         const struct map_entry *entry = &server->map.entries[i];
-        const uint64_t values[] = {entry->start, entry->end, entry->epoch, 10, 1000};
+        const uint64_t values[] = {entry->start, entry->end, entry->epoch, 10,
+                                   server->world->shard_bytes};
         if (!is_mine(server, entry->server)) {
             continue;
         }
@@ -522,6 +525,7 @@ static int make(void **state)
 {
     struct world *world = calloc(1, sizeof(*world));
     assert_non_null(world);
+    world->shard_bytes = 1000;
     world->scratch = scratch_make();
     logline_set_level(LOGLINE_ERROR);
     world->loop = loop_new();
@@ -848,6 +852,30 @@ static void lists_have_what_they_are_said_to_have(void **state)
     assert_int_equal(call(world, "move.start", &params), STATUS_INVALID);
 }
 
+static bool plan_says(struct world *world, const char *text)
+{
+    struct buffer json = {0};
+    assert_int_equal(call_bare(world, "rebalance.plan"), STATUS_OK);
+    assert_true(json_print(buffer_bytes(&last.result), &json));
+    bool is_said = memmem(json.data, json.len, text, strlen(text)) != NULL;
+    buffer_fini(&json);
+    return is_said;
+}
+
+/* It went by what they had told up to five seconds before. */
+static void a_plan_goes_by_what_servers_hold_when_it_is_asked_for(void **state)
+{
+    struct world *world = *state;
+    while (call_bare(world, "rebalance.plan") == STATUS_TRY_LATER) {
+    }
+    for (uint64_t bytes = 5000; bytes < 5005; bytes++) {
+        char text[32];
+        (void)snprintf(text, sizeof(text), "\"before\":%u,", (unsigned)bytes);
+        world->shard_bytes = bytes;
+        assert_true(plan_says(world, text));
+    }
+}
+
 /* RULES M4 */
 static void a_bootstrapd_that_is_behind_its_servers_calls_no_move_off(void **state)
 {
@@ -896,6 +924,7 @@ int main(void)
         TEST(a_part_of_a_shard_goes_with_what_it_holds_and_its_share_of_the_rest, make_with_server),
         TEST(who_changed_the_map_stands_in_its_log_also_after_restarts, make),
         TEST(lists_have_what_they_are_said_to_have, make_with_server),
+        TEST(a_plan_goes_by_what_servers_hold_when_it_is_asked_for, make_with_server),
         TEST(a_bootstrapd_that_is_behind_its_servers_calls_no_move_off, make_with_server),
         TEST(a_server_that_is_drained_is_empty_in_the_end_and_goes, make_with_server),
     };

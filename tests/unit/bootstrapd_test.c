@@ -793,6 +793,11 @@ static void wrong_requests_are_refused_with_a_reason(void **state)
     assert_int_equal(call_with_text(world, "map.apply", "{}", "colour"), STATUS_INVALID);
     assert_int_equal(call_with_text(world, "map.apply", "{}", NULL), STATUS_INVALID);
     assert_int_equal(call_with_text(world, "ping", "too much", NULL), STATUS_INVALID);
+    call_reply_assert_says(&last, "ping: takes no parameters, not 1");
+    assert_int_equal(call(world, "move.pause", NULL), STATUS_INVALID);
+    call_reply_assert_says(&last, "move.pause: takes 1 parameter, not 0");
+    assert_int_equal(call(world, "move.throttle", NULL), STATUS_INVALID);
+    call_reply_assert_says(&last, "move.throttle: takes 2 parameters, not 0");
     assert_int_equal(call_with_text(world, "hello", "no map", NULL), STATUS_INVALID);
     pack_array(&params, 1);
     pack_map(&params, 1);

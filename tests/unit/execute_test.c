@@ -750,7 +750,9 @@ static void what_is_larger_than_the_limit_evicts_nothing(void **state)
     struct op op = bench_op(OP_WRITE, bench_key(0));
     op.value = bytes_of(value, sizeof(value));
     assert_int_equal(bench_run(bench, &op)->status, STATUS_FULL);
+    assert_int_equal(bench->outcome.reason, OP_REASON_RECORD_LARGER);
     assert_int_equal(bench->outcome.limit, LIMIT);
+    assert_int_equal(bench->outcome.size, LIMIT + 6 + 64);
     assert_int_equal(bench_account(bench)->evicted, evicted);
 }
 

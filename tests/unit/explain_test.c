@@ -45,6 +45,19 @@ static void a_line_names_key_server_and_what_to_do(void **state)
         "write \"k\"; version 7 is there");
 }
 
+/* Whoever wrote to a shard that evicts was told to delete records: what helps, only the server knows. */
+static void of_a_full_shard_the_server_alone_says_what_to_do(void **state)
+{
+    (void)state;
+    assert_string_equal(text_of((struct explanation){.status = SKV_FULL,
+                                                     .wire_code = STATUS_FULL,
+                                                     .method = "write",
+                                                     .key = bytes_text("k"),
+                                                     .server = "a:1",
+                                                     .said = "the server's disk is full"}),
+                        "write \"k\": a:1: the server's disk is full");
+}
+
 static void a_key_that_cannot_be_printed_is_shown_as_hexadecimal(void **state)
 {
     (void)state;
@@ -106,6 +119,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_names_key_server_and_what_to_do),
+        cmocka_unit_test(of_a_full_shard_the_server_alone_says_what_to_do),
         cmocka_unit_test(a_key_that_cannot_be_printed_is_shown_as_hexadecimal),
         cmocka_unit_test(long_keys_are_cut_between_characters),
         cmocka_unit_test(what_a_server_says_stays_on_the_line_and_within_its_room),

@@ -108,9 +108,18 @@ static void what_is_no_directory_is_named(void **state)
     (void)snprintf(expected, sizeof(expected), "%s: Not a directory", path);
     assert_null(dir_open(path, error, sizeof(error)));
     assert_string_equal(error, expected);
+}
 
-    (void)snprintf(path, sizeof(path), "%s/no/such", place.path);
-    (void)snprintf(expected, sizeof(expected), "%s: No such file or directory", path);
+/* Of a new directory in none, only "No such file or directory" was said. */
+static void the_directory_in_which_a_new_one_would_be_is_named_where_it_is_missing(void **state)
+{
+    (void)state;
+    char error[300];
+    char path[100];
+    char expected[300];
+    (void)snprintf(path, sizeof(path), "%s/no/such//", place.path);
+    (void)snprintf(expected, sizeof(expected), "%s: the directory %s/no is missing: make it first",
+                   path, place.path);
     assert_null(dir_open(path, error, sizeof(error)));
     assert_string_equal(error, expected);
 }
@@ -324,6 +333,7 @@ int main(void)
         TEST(a_new_directory_is_empty_and_private),
         TEST(a_second_process_is_refused_until_the_first_has_gone),
         TEST(what_is_no_directory_is_named),
+        TEST(the_directory_in_which_a_new_one_would_be_is_named_where_it_is_missing),
         TEST(new_means_new_and_existing_means_existing),
         TEST(what_was_written_is_read_also_after_opening_again),
         TEST(what_is_mapped_outlives_the_file_that_was_opened),

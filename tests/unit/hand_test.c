@@ -780,6 +780,30 @@ static void flip_stored(struct world *w, uint32_t number)
     buffer_fini(&stored);
 }
 
+static void a_slice_can_be_limited_between_two(void **state)
+{
+    (void)state;
+    struct world *w = world_open(18);
+    give_points(w, 1000, spread_point);
+    for (uint32_t i = 0; i < 1000; i++) {
+        put(w, i, 10, 0);
+    }
+    sweep_all(w);
+    begin_hand(w, 0, BOUND_END);
+    hand_limit_slice(w->hand, 1);
+    for (int i = 0; i < 20; i++) {
+        uint64_t records = hand_sum(w->hand)->records;
+        turn(w, true);
+        await_slice(w);
+        assert_true(hand_sum(w->hand)->records <= records + 1);
+    }
+    assert_true(hand_sum(w->hand)->records > 0);
+    hand_limit_slice(w->hand, 0);
+    walk_to_the_end(w);
+    check_all(w);
+    world_close(w);
+}
+
 /* RULES S10. */
 static void a_damaged_record_ends_the_walk_and_is_named(void **state)
 {
@@ -952,6 +976,7 @@ int main(void)
         cmocka_unit_test(an_empty_range_is_at_its_end_with_nothing_emitted),
         cmocka_unit_test(ranges_at_both_ends_of_the_circle_hold_their_own),
         cmocka_unit_test(the_largest_values_go_one_to_a_message),
+        cmocka_unit_test(a_slice_can_be_limited_between_two),
         cmocka_unit_test(a_damaged_record_ends_the_walk_and_is_named),
         cmocka_unit_test(a_damaged_record_that_was_written_anew_does_no_harm),
         cmocka_unit_test(a_paused_hand_stands_and_changes_behind_it_go_on),

@@ -630,10 +630,10 @@ static void headers_tell_what_was_left_behind(void **state)
     build.segments[record->segment].bytes[record->offset + LOG_RECORD_HEADER_LEN + 40] ^= 1;
     write_log(fixture.from, &build, UINT32_MAX);
     assert_int_equal(salvage(&fixture), 0);
-    assert_said(&fixture, "4304 to 4432, 128 bytes, with the headers of 1 records of 1 operations, "
+    assert_said(&fixture, "4304 to 4432, 128 bytes, with the headers of 1 record of 1 operation, "
                           "stamps 1005 to 1005, stamps above 1004 and below 1006\n");
     assert_said(&fixture, "left behind in all: 0 segments, and 128 bytes with the headers of 1 "
-                          "records of 1 operations\n");
+                          "record of 1 operation\n");
     fixture_fini(&fixture, &build);
 }
 
@@ -726,7 +726,7 @@ static void without_a_checkpoint_salvage_begins_with_the_tree(void **state)
     assert_int_equal(salvage(&fixture), 0);
     assert_said(&fixture, "left behind: log-0000000000000007:4096 to ");
     assert_said(&fixture, "no checkpoint can be read: the server begins with the tree");
-    assert_said(&fixture, "4 records with 4 operations in 1 segments, and the tree, are in ");
+    assert_said(&fixture, "4 records with 4 operations in 1 segment, and the tree, are in ");
     assert_begins_with(&fixture, bytes_text(LOG_STATE_IN_TREE));
     assert_salvaged(&fixture, &build, UINT32_MAX, 0);
     assert_int_equal(read_back(fixture.to).controls, 1);
@@ -750,7 +750,7 @@ static void a_control_state_serves_as_the_checkpoint_that_is_lost(void **state)
     write_log(fixture.from, &build, UINT32_MAX);
     assert_int_equal(salvage(&fixture), 0);
     assert_null(strstr(fixture.said, "no checkpoint can be read"));
-    assert_said(&fixture, "5 records with 4 operations in 1 segments, and the tree, are in ");
+    assert_said(&fixture, "5 records with 4 operations in 1 segment, and the tree, are in ");
     assert_begins_with(&fixture, buffer_bytes(&payload));
     const struct held held = read_back(fixture.to);
     assert_int_equal(held.not_fine, 0);

@@ -308,7 +308,7 @@ static void what_bootstrapd_refuses_is_said(void **state)
 static void moves_are_listed(void **state)
 {
     static const struct answers answers[] = {{"move.list", {GOING, "[]"}}, {0}};
-    static const struct answers none[] = {{"move.list", {"[]"}}, {0}};
+    static const struct answers none[] = {{"move.list", {"[]"}}, {"server.list", {"[]"}}, {0}};
     struct fixture fixture;
     (void)state;
     assert_int_equal(run(&fixture, answers, moves_list, "moves", NULL, NULL), EXIT_CODE_DONE);
@@ -318,6 +318,28 @@ static void moves_are_listed(void **state)
         "   7  a        0.0  0.5  h:1   h:2  going   25 %, 25 records, 75 left (7.5 KB), 1.5 KB/s, "
         "65.0 KB waiting, 5 s left\n");
     assert_int_equal(run(&fixture, none, moves_list, "moves", NULL, NULL), EXIT_CODE_DONE);
+    assert_string_equal(fixture.said, "nothing moves\n");
+}
+
+/* Right behind `server drain` nothing was said to move. */
+static void where_nothing_moves_yet_what_is_being_planned_is_told(void **state)
+{
+    static const struct answers draining[] = {
+        {"move.list", {"[]"}},
+        {"server.list",
+         {"[{\"address\":\"h:1\",\"draining\":true,\"shards\":2},{\"address\":\"h:2\",\"shards\":1}"
+          "]"}},
+        {0}};
+    static const struct answers drained[] = {
+        {"move.list", {"[]"}},
+        {"server.list", {"[{\"address\":\"h:1\",\"draining\":true,\"shards\":0}]"}},
+        {0}};
+    struct fixture fixture;
+    (void)state;
+    assert_int_equal(run(&fixture, draining, moves_list, "moves", NULL, NULL), EXIT_CODE_DONE);
+    assert_string_equal(fixture.said, "no moves yet: those that empty h:1 are being planned; what "
+                                      "that waits for, shardkv rebalance tells\n");
+    assert_int_equal(run(&fixture, drained, moves_list, "moves", NULL, NULL), EXIT_CODE_DONE);
     assert_string_equal(fixture.said, "nothing moves\n");
 }
 
@@ -383,6 +405,11 @@ static void servers_are_added_listed_and_changed(void **state)
     "\"after\":5000000},{\"address\":\"h:2\",\"share\":5000000,\"after\":5000000}],\"moves\":"     \
     "[" moves "]}"
 
+/* As bootstrapd tells it, but that one server is away. */
+#define PLAN_WITHOUT                                                                               \
+    "{\"by\":\"bytes\",\"servers\":[{\"address\":\"h:1\",\"before\":5000000,\"share\":5000000,"    \
+    "\"after\":5000000},{\"address\":\"h:2\",\"away\":true}],\"moves\":[]}"
+
 #define PLAN(first)              PLAN_OF(first, "1", PLANNED)
 #define LONG_PLAN(first, queued) PLAN_OF(first, queued, PLANNED "," PLANNED)
 
@@ -402,8 +429,22 @@ static void a_plan_is_shown(void **state)
                         "SHARD  START  END  FROM  TO    BYTES\n"
                         "a        0.0  0.5  h:1   h:2  5.0 MB\n"
                         "\n"
-                        "1 moves, 5.0 MB, about 1 s at 50.0 MB/s; shardkv rebalance --run does "
+                        "1 move, 5.0 MB, about 1 s at 50.0 MB/s; shardkv rebalance --run does "
                         "it\n");
+}
+
+static void a_server_that_is_left_out_is_told(void **state)
+{
+    static const struct answers answers[] = {{"rebalance.plan", {PLAN_WITHOUT}}, {0}};
+    struct fixture fixture;
+    struct arguments options = {.json = true};
+    (void)state;
+    assert_int_equal(run(&fixture, answers, rebalance_run, "rebalance", NULL, NULL),
+                     EXIT_CODE_DONE);
+    assert_non_null(strstr(fixture.said, "away: left out\n"));
+    assert_int_equal(run(&fixture, answers, rebalance_run, "rebalance", &options, NULL),
+                     EXIT_CODE_DONE);
+    assert_non_null(strstr(fixture.said, "\"server\":\"h:2\",\"draining\":false,\"away\":true,"));
 }
 
 static void a_plan_is_waited_for(void **state)
@@ -555,9 +596,11 @@ int main(void)
         cmocka_unit_test(one_that_goes_on_can_be_changed),
         cmocka_unit_test(what_bootstrapd_refuses_is_said),
         cmocka_unit_test(moves_are_listed),
+        cmocka_unit_test(where_nothing_moves_yet_what_is_being_planned_is_told),
         cmocka_unit_test(a_move_that_is_open_but_does_not_end_says_why),
         cmocka_unit_test(servers_are_added_listed_and_changed),
         cmocka_unit_test(a_plan_is_shown),
+        cmocka_unit_test(a_server_that_is_left_out_is_told),
         cmocka_unit_test(a_plan_is_waited_for),
         cmocka_unit_test(a_plan_that_is_refused_is_not_waited_for),
         cmocka_unit_test(a_plan_that_runs_is_followed),

@@ -50,6 +50,7 @@ struct world {
     bool is_withholding;        /* who asks for it is not answered */
     uint32_t asked_count;       /* for it */
     enum move_state told_state; /* by move.changed, last */
+    bool keeps_pace;            /* who begins to copy is not told how fast */
 
     struct peer *source; /* the other server's connection, when it is the source; NULL: closed */
     struct listener *listener;
@@ -159,13 +160,31 @@ static void answer_map(struct peer *peer, uint32_t msgid)
     }
 }
 
-static void take_told(struct bytes params)
+static void on_paced(void *context, const struct rpc_message *message)
+{
+    (void)context, (void)message;
+}
+
+static void tell_pace(struct peer *peer, uint64_t id)
+{
+    struct buffer params = {0};
+    move_pace_pack(&(struct move_pace){.id = id}, &params);
+    peer_call(peer, "move.pace", buffer_bytes(&params), 1000, on_paced, NULL);
+    buffer_fini(&params);
+}
+
+static void take_told(struct peer *peer, struct bytes params)
 {
     struct move_reports reports = {0};
     struct unpack in = unpack_of(params);
     assert_true(move_reports_unpack(&in, &reports));
     const struct move_report *report = move_reports_find(&reports, MOVE_ID);
     world.told_state = report ? report->state : 0;
+    for (uint32_t i = 0; i < reports.count && !world.keeps_pace; i++) {
+        if (reports.items[i].state == MOVE_SOURCE_COPYING) {
+            tell_pace(peer, reports.items[i].id);
+        }
+    }
     move_reports_fini(&reports);
 }
 
@@ -173,7 +192,7 @@ static void on_request(void *context, struct peer *peer, const struct rpc_messag
 {
     (void)context;
     if (message->type == RPC_NOTIFICATION && is_method(message, "move.changed")) {
-        take_told(message->params);
+        take_told(peer, message->params);
     }
     if (message->type == RPC_REQUEST && is_method(message, "ping")) {
         world.ping_count++;
@@ -523,6 +542,20 @@ static void a_source_that_is_paused_is_not_frozen(void **state)
     run_until(is_frozen);
 }
 
+/* Bootstrapd was killed as soon as the move was in the map, and the range went as fast as it could. */
+static void nothing_is_copied_before_bootstrapd_has_told_how_fast(void **state)
+{
+    (void)state;
+    world.keeps_pace = true;
+    copy_away();
+    run_until(is_past);
+    assert_int_equal(world.begin_count, 1);
+    assert_int_equal(reported(MOVE_ID).records, 0);
+    assert_false(is_frozen());
+    set_pace(false);
+    run_until(is_frozen);
+}
+
 static bool is_asking_for_the_map(void)
 {
     return world.asked_count > 0;
@@ -860,6 +893,7 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         CASE(a_source_that_is_paused_is_not_frozen),
+        CASE(nothing_is_copied_before_bootstrapd_has_told_how_fast),
         CASE(a_split_is_taken_when_it_has_been_counted),
         CASE(a_move_of_a_part_begins_when_the_split_has_been_counted),
         CASE(a_source_that_was_started_again_goes_on_with_no_copy),

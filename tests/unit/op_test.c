@@ -59,7 +59,8 @@ static void a_refusal_has_its_reasons_words_or_its_statuss(void **state)
     (void)state;
     struct outcome outcome = {0};
     outcome_refuse(&outcome, STATUS_FULL, OP_REASON_DISK_FULL);
-    assert_string_equal(outcome_text(&outcome), "the server's disk is full");
+    assert_string_equal(outcome_text(&outcome),
+                        "the server's disk is full: make room on it, or delete records");
     outcome_refuse(&outcome, STATUS_FULL, OP_REASON_NONE);
     assert_string_equal(outcome_text(&outcome), status_text(STATUS_FULL));
     outcome.reason = (enum op_reason)999; /* of a result that a newer version stored */

@@ -83,10 +83,18 @@ static void refusals_have_their_details(void **state)
     outcome = (struct outcome){.status = STATUS_FULL, .used = 66, .limit = 1024};
     assert_string_equal(
         response(OP_WRITE, &outcome),
-        "[1,7,[5,\"shard low is full: 66 of 1024 bytes are used\",[66,1024]],null]");
+        "[1,7,[5,\"shard low is full: 66 of 1024 bytes are used; delete records, or give it a "
+        "larger size\",[66,1024]],null]");
+    outcome.reason = OP_REASON_RECORD_LARGER;
+    outcome.size = 2064;
+    assert_string_equal(
+        response(OP_WRITE, &outcome),
+        "[1,7,[5,\"the record takes 2064 bytes, and shard low has 1024 in all: give it "
+        "a larger size\",[66,1024]],null]");
     outcome.reason = OP_REASON_DISK_FULL;
     assert_string_equal(response(OP_WRITE, &outcome),
-                        "[1,7,[5,\"the server's disk is full\",[66,1024]],null]");
+                        "[1,7,[5,\"the server's disk is full: make room on it, or delete records\","
+                        "[66,1024]],null]");
     outcome = (struct outcome){.status = STATUS_TRY_LATER, .reason = OP_REASON_MAKING_ROOM};
     assert_string_equal(response(OP_WRITE, &outcome),
                         "[1,7,[2,\"the shard is full, and is still evicting what must go for this: "

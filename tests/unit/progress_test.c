@@ -19,8 +19,8 @@ static void count_rate_share_and_time_left_are_told(void **state)
         {5000, 25, 100, 0, "5000 records, 5000000/s, 25 %, 0 s left"},
         {10, 1, 100, 1000, "10 records, 10/s, 1 %, 1 min 39 s left"},
         {10, 1, 10000, 1000, "10 records, 10/s, 0 %, 2 h 46 min left"},
-        {1, 1, 1000000, 1000, "1 records, 1/s, 0 %, more than 100 h left"},
-        {1, 1, UINT64_MAX, UINT64_MAX, "1 records, 0/s, 0 %, more than 100 h left"},
+        {1, 1, 1000000, 1000, "1 record, 1/s, 0 %, more than 100 h left"},
+        {1, 1, UINT64_MAX, UINT64_MAX, "1 record, 0/s, 0 %, more than 100 h left"},
     };
     char text[PROGRESS_TEXT_LEN];
     (void)state;

@@ -208,12 +208,50 @@ static void nothing_is_planned_before_all_is_counted(void **state)
     assert_non_null(strstr(fixture->why.chars, "shard a"));
 }
 
-static void nothing_is_planned_while_a_server_is_away(void **state)
+static void lose_server(struct fixture *fixture, uint8_t server)
+{
+    struct address address = address_of(server);
+    cluster_on_down(fixture->cluster, &address, "gone");
+}
+
+static void nothing_is_planned_while_a_server_that_owns_something_is_away(void **state)
 {
     struct fixture *fixture = *state;
-    struct address address = address_of(3);
     count(fixture, 900 * MIB, 900 * MIB);
-    cluster_on_down(fixture->cluster, &address, "gone");
+    lose_server(fixture, 1);
+    assert_int_equal(refused(fixture, &by_bytes), STATUS_TRY_LATER);
+    assert_non_null(strstr(fixture->why.chars, "127.0.0.1:1"));
+}
+
+/* It was refused: an empty server that had gone for good had to be removed first. */
+static void a_server_that_is_away_and_owns_nothing_is_left_out(void **state)
+{
+    struct fixture *fixture = *state;
+    struct buffer packed = {0};
+    struct buffer json = {0};
+    count(fixture, 900 * MIB, 900 * MIB);
+    lose_server(fixture, 3);
+    struct rebalance rebalance = made(fixture);
+    assert_int_equal(rebalance.plan.move_count, 1);
+    assert_int_equal(rebalance.plan.moves[0].target, 1);
+    assert_true(rebalance.plan.levels[2].share < 1 && rebalance.plan.levels[2].after < 1);
+    rebalance_pack(&rebalance, map_of(fixture), 0, 0, &packed);
+    assert_true(json_print(buffer_bytes(&packed), &json));
+    buffer_append(&json, "", 1);
+    assert_non_null(
+        strstr((const char *)json.data,
+               "\"draining\":false,\"away\":true,\"before\":0,\"share\":0,\"after\":0}"));
+    buffer_fini(&packed);
+    buffer_fini(&json);
+    rebalance_fini(&rebalance);
+}
+
+static void one_that_is_away_and_to_which_something_moves_is_waited_for(void **state)
+{
+    struct fixture *fixture = *state;
+    count(fixture, 900 * MIB, 900 * MIB);
+    assert_int_equal(run(fixture), 2);
+    lose_server(fixture, 3);
     assert_int_equal(refused(fixture, &by_bytes), STATUS_TRY_LATER);
     assert_non_null(strstr(fixture->why.chars, "127.0.0.1:3"));
 }
@@ -232,7 +270,8 @@ static void a_plan_is_told_with_shards_and_addresses(void **state)
     const char *text = (const char *)json.data;
     assert_non_null(strstr(text, "{\"by\":\"bytes\",\"bytes\":9"));
     assert_non_null(strstr(text, "\"first\":7,\"queued\":1,\"servers\":[{\"id\":"));
-    assert_non_null(strstr(text, "\"draining\":true,\"before\":0,\"share\":0,\"after\":0}"));
+    assert_non_null(
+        strstr(text, "\"draining\":true,\"away\":false,\"before\":0,\"share\":0,\"after\":0}"));
     assert_non_null(strstr(text, "\"from\":\"127.0.0.1:1\",\"to\":\"127.0.0.1:2\",\"bytes\":"));
     buffer_fini(&packed);
     buffer_fini(&json);
@@ -368,7 +407,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(two_new_servers_get_a_third_each),
         TEST(nothing_is_planned_before_all_is_counted),
-        TEST(nothing_is_planned_while_a_server_is_away),
+        TEST(nothing_is_planned_while_a_server_that_owns_something_is_away),
+        TEST(a_server_that_is_away_and_owns_nothing_is_left_out),
+        TEST(one_that_is_away_and_to_which_something_moves_is_waited_for),
         TEST(load_is_what_passed_between_two_looks),
         TEST(a_plan_is_told_with_shards_and_addresses),
         TEST(what_is_queued_is_in_the_ledger_and_counts_as_moved),

@@ -450,7 +450,9 @@ static void errors_have_their_details(void **state)
     pack_bin(&params, bytes_of(data, sizeof(data)));
     reply = call(client, "write", buffer_bytes(&params));
     buffer_fini(&params);
-    assert_error(reply, STATUS_FULL, "shard all is full: 66 of 1024 bytes are used");
+    assert_error(
+        reply, STATUS_FULL,
+        "the record takes 2068 bytes, and shard all has 1024 in all: give it a larger size");
     assert_string_equal((const char *)reply->json.data, "[66,1024]");
 }
 

@@ -475,10 +475,10 @@ static void a_pace_holds_up_slices_and_no_changes(void **state)
 {
     (void)state;
     start_and_begin();
+    uint64_t begun_us = clock_mono_us();
     stream_pace(world.stream, 10 * MIB, false);
     put(STREAM_OPERATION, MIB, 0);
     assert_true(stream_has_room(world.stream));
-    uint64_t begun_us = clock_mono_us();
     put(STREAM_RECORD, MIB, 0);
     assert_false(stream_has_room(world.stream));
     run_until(has_room);
@@ -488,6 +488,41 @@ static void a_pace_holds_up_slices_and_no_changes(void **state)
     assert_true(stream_has_room(world.stream));
     run_until(is_empty);
     check_received();
+}
+
+/* The first one was of a megabyte, at once, whatever the pace, and so was each after it. */
+static void a_slice_is_a_quarter_of_a_second_of_the_pace_at_most(void **state)
+{
+    (void)state;
+    start_and_begin();
+    assert_int_equal(stream_slice_len(world.stream), 0);
+    stream_pace(world.stream, 500000, false);
+    assert_int_equal(stream_slice_len(world.stream), 125000);
+    stream_pace(world.stream, 1, false);
+    assert_int_equal(stream_slice_len(world.stream), 1);
+    stream_pace(world.stream, 0, false);
+    assert_int_equal(stream_slice_len(world.stream), 0);
+}
+
+/* It was 0 until a second had passed, and whenever one had passed without a slice. */
+static void the_rate_is_that_of_what_was_acknowledged_from_the_first_on(void **state)
+{
+    (void)state;
+    struct stream_stat stat;
+    uint64_t before_us = clock_mono_us();
+    start_and_begin();
+    uint64_t begun_us = clock_mono_us();
+    stream_pace(world.stream, MIB, false);
+    for (int i = 0; i < 2; i++) {
+        put(STREAM_RECORD, MIB / 8, 0);
+        run_until(has_room);
+    }
+    run_until(is_empty);
+    uint64_t least_us = clock_mono_us() - begun_us;
+    stream_stat(world.stream, &stat);
+    uint64_t most_us = clock_mono_us() - before_us + 1000;
+    assert_true(stat.bytes_per_s >= world.put.len * 1000000 / most_us);
+    assert_true(stat.bytes_per_s <= world.put.len * 1000000 / (least_us - 2000));
 }
 
 static void no_slice_begins_while_it_rests_and_then_there_is_a_turn(void **state)
@@ -761,6 +796,8 @@ int main(void)
         TEST(with_a_small_cap_less_is_on_the_way),
         TEST(messages_on_the_way_are_few_and_those_that_wait_become_one),
         TEST(a_pace_holds_up_slices_and_no_changes),
+        TEST(a_slice_is_a_quarter_of_a_second_of_the_pace_at_most),
+        TEST(the_rate_is_that_of_what_was_acknowledged_from_the_first_on),
         TEST(no_slice_begins_while_it_rests_and_then_there_is_a_turn),
         TEST(what_is_paused_is_the_hand_and_not_the_changes),
         TEST(a_broken_link_goes_on_where_the_target_is),
