@@ -6,6 +6,7 @@
  *     log-0000000000000007:4096 checkpoint below 1001 durable 1000 accounts 1, 5 bytes
  *     log-0000000000000007:4184 operations 1001 durable 1000 accounts 1, 47 bytes
  *       1001 put table 0 key some key size 82 expiry 1757000000123 ttl 5000
+ *       1002 put table 32768 id 307821103844175873 kind 7 size 83
  */
 
 #include <inttypes.h>
@@ -17,9 +18,11 @@
 #include "cli/key_text.h"
 #include "cli/log_files.h"
 #include "cli/output.h"
+#include "proto/endian.h"
 #include "proto/json.h"
 #include "proto/noun.h"
 #include "proto/record.h"
+#include "proto/table.h"
 
 struct dump {
     bool is_json;
@@ -87,6 +90,8 @@ static const char *control_text(struct bytes blob)
         return "clear";
     case LOG_TICK:
         return "tick";
+    case LOG_RESERVE:
+        return "reserve";
     }
     return "unknown";
 }
@@ -151,6 +156,36 @@ static bool has_size(const struct log_op *op)
     return op->kind == LOG_PUT || op->kind == LOG_RESULT || op->kind == LOG_DONE;
 }
 
+static bool has_id(const struct log_op *op)
+{
+    return table_has_ids(op->table) && op->key.len == ID_KEY_LEN;
+}
+
+static void print_key_json(struct json_writer *writer, const struct log_op *op)
+{
+    if (has_id(op)) {
+        json_writer_version(writer, "id", endian_get_be64(op->key.data));
+    } else {
+        json_writer_key(writer, op->key);
+    }
+    if (op->record_kind != 0) {
+        json_writer_number(writer, "record_kind", op->record_kind);
+    }
+}
+
+static void print_key(struct dump *dump, const struct log_op *op)
+{
+    if (has_id(op)) {
+        add(dump, "id %" PRIu64, endian_get_be64(op->key.data));
+    } else {
+        add(dump, "key ");
+        key_text_print(op->key, &dump->text);
+    }
+    if (op->record_kind != 0) {
+        add(dump, " kind %u", op->record_kind);
+    }
+}
+
 static bool print_op_json(struct dump *dump, uint64_t stamp, const struct log_op *op)
 {
     struct json_writer writer = {0};
@@ -158,7 +193,7 @@ static bool print_op_json(struct dump *dump, uint64_t stamp, const struct log_op
     json_writer_version(&writer, "stamp", stamp);
     json_writer_text(&writer, "kind", bytes_text(kind_text(op->kind)));
     json_writer_number(&writer, "table", op->table);
-    json_writer_key(&writer, op->key);
+    print_key_json(&writer, op);
     if (has_size(op)) {
         json_writer_number(&writer, "size", record_size(op->key.len, op->value.len));
     }
@@ -177,8 +212,8 @@ static bool print_op(struct dump *dump, uint64_t stamp, const struct log_op *op)
     if (dump->is_json) {
         return print_op_json(dump, stamp, op);
     }
-    add(dump, "  %" PRIu64 " %s table %u key ", stamp, kind_text(op->kind), op->table);
-    key_text_print(op->key, &dump->text);
+    add(dump, "  %" PRIu64 " %s table %u ", stamp, kind_text(op->kind), op->table);
+    print_key(dump, op);
     if (has_size(op)) {
         add(dump, " size %" PRIu64, record_size(op->key.len, op->value.len));
     }

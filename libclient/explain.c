@@ -98,6 +98,8 @@ static const char *unavailable_advice(const struct explanation *explanation)
         return "see `shardkv status`";
     case STATUS_DAMAGED:
         return "restore it from a copy, or delete it";
+    case STATUS_CLOCK_BEHIND:
+        return "set it right; see `shardkv status`";
     default:
         return "try again";
     }

@@ -137,7 +137,11 @@ static void unpack_page_end(struct unpack *in, struct cursor *end)
             unpack_fail(in, UNPACK_WRONG_TYPE);
         }
         uint64_t point = unpack_uint(in);
-        struct bytes key = unpack_text(in);
+        bool has_key = unpack_peek(in) != UNPACK_NIL; /* without: all at that point comes */
+        struct bytes key = has_key ? unpack_text(in) : bytes_of(NULL, 0);
+        if (!has_key) {
+            unpack_nil(in);
+        }
         if (key.len > KEY_LEN_MAX) {
             unpack_fail(in, UNPACK_WRONG_TYPE);
             return;

@@ -46,7 +46,7 @@ struct skv_scan;
 enum skv_status {
     SKV_OK = 0,
     SKV_NOT_FOUND,
-    SKV_CONDITION, /* if_absent or if_version did not hold: error.version is what is there, 0 if nothing */
+    SKV_CONDITION, /* if_absent, if_present or if_version did not hold: error.version is what is there, 0 if nothing */
     SKV_FULL,        /* the shard is at its size: error.used, error.limit (bytes) */
     SKV_INVALID,     /* can never work: too long, wrong type, no such table, method or address */
     SKV_DENIED,      /* another cluster, or not allowed */

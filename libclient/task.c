@@ -249,8 +249,8 @@ static void print_asked(const struct task *task, char text[ADDRESS_TEXT_LEN])
 /* Only an outcome that the deadline brought speaks of it. */
 static bool is_late(const struct task *task)
 {
-    return task->status == SKV_UNAVAILABLE && task->wire_code != STATUS_DAMAGED &&
-           task->attempt.can_repeat;
+    bool is_refused = task->wire_code == STATUS_DAMAGED || task->wire_code == STATUS_CLOCK_BEHIND;
+    return task->status == SKV_UNAVAILABLE && !is_refused && task->attempt.can_repeat;
 }
 
 void task_note(struct task *task, struct bytes said)

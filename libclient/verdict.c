@@ -17,6 +17,7 @@ static enum skv_status status_of_refusal(uint32_t code)
     case STATUS_WRONG_CLUSTER:
         return SKV_DENIED;
     case STATUS_DAMAGED:
+    case STATUS_CLOCK_BEHIND:
         return SKV_UNAVAILABLE;
     default:
         return SKV_INVALID;

@@ -24,7 +24,7 @@ enum status_class {
     X(WRONG_SHARD,    1,  RETRY,   "another server owns this point")                               \
     X(TRY_LATER,      2,  RETRY,   "cannot be served at the moment")                               \
     X(SHUTTING_DOWN,  3,  RETRY,   "the server is stopping")                                       \
-    X(CONDITION,      4,  REFUSED, "if_absent or if_version did not hold")                         \
+    X(CONDITION,      4,  REFUSED, "if_absent, if_present or if_version did not hold")             \
     X(FULL,           5,  REFUSED, "the shard is at its size")                                     \
     X(STALE,          6,  UNKNOWN, "a retry of something whose result is no longer kept")          \
     X(UNKNOWN_METHOD, 7,  REFUSED, "no such method")                                               \
@@ -35,7 +35,8 @@ enum status_class {
     X(WRONG_CLUSTER,  12, REFUSED, "this server belongs to another cluster")                       \
     X(DATA_MISSING,   13, RETRY,   "the data that the map expects here is not here")               \
     X(CONFLICT,       14, REFUSED, "the map has changed meanwhile")                                \
-    X(DAMAGED,        15, REFUSED, "a stored record fails its checksum")
+    X(DAMAGED,        15, REFUSED, "a stored record fails its checksum")                           \
+    X(CLOCK_BEHIND,   16, REFUSED, "the server's clock is more than 10 minutes behind the ids that it gave")
 /* clang-format on */
 
 enum status {

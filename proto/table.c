@@ -36,6 +36,11 @@ const char *table_name(uint16_t table)
     return NULL;
 }
 
+const char *table_name_at(size_t index)
+{
+    return index < TABLE_COUNT ? tables[index].name : NULL;
+}
+
 uint64_t table_point(uint16_t table, struct bytes key)
 {
     bool is_id = table_has_ids(table) && key.len == ID_KEY_LEN;

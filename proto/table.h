@@ -31,6 +31,9 @@ bool table_find(struct bytes name, uint16_t *table);
 /* Static storage; NULL: a number that no table of this version has. */
 const char *table_name(uint16_t table);
 
+/* Of the index-th of all, from 0 on; NULL: there are no more. */
+const char *table_name_at(size_t index);
+
 /* Where the record lives. What is no id in a table of ids has the point of its bytes: nobody can have stored it. */
 uint64_t table_point(uint16_t table, struct bytes key);
 

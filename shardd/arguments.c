@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "proto/table.h"
+
 void show_name(struct bytes name, char shown[SHOWN_TEXT_LEN])
 {
     const uint8_t *bytes = name.data;
@@ -115,6 +117,19 @@ uint64_t arguments_uint(struct arguments *arguments, const char *name)
     return number;
 }
 
+uint64_t arguments_number(struct arguments *arguments, const char *name, uint64_t min, uint64_t max)
+{
+    char wanted[64];
+    uint64_t number = next(arguments) ? unpack_uint_max(&arguments->in, max) : 0;
+    if (number < min) {
+        unpack_fail(&arguments->in, UNPACK_WRONG_TYPE);
+    }
+    (void)snprintf(wanted, sizeof(wanted), "an integer from %llu to %llu", (unsigned long long)min,
+                   (unsigned long long)max);
+    check(arguments, name, wanted);
+    return number;
+}
+
 struct bytes arguments_bin(struct arguments *arguments, const char *name)
 {
     struct bytes bytes = next(arguments) ? unpack_text(&arguments->in) : bytes_of(NULL, 0);
@@ -139,6 +154,7 @@ enum option_type {
     TYPE_TEXT,     /* str or bin */
     TYPE_ID,       /* 16 bytes */
     TYPE_TABLE,    /* the name of one */
+    TYPE_KIND,     /* u16 */
 };
 
 static const char *const type_texts[] = {
@@ -149,6 +165,7 @@ static const char *const type_texts[] = {
     [TYPE_TEXT] = "str or bin",
     [TYPE_ID] = "bin of 16 bytes",
     [TYPE_TABLE] = "str or bin",
+    [TYPE_KIND] = "an integer from 0 to 65535",
 };
 
 #define NAMED(name) (name), sizeof(name) - 1
@@ -160,8 +177,10 @@ static const struct option_form {
     enum option_type type;
     size_t offset; /* in struct option_values */
 } option_forms[] = {
-    {NAMED("table"), OPTION_TABLE, TYPE_TABLE, 0},
+    {NAMED("table"), OPTION_TABLE, TYPE_TABLE, offsetof(struct option_values, table)},
+    {NAMED("kind"), OPTION_KIND, TYPE_KIND, offsetof(struct option_values, kind)},
     {NAMED("if_absent"), OPTION_IF_ABSENT, TYPE_BOOL, offsetof(struct option_values, if_absent)},
+    {NAMED("if_present"), OPTION_IF_PRESENT, TYPE_BOOL, offsetof(struct option_values, if_present)},
     {NAMED("if_version"), OPTION_IF_VERSION, TYPE_NUMBER,
      offsetof(struct option_values, if_version)},
     {NAMED("client"), OPTION_CLIENT, TYPE_ID, offsetof(struct option_values, identity.client)},
@@ -201,14 +220,24 @@ static const struct option_form *find_form(struct bytes name, uint32_t allowed)
     return NULL;
 }
 
-static void take_table(struct arguments *arguments)
+static void refuse_table(struct arguments *arguments, struct bytes name)
+{
+    char shown[SHOWN_TEXT_LEN];
+    char all[ARGUMENTS_TEXT_LEN] = "";
+    size_t len = 0;
+    const char *one;
+    for (size_t i = 0; (one = table_name_at(i)) && len < sizeof(all); i++) {
+        len += (size_t)snprintf(all + len, sizeof(all) - len, "%s\"%s\"", i > 0 ? ", " : "", one);
+    }
+    show_name(name, shown);
+    arguments_fail(arguments, STATUS_NO_TABLE, "there is no table \"%s\", only %s", shown, all);
+}
+
+static void take_table(struct arguments *arguments, uint16_t *table)
 {
     struct bytes name = unpack_text(&arguments->in);
-    if (unpack_is_fine(&arguments->in) && !bytes_equal(name, bytes_text("default"))) {
-        char shown[SHOWN_TEXT_LEN];
-        show_name(name, shown);
-        arguments_fail(arguments, STATUS_NO_TABLE, "there is no table \"%s\", only \"default\"",
-                       shown);
+    if (unpack_is_fine(&arguments->in) && !table_find(name, table)) {
+        refuse_table(arguments, name);
     }
 }
 
@@ -279,7 +308,10 @@ static void take_option(struct arguments *arguments, const struct option_form *f
         take_id(in, value);
         break;
     case TYPE_TABLE:
-        take_table(arguments);
+        take_table(arguments, value);
+        break;
+    case TYPE_KIND:
+        *(uint16_t *)value = (uint16_t)unpack_uint_max(in, UINT16_MAX);
         break;
     }
     check(arguments, form->name, type_texts[form->type]);
@@ -323,6 +355,9 @@ static void check_options(struct arguments *arguments, const struct option_value
     if (values->if_absent && (values->given & OPTION_IF_VERSION)) {
         arguments_fail(arguments, STATUS_INVALID, "if_absent and if_version exclude each other");
     }
+    if (values->if_absent && values->if_present) {
+        arguments_fail(arguments, STATUS_INVALID, "if_absent and if_present exclude each other");
+    }
 }
 
 const struct option_values *arguments_options(struct arguments *arguments, uint32_t allowed,
@@ -341,6 +376,56 @@ const struct option_values *arguments_options(struct arguments *arguments, uint3
     }
     check_options(arguments, values);
     return values;
+}
+
+static bool is_map(struct bytes value)
+{
+    struct unpack in = unpack_of(value);
+    return unpack_peek(&in) == UNPACK_MAP;
+}
+
+struct bytes arguments_document(struct arguments *arguments)
+{
+    struct bytes document = arguments_value(arguments);
+    if (arguments_are_fine(arguments) && !is_map(document)) {
+        arguments_fail(arguments, STATUS_INVALID, "document: it must be a map");
+    }
+    return document;
+}
+
+/* A scan may begin without a key. */
+static void check_entity(struct arguments *arguments, const struct op *op)
+{
+    const char *table = table_name(op->table);
+    if (op->key.len != ID_KEY_LEN && (op->kind != OP_SCAN || op->key.len > 0)) {
+        arguments_fail(arguments, STATUS_INVALID, "key: an id of table \"%s\" has %d bytes", table,
+                       ID_KEY_LEN);
+    }
+    if (op->kind == OP_WRITE && !is_map(op->value)) {
+        arguments_fail(arguments, STATUS_INVALID, "value: a record of table \"%s\" is a map",
+                       table);
+    }
+    if (op->kind == OP_INCR) {
+        arguments_fail(arguments, STATUS_INVALID, "a record of table \"%s\" is a map, no integer",
+                       table);
+    }
+}
+
+void arguments_table(struct arguments *arguments, const struct option_values *options,
+                     struct op *op)
+{
+    op->table = options->table;
+    op->has_kind = options->given & OPTION_KIND;
+    op->record_kind = options->kind;
+    if (op->kind != OP_SCAN) {
+        op->point = table_point(op->table, op->key);
+    }
+    if (table_has_ids(op->table)) {
+        check_entity(arguments, op);
+    } else if (op->has_kind && op->kind != OP_SCAN) {
+        arguments_fail(arguments, STATUS_INVALID, "kind: a record of table \"%s\" has none",
+                       table_name(op->table));
+    }
 }
 
 void arguments_expiry(struct arguments *arguments, const struct option_values *options,

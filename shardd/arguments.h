@@ -41,6 +41,9 @@ static inline bool arguments_are_fine(const struct arguments *arguments)
 struct bytes arguments_key(struct arguments *arguments);
 struct bytes arguments_key_or_nil(struct arguments *arguments); /* nil: empty */
 struct bytes arguments_value(struct arguments *arguments);      /* one encoded object */
+struct bytes arguments_document(struct arguments *arguments);   /* a map */
+uint64_t arguments_number(struct arguments *arguments, const char *name, uint64_t min,
+                          uint64_t max);
 struct bytes arguments_bin(struct arguments *arguments, const char *name);
 uint64_t arguments_uint(struct arguments *arguments, const char *name);
 void arguments_id(struct arguments *arguments, const char *name, uint8_t id[ID_LEN]);
@@ -72,13 +75,18 @@ enum option {
     OPTION_LEFT_MS = 1 << 20,
     OPTION_SLIDING = 1 << 21,
     OPTION_SKIP_DAMAGED = 1 << 22,
+    OPTION_IF_PRESENT = 1 << 23,
+    OPTION_KIND = 1 << 24,
 };
 
 #define OPTIONS_RETRY (OPTION_CLIENT | OPTION_SEQ | OPTION_DONE)
 
 struct option_values {
     uint32_t given; /* a set of enum option */
+    uint16_t table;
+    uint16_t kind;
     bool if_absent;
+    bool if_present;
     uint64_t if_version;
     struct op_identity identity;
     uint64_t epoch;
@@ -106,6 +114,13 @@ struct option_values {
  */
 const struct option_values *arguments_options(struct arguments *arguments, uint32_t allowed,
                                               struct option_values *values);
+
+/*
+ * Table and kind, and, of all but a scan, the point that follows from table and key (RULES N1). What is wrong with key
+ * and value, which *op has, for that table: its ids have 8 bytes, and its records are maps.
+ */
+void arguments_table(struct arguments *arguments, const struct option_values *options,
+                     struct op *op);
 
 /*
  * When the record is to expire: of write all of it, of expire, whose ttl_ms is an operand and in *op,

@@ -2,8 +2,11 @@
 #include "shardd/execute.h"
 
 #include "io/memory.h"
+#include "proto/endian.h"
 #include "proto/pack.h"
 #include "proto/point.h"
+#include "proto/stamp.h"
+#include "proto/table.h"
 #include "proto/unpack.h"
 #include "shardd/hand.h"
 
@@ -171,20 +174,26 @@ static bool is_unreadable(const struct place *place, struct outcome *outcome)
 static bool meets_conditions(const struct place *place, const struct op *op,
                              struct outcome *outcome)
 {
-    if (!op->if_absent && op->if_version == 0) {
+    if (!op->if_absent && !op->if_present && op->if_version == 0) {
         return true;
     }
     if (is_unreadable(place, outcome)) {
         return false;
     }
     uint64_t version = place->is_there ? place->view.record.version : 0;
-    bool holds = op->if_absent ? !place->is_there : version == op->if_version;
-    if (!holds) {
-        outcome_refuse(outcome, STATUS_CONDITION,
-                       op->if_absent ? OP_REASON_THERE_ALREADY : OP_REASON_OTHER_VERSION);
+    enum op_reason reason = OP_REASON_NONE;
+    if (op->if_absent && place->is_there) {
+        reason = OP_REASON_THERE_ALREADY;
+    } else if (op->if_present && !place->is_there) {
+        reason = OP_REASON_NOT_THERE;
+    } else if (op->if_version != 0 && version != op->if_version) {
+        reason = OP_REASON_OTHER_VERSION;
+    }
+    if (reason != OP_REASON_NONE) {
+        outcome_refuse(outcome, STATUS_CONDITION, reason);
         outcome->version = version;
     }
-    return holds;
+    return reason == OP_REASON_NONE;
 }
 
 /* --- room --- */
@@ -451,11 +460,39 @@ static void set_time_to_live(const struct execution *execution, const struct op 
     }
 }
 
+/* What cannot be read has none that could be kept. */
+static uint16_t kind_for(const struct place *place, const struct op *op)
+{
+    bool is_kept = !op->has_kind && place->is_there && !place->is_damaged;
+    return is_kept ? place->view.record.kind : op->record_kind;
+}
+
+/* RULES I1: of who brings an id along, that nothing is given later which would not be above it. */
+static bool may_have_id(const struct execution *execution, const struct op *op,
+                        struct outcome *outcome)
+{
+    const struct mint_wish now = {
+        .now_ms = execution->now_ms,
+        .stamp_ms = stamp_ms(log_last(execution->log)),
+        .durable = log_durable(execution->log),
+    };
+    enum mint_result result = minter_meet(execution->minter, endian_get_be64(op->key.data), &now);
+    if (result == MINT_LATER) {
+        outcome_refuse(outcome, STATUS_TRY_LATER, OP_REASON_IDS_AHEAD);
+    } else if (result == MINT_BEHIND) {
+        outcome_refuse(outcome, STATUS_INVALID, OP_REASON_ID_AHEAD);
+    }
+    return result == MINT_DONE;
+}
+
 static uint64_t run_write(struct execution *execution, struct place *place, const struct op *op,
                           struct outcome *outcome)
 {
     if (meets_conditions(place, op, outcome)) {
-        struct record record = {.value = op->value};
+        if (!place->is_there && table_has_ids(op->table) && !may_have_id(execution, op, outcome)) {
+            return 0;
+        }
+        struct record record = {.value = op->value, .kind = kind_for(place, op)};
         set_time_to_live(execution, op, &record);
         put(execution, place, op, outcome, &record);
     }
@@ -594,6 +631,107 @@ static uint64_t run_evict(struct execution *execution, struct place *place, cons
     return 0;
 }
 
+/* --- ids --- */
+
+static enum mint_result mint(const struct execution *execution, const struct account *account,
+                             uint64_t point, uint32_t count, const struct mint_run **runs,
+                             uint32_t *run_count)
+{
+    const struct mint_wish wish = {
+        .point = point,
+        .start = account->range.start,
+        .end = account->range.end,
+        .count = count,
+        .now_ms = execution->now_ms,
+        .stamp_ms = stamp_ms(log_last(execution->log)),
+        .durable = log_durable(execution->log),
+    };
+    return minter_mint(execution->minter, &wish, runs, run_count);
+}
+
+/* False, with the refusal; TRY_LATER: it waits (RULES I3). */
+static bool has_minted(enum mint_result result, struct outcome *outcome)
+{
+    if (result == MINT_LATER) {
+        outcome_refuse(outcome, STATUS_TRY_LATER, OP_REASON_IDS_AHEAD);
+    } else if (result == MINT_BEHIND) {
+        outcome_refuse(outcome, STATUS_CLOCK_BEHIND, OP_REASON_CLOCK_BEHIND);
+    }
+    return result == MINT_DONE;
+}
+
+/* A reserve goes to the log. */
+static bool can_mint(const struct execution *execution, struct outcome *outcome)
+{
+    if (execution->is_log_full) {
+        outcome_refuse(outcome, STATUS_TRY_LATER, OP_REASON_LOG_FULL);
+    }
+    return !execution->is_log_full;
+}
+
+/* The reply is an array of [first, count]. */
+static uint64_t run_mint(struct execution *execution, struct place *place, const struct op *op,
+                         struct outcome *outcome)
+{
+    const struct mint_run *runs;
+    uint32_t run_count;
+    if (!can_mint(execution, outcome) ||
+        !has_minted(mint(execution, place->account, op->point, op->limit, &runs, &run_count),
+                    outcome)) {
+        return 0;
+    }
+    buffer_clear(&execution->scratch);
+    pack_array(&execution->scratch, run_count);
+    for (uint32_t i = 0; i < run_count; i++) {
+        pack_array(&execution->scratch, 2);
+        pack_uint(&execution->scratch, runs[i].first);
+        pack_uint(&execution->scratch, runs[i].count);
+    }
+    memory_must(!execution->scratch.failed);
+    outcome->value = buffer_bytes(&execution->scratch);
+    return 0;
+}
+
+/* Somebody may be asking for an id that nobody was given yet: he is told that there is nothing, and it stays so. */
+static bool is_met(struct execution *execution, struct record *record, struct place *place)
+{
+    place->entry = hot_find(execution->hot, record->point, record->table, record->key);
+    return place->entry && hot_state(place->entry) != HOT_ABSENT;
+}
+
+/*
+ * RULES I: no record has an id that is given, so nothing is asked of the tree. Its point is in the range of the op's, so
+ * that record and result go along together when the range moves.
+ */
+static uint64_t run_put(struct execution *execution, struct place *place, const struct op *op,
+                        struct outcome *outcome)
+{
+    const struct mint_run *run;
+    uint32_t run_count;
+    uint8_t key[ID_KEY_LEN];
+    struct record record = {.table = TABLE_ENTITIES,
+                            .kind = op->record_kind,
+                            .key = bytes_of(key, sizeof(key)),
+                            .value = op->value};
+    uint64_t size = record_size(sizeof(key), op->value.len);
+    if (!can_mint(execution, outcome) || !has_room(execution, op, place, outcome, size)) {
+        return 0;
+    }
+    do {
+        if (!has_minted(mint(execution, place->account, op->point, 1, &run, &run_count), outcome)) {
+            return 0;
+        }
+        endian_put_be64(key, run->first);
+        record.point = id_point(run->first);
+    } while (is_met(execution, &record, place));
+    set_time_to_live(execution, op, &record);
+    store(execution, place, &record, size);
+    outcome->version = outcome->need = record.version;
+    outcome->size = size;
+    outcome->integer = (int64_t)run->first;
+    return 0;
+}
+
 typedef uint64_t run_function(struct execution *execution, struct place *place, const struct op *op,
                               struct outcome *outcome);
 
@@ -601,6 +739,7 @@ static run_function *const functions[OP_KIND_COUNT] = {
     [OP_READ] = run_read,     [OP_EXISTS] = run_exists, [OP_WRITE] = run_write,
     [OP_POP] = run_pop,       [OP_DELETE] = run_delete, [OP_INCR] = run_incr,
     [OP_EXPIRE] = run_expire, [OP_REAP] = run_reap,     [OP_EVICT] = run_evict,
+    [OP_MINT] = run_mint,     [OP_PUT] = run_put,
 };
 
 static bool has_identity(const struct op *op)
@@ -619,7 +758,7 @@ static bool is_answered(struct execution *execution, const struct op *op, struct
 static bool must_wait(const struct execution *execution, const struct op *op,
                       struct outcome *outcome)
 {
-    bool is_asked = op_changes(op) && op->kind < OP_REAP;
+    bool is_asked = op_changes(op) && !op_is_inner(op);
     if (!is_asked || (!execution->is_memory_full && !execution->is_log_full)) {
         return false;
     }
@@ -655,7 +794,7 @@ enum execute_result execute(struct execution *execution, const struct op *op,
     if (!place.account || !place.account->is_open) {
         return meet_closed(execution, op, place.account, outcome);
     }
-    if (!find(execution, op, damage, &place)) {
+    if (!op_mints(op) && !find(execution, op, damage, &place)) {
         return EXECUTE_FETCH;
     }
     place.account->operations++;

@@ -19,6 +19,7 @@
 #include "shardd/account.h"
 #include "shardd/hot.h"
 #include "shardd/log.h"
+#include "shardd/minter.h"
 #include "shardd/op.h"
 #include "shardd/retry.h"
 
@@ -28,6 +29,7 @@ struct execution {
     struct accounts *accounts;
     struct log *log;
     struct retries *retries;
+    struct minter *minter;
     uint64_t now_ms;     /* wall clock of this turn */
     bool is_disk_full;   /* what grows is refused (RULES F1) */
     bool is_log_full;    /* and even what shrinks must wait */

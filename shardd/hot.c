@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "io/memory.h"
-#include "proto/point.h"
+#include "proto/table.h"
 
 #define CACHE_LINE 64
 
@@ -28,7 +28,7 @@ struct hot *hot_new_with(struct arena *arena, bool is_complete, hot_point_functi
 
 struct hot *hot_new(struct arena *arena, bool is_complete)
 {
-    return hot_new_with(arena, is_complete, point_of_key);
+    return hot_new_with(arena, is_complete, table_point);
 }
 
 void hot_free(struct hot *hot)

@@ -86,7 +86,7 @@ struct sector {
     uint32_t depth;
 };
 
-typedef uint64_t hot_point_function(struct bytes key);
+typedef uint64_t hot_point_function(uint16_t table, struct bytes key);
 
 struct hot {
     struct sector sectors[SECTOR_COUNT];
@@ -268,10 +268,10 @@ static inline bool entry_is(const struct hot_record *entry, uint16_t table, stru
     return bytes_equal(entry_key(entry), key) && entry_table(entry) == table;
 }
 
-/* RULES N1: tables of key form `id` will have points of their own here. */
+/* RULES N1. */
 static inline uint64_t entry_point(const struct hot *hot, const struct hot_record *entry)
 {
-    return hot->point_of(entry_key(entry));
+    return hot->point_of(entry_table(entry), entry_key(entry));
 }
 
 /* RULES N4. */

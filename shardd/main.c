@@ -8,6 +8,7 @@
  *                          ├─> membership ─> session, control, division ─> ownership ─> moving   who owns what
  *                          └─> store                                                  what is kept
  *                                ├─> execute ─> hot ─> arena        operations, records in memory
+ *                                │      ├─> minter                  ids
  *                                │      └─> retry ─> result ─> seal
  *                                ├─> log ─> segment                 what is durable
  *                                ├─> sweep ─> swept, clear, pressure     hot table to tree

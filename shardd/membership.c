@@ -76,6 +76,7 @@ struct membership *membership_new(struct store *store, struct sessions *sessions
     membership->bootstrap_number = 1;
     *ownership = (struct ownership){0};
     store_on_counted(store, on_counted, membership);
+    store_set_origin(store, membership->ownership.map.origin_ms);
     return membership;
 }
 
@@ -377,6 +378,7 @@ static void adopt(struct membership *membership)
     memcpy(membership->ownership.expected, before.expected, ID_LEN);
     membership->ownership.has_stranger = before.has_stranger;
     membership->ownership.is_restored = before.is_restored;
+    store_set_origin(membership->store, membership->ownership.map.origin_ms);
     tell_operator(&before, &membership->ownership);
     tell_watchers(membership, &before.map, &membership->ownership.map);
     ownership_fini(&before);

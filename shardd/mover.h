@@ -57,12 +57,13 @@ struct import_greeting {
     uint64_t stamp;
 };
 
-/* params: [id, seq, records, bytes, high and low of the sum, the source's last stamp] */
+/* params: [id, seq, records, bytes, high and low of the sum, the source's last stamp, time of its last id] */
 struct import_ending {
     uint64_t id;
     uint64_t seq;
     struct range_sum sum;
     uint64_t stamp;
+    uint64_t ids_ms;
 };
 
 void mover_import_begin(struct mover *mover, struct peer *peer, uint32_t msgid,

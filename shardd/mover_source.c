@@ -278,8 +278,10 @@ static void on_frozen(void *context, bool is_done)
     outgoing->hold_us[MOVE_HOLD_FREEZE] = outgoing->frozen_us - outgoing->freeze_us;
     outgoing->is_frozen = true;
     if (outgoing->stream) {
-        uint64_t durable = store_durable_stamp(outgoing->mover->store);
-        stream_end(outgoing->stream, hand_sum(outgoing->hand), durable);
+        struct store *store = outgoing->mover->store;
+        uint64_t durable = store_durable_stamp(store);
+        stream_end(outgoing->stream, hand_sum(outgoing->hand), durable,
+                   store_given_ms(store, outgoing->start, outgoing->end));
         /* The turn's own is over, and the next may be long in coming: operations wait. */
         stream_turn(outgoing->stream, durable);
     }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "shardd/minter.h"
 #include "shardd/mover_internal.h"
 
 #include <stdio.h>
@@ -7,6 +8,7 @@
 #include "io/clock.h"
 #include "io/logline.h"
 #include "io/memory.h"
+#include "proto/stamp.h"
 #include "proto/pack.h"
 #include "proto/point.h"
 
@@ -331,6 +333,15 @@ void mover_import_data(struct mover *mover, struct peer *peer, uint32_t msgid, u
     import_take(incoming->import, seq, items, &reply);
 }
 
+/* RULES I3: ids, and what is reserved for them, are that far ahead of a stamp at most. */
+static bool may_take_ids(const struct mover *mover, const struct import_ending *ending)
+{
+    uint64_t origin_ms = membership_ownership(mover->membership)->map.origin_ms;
+    return ending->ids_ms <= ID_TIME_MAX && origin_ms + ending->ids_ms <= stamp_ms(ending->stamp) +
+                                                                              MINTER_AHEAD_MS +
+                                                                              MINTER_RESERVE_MS;
+}
+
 void mover_import_end(struct mover *mover, struct peer *peer, uint32_t msgid,
                       const struct import_ending *ending)
 {
@@ -343,7 +354,12 @@ void mover_import_end(struct mover *mover, struct peer *peer, uint32_t msgid,
         peer_refuse(peer, msgid, STATUS_CONFLICT, "no such import is under way on this connection");
         return;
     }
+    if (!may_take_ids(mover, ending)) {
+        peer_refuse(peer, msgid, STATUS_CONFLICT, "its last id is too far ahead of its last stamp");
+        return;
+    }
     await(incoming, peer, msgid);
+    store_take_over_ids(mover->store, incoming->start, incoming->end, ending->ids_ms);
     if (!import_end(incoming->import, ending->seq, &ending->sum, ending->stamp)) {
         refuse_asker(incoming, STATUS_CONFLICT,
                      "the end is out of sequence, or its stamp too far ahead");

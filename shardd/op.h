@@ -31,9 +31,13 @@ enum op_kind {
     /* The store's own, of which no client hears. */
     OP_REAP = 9,   /* if the record is due, it goes, that of if_version in any case (RULES R3) */
     OP_EVICT = 10, /* if the record is still that of if_version, it goes (RULES S7) */
+
+    /* Of ids, by a point of their slice: the first changes nothing that a retry would have to find again. */
+    OP_MINT = 11,
+    OP_PUT = 12,
 };
 
-#define OP_KIND_COUNT 11
+#define OP_KIND_COUNT 13
 
 /* Finer than a status: which sentence the reply has. Stored with retry results: never reused. */
 /* clang-format off */
@@ -57,8 +61,12 @@ enum op_kind {
     X(MAKING_ROOM,     16, "the shard is full, and is still evicting what must go for this: try again") \
     X(TOO_MANY_WAIT,   17, "too many operations wait")                                             \
     X(TOO_MANY_CLIENTS, 18, "as many clients are remembered as fit the server's memory: use fewer, and each for longer") \
-    X(HELD_TOO_LONG,   19, "its range is being handed over to another server: try again")            \
-    X(RECORD_LARGER,   20, "the record is larger than all of its shard")
+    X(HELD_TOO_LONG,   19, "its range is being handed over to another server: try again")          \
+    X(RECORD_LARGER,   20, "the record is larger than all of its shard")                            \
+    X(NOT_THERE,       21, "if_present: the key is not there")                                     \
+    X(IDS_AHEAD,       22, "as many ids were given as a second ahead of the clock has: try again") \
+    X(CLOCK_BEHIND,    23, "this server's clock is more than 10 minutes behind the ids that it gave, or before the map's origin of ids: set it right") \
+    X(ID_AHEAD,        24, "the id is more than 10 minutes ahead of this server's clock: it was not minted with this map's origin, or a clock is wrong")
 /* clang-format on */
 
 enum op_reason {
@@ -88,7 +96,7 @@ struct outcome {
     uint64_t size;    /* what that record counts, in bytes; FULL: what it would have counted */
     int64_t left_ms;  /* until that record expires; -1: never */
     uint64_t ttl_ms;  /* its time to live as it was given; 0: none */
-    int64_t integer;  /* incr */
+    int64_t integer;  /* incr; put: the id */
     uint64_t used;    /* FULL */
     uint64_t limit;   /* FULL */
     uint64_t need;
@@ -108,14 +116,17 @@ struct op {
     uint32_t reply_id;
     enum op_kind kind;
     uint16_t table;
+    uint16_t record_kind; /* write, put: the new one; scan: only those of it */
+    bool has_kind;        /* whether one is given */
     bool if_absent;
+    bool if_present;
     bool keys_only;    /* scan */
     bool skip_damaged; /* scan: told, and passed over */
     bool is_sliding;   /* write, expire: a read restarts the time to live */
-    uint32_t limit;    /* scan: records, 1 to SCAN_RECORDS_MAX */
+    uint32_t limit;    /* scan: records, 1 to SCAN_RECORDS_MAX; mint: ids */
     uint64_t point;
     struct bytes key;     /* scan: go on behind it; empty: from the point on */
-    struct bytes value;   /* write */
+    struct bytes value;   /* write, put */
     struct bytes prefix;  /* scan */
     uint64_t if_version;  /* 0: any */
     int64_t by;           /* incr */
@@ -131,7 +142,19 @@ void op_free(struct op *op);
 
 static inline bool op_changes(const struct op *op)
 {
-    return op->kind >= OP_WRITE;
+    return op->kind >= OP_WRITE && op->kind != OP_MINT;
+}
+
+/* The store's own. */
+static inline bool op_is_inner(const struct op *op)
+{
+    return op->kind == OP_REAP || op->kind == OP_EVICT;
+}
+
+/* Of no record that is there: its id is yet to be given. */
+static inline bool op_mints(const struct op *op)
+{
+    return op->kind == OP_MINT || op->kind == OP_PUT;
 }
 
 /* Memory that it holds while it waits, in bytes. */

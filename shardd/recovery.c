@@ -18,6 +18,9 @@ enum { OLD_STAMP_FORMAT = 1, OLD_ACCOUNT_FORMAT = 1 };
 /* A LOG_CLEAR: what it is, start, end. */
 enum { CLEAR_LEN = 1 + 8 + 8 };
 
+/* A LOG_RESERVE: what it is, milliseconds. */
+enum { RESERVE_LEN = 1 + 8 };
+
 /* An interval that was emptied: what was logged for it before is not replayed (RULES V2). */
 struct emptied {
     uint64_t start, end; /* bounds */
@@ -32,6 +35,7 @@ struct recovery {
     bool is_begun_with_tree; /* the log had no control state left: RULES S11 */
     bool is_upgrade;         /* the tree has the control state, in the form of the version before */
     struct buffer control;
+    uint64_t reserved_ms; /* RULES I2 */
     struct log_account *numbers;
     uint32_t number_count;
     uint32_t number_capacity;
@@ -127,6 +131,16 @@ static bool take_clear(struct recovery *recovery, uint64_t stamp, struct bytes b
     return true;
 }
 
+static bool take_reserve(struct recovery *recovery, struct bytes blob)
+{
+    if (blob.len != RESERVE_LEN) {
+        return false;
+    }
+    uint64_t ms = endian_get_le64((const uint8_t *)blob.data + 1);
+    recovery->reserved_ms = ms > recovery->reserved_ms ? ms : recovery->reserved_ms;
+    return true;
+}
+
 static bool take_control(struct recovery *recovery, struct bytes accounts, struct bytes control)
 {
     buffer_clear(&recovery->control);
@@ -153,6 +167,8 @@ static bool on_control(void *context, const struct log_record_header *header, st
         return take_clear(recovery, header->first, blob);
     case LOG_TICK:
         return true;
+    case LOG_RESERVE:
+        return take_reserve(recovery, blob);
     default:
         return false;
     }
@@ -369,6 +385,12 @@ struct bytes recovery_control(const struct recovery *recovery)
 const struct swept *recovery_swept(const struct recovery *recovery)
 {
     return &recovery->swept;
+}
+
+uint64_t recovery_reserved_ms(const struct recovery *recovery)
+{
+    uint64_t swept_ms = recovery->swept.reserved_ms;
+    return swept_ms > recovery->reserved_ms ? swept_ms : recovery->reserved_ms;
 }
 
 bool recovery_is_tree_empty(const struct recovery *recovery)

@@ -31,6 +31,8 @@ struct bytes recovery_control(const struct recovery *recovery);
 const struct swept *recovery_swept(const struct recovery *recovery);
 
 /* Nothing was ever stored in the tree. */
+/* Ids up to it, in ms since the origin, may have been given (RULES I2). */
+uint64_t recovery_reserved_ms(const struct recovery *recovery);
 bool recovery_is_tree_empty(const struct recovery *recovery);
 
 /* Sets the numbers of `accounts`. False: none is known of a range, whose start is in *start. */

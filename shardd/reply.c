@@ -4,11 +4,13 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "proto/endian.h"
 #include "proto/pack.h"
 #include "proto/rpc.h"
+#include "proto/table.h"
 #include "shardd/arguments.h"
 
-enum { TEXT_LEN = 512 };
+enum { TEXT_LEN = 512, SHOWN_KEY_LEN = SHOWN_TEXT_LEN + 8 };
 
 static void reply_wrong_shard(struct buffer *out, uint32_t msgid, uint64_t revision,
                               const struct map_entry *entry)
@@ -61,15 +63,28 @@ void reply_not_owned(struct buffer *out, uint32_t msgid, const struct ownership 
     rpc_error_end(out);
 }
 
+/* `key`: of a record of this table, or empty. */
+static void show_key(uint16_t table, struct bytes key, char shown[SHOWN_KEY_LEN])
+{
+    if (table_has_ids(table) && key.len == ID_KEY_LEN) {
+        (void)snprintf(shown, SHOWN_KEY_LEN, "id %llu",
+                       (unsigned long long)endian_get_be64(key.data));
+    } else {
+        char name[SHOWN_TEXT_LEN];
+        show_name(key, name);
+        (void)snprintf(shown, SHOWN_KEY_LEN, "key \"%s\"", name);
+    }
+}
+
 /* Of a scan: which record it is. */
-static void print_damaged(const struct outcome *outcome, char text[TEXT_LEN])
+static void print_damaged(uint16_t table, const struct outcome *outcome, char text[TEXT_LEN])
 {
     struct unpack in = unpack_of(outcome->value);
-    char shown[SHOWN_TEXT_LEN];
+    char shown[SHOWN_KEY_LEN];
     (void)unpack_array(&in);
     uint64_t point = unpack_uint(&in);
-    show_name(unpack_text(&in), shown);
-    (void)snprintf(text, TEXT_LEN, "%s: key \"%s\", point 0x%016llx", outcome_text(outcome), shown,
+    show_key(table, unpack_text(&in), shown);
+    (void)snprintf(text, TEXT_LEN, "%s: %s, point 0x%016llx", outcome_text(outcome), shown,
                    (unsigned long long)point);
 }
 
@@ -95,7 +110,7 @@ static void print_full(const struct outcome *outcome, const char *name, char tex
     }
 }
 
-static void reply_error(struct buffer *out, uint32_t msgid, const struct outcome *outcome,
+static void reply_error(struct buffer *out, const struct op *op, const struct outcome *outcome,
                         const char *name)
 {
     bool is_full = outcome->status == STATUS_FULL;
@@ -104,11 +119,11 @@ static void reply_error(struct buffer *out, uint32_t msgid, const struct outcome
     if (is_full) {
         print_full(outcome, name, text);
     } else if (is_damaged) {
-        print_damaged(outcome, text);
+        print_damaged(op->table, outcome, text);
     } else {
         (void)snprintf(text, sizeof(text), "%s", outcome_text(outcome));
     }
-    rpc_error(out, msgid, outcome->status, text);
+    rpc_error(out, op->reply_id, outcome->status, text);
     if (is_full) {
         pack_array(out, 2);
         pack_uint(out, outcome->used);
@@ -152,7 +167,7 @@ void reply_outcome(struct buffer *out, const struct op *op, const struct outcome
 {
     assert(outcome->status != STATUS_WRONG_SHARD);
     if (outcome->status != STATUS_OK) {
-        reply_error(out, op->reply_id, outcome, name);
+        reply_error(out, op, outcome, name);
         return;
     }
     rpc_response(out, op->reply_id);
@@ -182,6 +197,15 @@ void reply_outcome(struct buffer *out, const struct op *op, const struct outcome
         pack_array(out, 2);
         pack_int(out, outcome->integer);
         pack_uint(out, outcome->version);
+        break;
+    case OP_MINT:
+        pack_encoded(out, outcome->value);
+        break;
+    case OP_PUT:
+        pack_array(out, 3);
+        pack_uint(out, (uint64_t)outcome->integer);
+        pack_uint(out, outcome->version);
+        pack_uint(out, outcome->size);
         break;
     case OP_DONE:
     case OP_REAP: /* the store's own, as the next: nobody waits for them */

@@ -7,6 +7,8 @@
 #include "io/memory.h"
 #include "proto/pack.h"
 #include "proto/point.h"
+#include "proto/table.h"
+#include "shardd/minter.h"
 #include "shardd/reply.h"
 #include "shardd/stat.h"
 
@@ -159,7 +161,6 @@ static void take_operands(struct arguments *arguments, struct op *op)
         op->key = arguments_key_or_nil(arguments);
     } else {
         op->key = arguments_key(arguments);
-        op->point = point_of_key(op->key);
     }
     if (op->kind == OP_WRITE) {
         op->value = arguments_value(arguments);
@@ -178,6 +179,7 @@ static void run_data(struct request *request)
     struct option_values given;
     const struct option_values *options =
         arguments_options(arguments, request->method->option_allowed, &given);
+    arguments_table(arguments, options, &op);
     arguments_expiry(arguments, options, &op);
     if (!arguments_are_fine(arguments)) {
         request_refuse_arguments(request);
@@ -185,12 +187,52 @@ static void run_data(struct request *request)
     }
     bool is_limited = options->limit > 0 && options->limit < SCAN_RECORDS_MAX;
     op.if_absent = options->if_absent;
+    op.if_present = options->if_present;
     op.if_version = options->if_version;
     op.identity = options->identity;
     op.prefix = options->prefix;
     op.limit = is_limited ? (uint32_t)options->limit : SCAN_RECORDS_MAX;
     op.keys_only = options->keys_only;
     op.skip_damaged = options->skip_damaged;
+    op.deadline_us = deadline_us(options);
+    submit(request, &op, options);
+}
+
+/* --- ids --- */
+
+static void run_mint(struct request *request)
+{
+    struct arguments *arguments = &request->arguments;
+    struct op op = {.kind = OP_MINT, .table = TABLE_ENTITIES};
+    op.point = arguments_uint(arguments, "point");
+    op.limit = (uint32_t)arguments_number(arguments, "count", 1, MINTER_COUNT_MAX);
+    struct option_values given;
+    const struct option_values *options =
+        arguments_options(arguments, request->method->option_allowed, &given);
+    if (!arguments_are_fine(arguments)) {
+        request_refuse_arguments(request);
+        return;
+    }
+    op.deadline_us = deadline_us(options);
+    submit(request, &op, options);
+}
+
+static void run_put(struct request *request)
+{
+    struct arguments *arguments = &request->arguments;
+    struct op op = {.kind = OP_PUT, .table = TABLE_ENTITIES};
+    op.point = arguments_uint(arguments, "point");
+    op.record_kind = (uint16_t)arguments_number(arguments, "kind", 0, UINT16_MAX);
+    op.value = arguments_document(arguments);
+    struct option_values given;
+    const struct option_values *options =
+        arguments_options(arguments, request->method->option_allowed, &given);
+    arguments_expiry(arguments, options, &op);
+    if (!arguments_are_fine(arguments)) {
+        request_refuse_arguments(request);
+        return;
+    }
+    op.identity = options->identity;
     op.deadline_us = deadline_us(options);
     submit(request, &op, options);
 }
@@ -433,9 +475,10 @@ static void run_stat(struct request *request)
 /* clang-format off */
 #define OPTIONS_ANY (OPTION_TABLE | OPTION_EPOCH | OPTION_DEADLINE_MS)
 #define OPTIONS_CHANGE (OPTIONS_ANY | OPTIONS_RETRY | OPTION_IF_VERSION)
-#define OPTIONS_WRITE (OPTIONS_CHANGE | OPTION_IF_ABSENT | OPTION_TTL_MS | OPTION_LEFT_MS | OPTION_SLIDING)
+#define OPTIONS_WRITE (OPTIONS_CHANGE | OPTION_KIND | OPTION_IF_ABSENT | OPTION_IF_PRESENT | OPTION_TTL_MS | OPTION_LEFT_MS | OPTION_SLIDING)
+#define OPTIONS_PUT (OPTION_EPOCH | OPTION_DEADLINE_MS | OPTIONS_RETRY | OPTION_TTL_MS | OPTION_LEFT_MS | OPTION_SLIDING)
 #define OPTIONS_EXPIRE (OPTIONS_CHANGE | OPTION_SLIDING)
-#define OPTIONS_SCAN (OPTIONS_ANY | OPTION_LIMIT | OPTION_PREFIX | OPTION_KEYS_ONLY | OPTION_SKIP_DAMAGED)
+#define OPTIONS_SCAN (OPTIONS_ANY | OPTION_KIND | OPTION_LIMIT | OPTION_PREFIX | OPTION_KEYS_ONLY | OPTION_SKIP_DAMAGED)
 #define OPTIONS_HELLO (OPTION_CLUSTER | OPTION_ROLE | OPTION_INSTANCE | OPTION_TERM | OPTION_REVISION | OPTION_EXPECT | OPTION_SEEN_INCARNATION | OPTION_SEEN_START)
 #define FORM_KEY "[key] or [key, options]"
 
@@ -449,6 +492,8 @@ static const struct method methods[] = {
     {NAMED("incr"),      run_data,      "[key, by] or [key, by, options]",          2, 3, OP_INCR,   OPTIONS_CHANGE},
     {NAMED("expire"),    run_data,      "[key, ttl_ms] or [key, ttl_ms, options]",  2, 3, OP_EXPIRE, OPTIONS_EXPIRE},
     {NAMED("scan"),      run_data,      "[point, key] or [point, key, options]",    2, 3, OP_SCAN,   OPTIONS_SCAN},
+    {NAMED("mint"),      run_mint,      "[point, count] or [point, count, options]", 2, 3, OP_MINT,  OPTION_EPOCH | OPTION_DEADLINE_MS},
+    {NAMED("put"),       run_put,       "[point, kind, document] or [point, kind, document, options]", 3, 4, OP_PUT, OPTIONS_PUT},
     {NAMED("done"),      run_done,      "[client, done]",                           2, 2, OP_DONE,   0},
     {NAMED("hello"),     run_hello,     "[] or [options]",                          0, 1, 0,         OPTIONS_HELLO},
     {NAMED("ping"),      run_ping,      "[]",                                       0, 0, 0,         0},
@@ -459,7 +504,7 @@ static const struct method methods[] = {
     {NAMED("move.pace"),    request_move_pace,    "[id, bytes_per_s, is_paused]",       3, 16, 0,        0},
     {NAMED("import.begin"), request_import_begin, "[id, start, end, source, stamp]",    5, 5, 0,         0},
     {NAMED("import.data"),  request_import_data,  "[id, seq, items]",                   3, 3, 0,         0},
-    {NAMED("import.end"),   request_import_end,   "[id, seq, records, bytes, high, low, stamp]", 7, 7, 0,       0},
+    {NAMED("import.end"),   request_import_end,   "[id, seq, records, bytes, high, low, stamp, ids_ms]", 8, 8, 0,  0},
     {NAMED("stat"),      run_stat,      "[]",                                       0, 0, 0,         0},
 };
 /* clang-format on */

@@ -77,6 +77,7 @@ void request_import_end(struct request *request)
     ending.sum.high = arguments_uint(arguments, "high");
     ending.sum.low = arguments_uint(arguments, "low");
     ending.stamp = arguments_uint(arguments, "stamp");
+    ending.ids_ms = arguments_uint(arguments, "ids_ms");
     if (arguments_are_fine(arguments)) {
         mover_import_end(request->scope->mover, request->peer, request->msgid, &ending);
     } else {

@@ -10,6 +10,7 @@
 #include "io/worker.h"
 #include "proto/pack.h"
 #include "proto/point.h"
+#include "proto/table.h"
 #include "shardd/merge.h"
 
 /* Room for the heads of the reply's two arrays. */
@@ -138,11 +139,15 @@ void slices_add(struct slices *slices, struct op *op)
 
 /* --- the loop's part --- */
 
-/* A scan without a key begins with the first record at its point: behind the shortest key there. */
+/*
+ * A scan without a key begins with the first record of its table at its point: behind the shortest key there. What
+ * else stands at that point is not met again, or a slice that ends among it would have nowhere to go on (pack_cursor).
+ */
 static struct bytes from_of(const struct op *op, uint8_t bytes[TREE_KEY_LEN_MAX])
 {
     size_t len = record_key_encode(op->point, op->table, op->key, bytes);
-    return bytes_of(bytes, op->key.len == 0 ? sizeof(op->point) : len);
+    bool is_whole_point = op->key.len == 0 && op->table == TABLE_DEFAULT;
+    return bytes_of(bytes, is_whole_point ? sizeof(op->point) : len);
 }
 
 static void begin(struct slices *slices, struct op *op, const struct range *range)
@@ -216,15 +221,20 @@ static void hide(struct slices *slices, const struct record *record)
         record->point, record->version, record->table, bytes_of(key, record->key.len)};
 }
 
+static bool is_asked_for(const struct op *op, const struct record *record)
+{
+    return record->table == op->table && (!op->has_kind || record->kind == op->record_kind) &&
+           record->key.len >= op->prefix.len &&
+           bytes_equal(bytes_of(record->key.data, op->prefix.len), op->prefix);
+}
+
 static bool is_wanted(struct slices *slices, const struct record *record)
 {
-    const struct op *op = slices->op;
     if (record->expiry_ms != 0 && record->expiry_ms <= slices->now_ms) {
         hide(slices, record);
         return false;
     }
-    return record->table == op->table && record->key.len >= op->prefix.len &&
-           bytes_equal(bytes_of(record->key.data, op->prefix.len), op->prefix);
+    return is_asked_for(slices->op, record);
 }
 
 /* The next slice may go on behind it. */
@@ -276,17 +286,20 @@ static void pack_damaged(struct slices *slices, const struct record *record)
 
 /*
  * False: the slice ends before it. What stands before a damaged record is given first; then it is passed over, or
- * fails the scan that begins with it.
+ * fails the scan that begins with it. One of another table is another scan's; what is no key may be of any.
  */
 static bool add_damaged(struct slices *slices, struct bytes key, enum record_fault fault)
 {
     bool is_skipped = slices->op->skip_damaged;
     bool is_full = is_slice_over(slices) || slices->damaged_count == SLICE_DAMAGED_MAX;
+    struct record record = {.point = slices->op->point};
+    bool has_key = record_key_decode(key, &record);
+    if (has_key && record.table != slices->op->table) {
+        return add(slices, key, &record, 0);
+    }
     if (is_skipped ? is_full : slices->examined_count > 0) {
         return false;
     }
-    struct record record = {.point = slices->op->point};
-    bool has_key = record_key_decode(key, &record);
     outcome_refuse(&slices->damage, STATUS_DAMAGED,
                    fault == RECORD_NEWER_FORMAT ? OP_REASON_RECORD_NEWER
                                                 : OP_REASON_RECORD_DAMAGED);
@@ -356,17 +369,35 @@ static struct bytes put_head(struct slices *slices)
     return whole;
 }
 
+/*
+ * Behind what was examined last. Where that is of another table the cursor has no key: it is at the same point if its
+ * table comes before the one that is scanned, else at the next.
+ */
+static void pack_cursor(const struct slices *slices, struct buffer *out)
+{
+    const struct op *op = slices->op;
+    struct record last = {.point = op->point, .table = op->table};
+    (void)record_key_decode(bytes_of(slices->last, slices->last_len), &last);
+    if (last.table > op->table && last.point == slices->merge.last) {
+        pack_nil(out);
+        return;
+    }
+    pack_array(out, 2);
+    pack_uint(out, last.point + (last.table > op->table));
+    if (last.table == op->table) {
+        pack_bin(out, last.key);
+    } else {
+        pack_nil(out);
+    }
+}
+
 static void pack_result(struct slices *slices, bool is_end)
 {
     struct buffer *out = &slices->result;
-    struct record last = {.point = slices->op->point};
     if (is_end) {
         pack_nil(out);
     } else {
-        (void)record_key_decode(bytes_of(slices->last, slices->last_len), &last);
-        pack_array(out, 2);
-        pack_uint(out, last.point);
-        pack_bin(out, last.key);
+        pack_cursor(slices, out);
     }
     pack_uint(out, slices->range_end);
     if (slices->op->skip_damaged) {

@@ -7,6 +7,7 @@
 
 #include "io/conn.h"
 #include "io/memory.h"
+#include "proto/endian.h"
 #include "proto/point.h"
 #include "shardd/hand.h"
 
@@ -178,6 +179,14 @@ static void put_checkpoint(void *context, struct buffer *out, uint32_t *account_
     memory_must(!out->failed);
 }
 
+static uint64_t reserve_ids(void *context, uint64_t ms)
+{
+    struct store *store = context;
+    uint8_t blob[8];
+    endian_put_le64(blob, ms);
+    return log_add_control(store->log, LOG_RESERVE, bytes_of(blob, sizeof(blob)));
+}
+
 static uint64_t add_to_log(void *context, const struct log_op *op)
 {
     struct store *store = context;
@@ -285,7 +294,9 @@ static void on_settled(void *context)
 static void start_parts(struct store *store)
 {
     struct loop *loop = store->config.loop;
-    const struct sweep_config sweep = {loop, store->tree, store->hot, store->retries, store->log};
+    store->minter = minter_new(recovery_reserved_ms(store->recovery), reserve_ids, store);
+    const struct sweep_config sweep = {loop,           store->tree, store->hot,
+                                       store->retries, store->log,  store->minter};
     store->supply = supply_new(loop, store->arena);
     store->sweep = sweep_new(&sweep, recovery_swept(store->recovery));
     store->fetch = fetch_new(loop, store->tree, fetch_len_max(store), store_on_fetched, store);
@@ -317,6 +328,7 @@ static void start_parts(struct store *store)
     store->execution.accounts = &store->accounts;
     store->execution.log = store->log;
     store->execution.retries = store->retries;
+    store->execution.minter = store->minter;
     store->wanting_end = &store->first_wanting;
     store->held_end = &store->first_held;
     store->again = timer_new(loop, on_again, store);
@@ -399,6 +411,7 @@ void store_free(struct store *store)
     store_refuse_waiting(store);
     refuse_batch(store);
     retries_free(store->retries);
+    minter_free(store->minter);
     hot_free(store->hot);
     supply_free(store->supply);
     arena_free_all(store->arena);

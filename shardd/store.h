@@ -155,6 +155,14 @@ void store_execute(struct store *store);
 
 uint64_t store_durable_stamp(const struct store *store);
 
+/*
+ * Ids: where their time begins, of the map; the time of the last that may have been given in slices of these bounds, and
+ * that somebody else gave some (RULES I2; shardd/minter.h): reserved for before anything that is logged later.
+ */
+void store_set_origin(struct store *store, uint64_t origin_ms);
+uint64_t store_given_ms(const struct store *store, uint64_t start, uint64_t end);
+void store_take_over_ids(struct store *store, uint64_t start, uint64_t end, uint64_t ms);
+
 /* Stamps go on above this one (RULES N2). */
 void store_raise_stamp(struct store *store, uint64_t stamp);
 

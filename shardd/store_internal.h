@@ -44,6 +44,7 @@ struct store {
     struct hot *hot;
     struct accounts accounts;
     struct retries *retries;
+    struct minter *minter;
     struct tree *tree;
     struct log *log;
     struct fetch *fetch;

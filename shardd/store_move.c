@@ -136,6 +136,23 @@ void store_import_turn(struct store *store, struct import *import)
     import_turn(import);
 }
 
+/* --- ids --- */
+
+void store_set_origin(struct store *store, uint64_t origin_ms)
+{
+    minter_set_origin(store->minter, origin_ms);
+}
+
+uint64_t store_given_ms(const struct store *store, uint64_t start, uint64_t end)
+{
+    return minter_given_ms(store->minter, start, end);
+}
+
+void store_take_over_ids(struct store *store, uint64_t start, uint64_t end, uint64_t ms)
+{
+    minter_take_over(store->minter, start, end, ms);
+}
+
 /* --- stamps --- */
 
 uint64_t store_durable_stamp(const struct store *store)

@@ -170,7 +170,7 @@ static bool may_wait(const struct store *store, const struct op *op, enum execut
     if (result == EXECUTE_HELD) {
         return store_can_hold(store, op);
     }
-    return result == EXECUTE_ROOM || op->kind >= OP_REAP || store_has_room(store, op_len(op));
+    return result == EXECUTE_ROOM || op_is_inner(op) || store_has_room(store, op_len(op));
 }
 
 void store_run(struct store *store, const struct op *op)

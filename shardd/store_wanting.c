@@ -39,7 +39,7 @@ static uint64_t point_bit(const struct op *op)
 /* The store's own may go ahead: what they do depends on the record's version. */
 bool store_is_behind(const struct store *store, const struct op *op)
 {
-    bool is_of_client = op->kind < OP_REAP && op->kind != OP_DONE;
+    bool is_of_client = !op_is_inner(op) && !op_mints(op) && op->kind != OP_DONE;
     if (!is_of_client || !(store->wanting_points & point_bit(op))) {
         return false;
     }
@@ -107,7 +107,8 @@ void store_run_wanting(struct store *store)
     store->execution.has_waited = true;
     while (op) {
         struct op *next = op->next;
-        store_run_waiter(store, op, NULL, OP_REASON_MAKING_ROOM, now_us);
+        store_run_waiter(store, op, NULL,
+                         op_mints(op) ? OP_REASON_IDS_AHEAD : OP_REASON_MAKING_ROOM, now_us);
         op = next;
     }
     store->execution.has_waited = false;

@@ -84,6 +84,7 @@ struct stream {
     bool is_end_sent; /* over this link */
     struct range_sum end_sum;
     uint64_t end_stamp;
+    uint64_t end_ids_ms;
     struct buffer head; /* of the message in the making */
 
     uint64_t heard_ms;
@@ -404,7 +405,7 @@ static void send_end(struct stream *stream)
     struct buffer *head = &stream->head;
     const struct range_sum *sum = &stream->end_sum;
     buffer_clear(head);
-    pack_array(head, 7);
+    pack_array(head, 8);
     pack_uint(head, stream->config.id);
     pack_uint(head, stream->last_seq + 1);
     pack_uint(head, sum->records);
@@ -412,6 +413,7 @@ static void send_end(struct stream *stream)
     pack_uint(head, sum->high);
     pack_uint(head, sum->low);
     pack_uint(head, stream->end_stamp);
+    pack_uint(head, stream->end_ids_ms);
     memory_must(!head->failed);
     stream->is_end_sent = true;
     peer_call(stream->link->peer, "import.end", buffer_bytes(head), ANSWER_WITHIN_MS, on_end_answer,
@@ -593,11 +595,12 @@ void stream_put(struct stream *stream, struct buffer *items, uint64_t need)
     }
 }
 
-void stream_end(struct stream *stream, const struct range_sum *sum, uint64_t stamp)
+void stream_end(struct stream *stream, const struct range_sum *sum, uint64_t stamp, uint64_t ids_ms)
 {
     stream->has_end = true;
     stream->end_sum = *sum;
     stream->end_stamp = stamp;
+    stream->end_ids_ms = ids_ms;
 }
 
 void stream_pace(struct stream *stream, uint64_t bytes_per_s, bool is_paused)

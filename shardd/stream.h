@@ -65,7 +65,8 @@ void stream_put(struct stream *stream, struct buffer *items, uint64_t need);
 void stream_turn(struct stream *stream, uint64_t durable);
 
 /* FREEZE is durable: behind all that was put goes the end. */
-void stream_end(struct stream *stream, const struct range_sum *sum, uint64_t stamp);
+void stream_end(struct stream *stream, const struct range_sum *sum, uint64_t stamp,
+                uint64_t ids_ms);
 
 /* bytes_per_s: of slices, changes come on top; 0: no limit. What is paused is the hand. */
 void stream_pace(struct stream *stream, uint64_t bytes_per_s, bool is_paused);

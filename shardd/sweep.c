@@ -544,6 +544,7 @@ static void submit_batch(struct sweep *sweep, enum pace pace)
     struct batch *batch = &sweep->batch;
     batch->swept.durable = log_durable(sweep->config.log);
     memcpy(batch->swept.applied, sweep->applied, sizeof(sweep->applied));
+    batch->swept.reserved_ms = minter_reserved_ms(sweep->config.minter);
     if (can_keep_state(sweep)) {
         keep_state(sweep);
     }

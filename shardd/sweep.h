@@ -18,6 +18,7 @@
 #include "io/worker.h"
 #include "shardd/hot.h"
 #include "shardd/log.h"
+#include "shardd/minter.h"
 #include "shardd/pressure.h"
 #include "shardd/retry.h"
 #include "shardd/swept.h"
@@ -30,6 +31,7 @@ struct sweep_config {
     struct hot *hot;
     struct retries *retries;
     struct log *log;
+    const struct minter *minter;
 };
 
 /* `swept`: what the tree says. */

@@ -37,6 +37,9 @@ bool swept_load(struct tree_txn *txn, struct swept *swept)
     for (int i = 0; i < SWEPT_UNIT_COUNT; i++) {
         swept->applied[i] = unpack_uint(&in);
     }
+    if (count > 1 + SWEPT_UNIT_COUNT) {
+        swept->reserved_ms = unpack_uint(&in);
+    }
     return count >= 1 + SWEPT_UNIT_COUNT && unpack_is_fine(&in);
 }
 
@@ -44,11 +47,12 @@ void swept_store(struct tree_txn *txn, const struct swept *swept)
 {
     struct buffer stored = {0};
     seal_begin(&stored, SWEPT_FORMAT);
-    pack_array(&stored, 1 + SWEPT_UNIT_COUNT);
+    pack_array(&stored, 2 + SWEPT_UNIT_COUNT);
     pack_uint(&stored, swept->durable);
     for (int i = 0; i < SWEPT_UNIT_COUNT; i++) {
         pack_uint(&stored, swept->applied[i]);
     }
+    pack_uint(&stored, swept->reserved_ms);
     seal_end(&stored, swept_key);
     tree_put(txn, TREE_META, swept_key, buffer_bytes(&stored), bytes_of(NULL, 0));
     buffer_fini(&stored);

@@ -5,12 +5,13 @@
 /*
  * How far the tree is, and whose, kept in the tree itself:
  *
- *     TREE_META   "swept"  ->  sealed [durable, applied of unit 0, ..., of unit 64]
+ *     TREE_META   "swept"  ->  sealed [durable, applied of unit 0, ..., of unit 64, reserve]
  *                 "state"  ->  sealed [stamp, control state]
  *
  * Units are the 64 arcs of the circle, and the retry results with their lines (S9). All up to a unit's
  * `applied` that belongs to it is in the tree, or has a newer durable version in the log (RULES S2). `durable`: the
- * log's durable stamp when the last transaction was made, which its log must still show (L3).
+ * log's durable stamp when the last transaction was made, which its log must still show (L3). The reserve is that of the ids (I2, shardd/minter.h), which versions before did
+ * not have.
  *
  * The state is a copy of the log's (S11), which was durable there at its stamp. A version before did not keep one.
  */
@@ -25,6 +26,7 @@
 struct swept {
     uint64_t durable;
     uint64_t applied[SWEPT_UNIT_COUNT];
+    uint64_t reserved_ms;
 };
 
 /* The least of all units. */

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "proto/point.h"
+#include "proto/table.h"
 #include "shardd/hot_internal.h"
 
 #define BATCH     64
@@ -20,9 +20,9 @@
 /* Cannot be passed to a point's function. */
 static uint64_t parts = 1;
 
-static uint64_t point_in_part(struct bytes key)
+static uint64_t point_in_part(uint16_t table, struct bytes key)
 {
-    return point_of_key(key) / parts;
+    return table_point(table, key) / parts;
 }
 
 static uint64_t now_ns(void)
@@ -49,7 +49,7 @@ static void probe_init(struct probe *probe, uint64_t number)
     char text[32];
     (void)snprintf(text, sizeof(text), "key:%012" PRIu64, number);
     memcpy(probe->key, text, sizeof(probe->key));
-    probe->point = point_in_part(bytes_of(probe->key, sizeof(probe->key)));
+    probe->point = point_in_part(TABLE_DEFAULT, bytes_of(probe->key, sizeof(probe->key)));
 }
 
 static struct bytes probe_key(const struct probe *probe)

@@ -10,6 +10,7 @@
 #include <assert.h>
 
 #include "io/clock.h"
+#include "proto/endian.h"
 #include "proto/pack.h"
 #include "proto/point.h"
 #include "proto/stamp.h"
@@ -44,6 +45,14 @@ static inline void bench_put_checkpoint(void *context, struct buffer *out, uint3
 {
     struct bench *bench = context;
     *count = accounts_put_all(&bench->accounts, out);
+}
+
+static inline uint64_t bench_reserve(void *context, uint64_t ms)
+{
+    struct bench *bench = context;
+    uint8_t blob[8];
+    endian_put_le64(blob, ms);
+    return log_add_control(bench->log, LOG_RESERVE, bytes_of(blob, sizeof(blob)));
 }
 
 static inline uint64_t bench_add_to_log(void *context, const struct log_op *op)
@@ -97,8 +106,10 @@ static inline void bench_open(struct bench *bench, uint64_t limit, enum when_ful
         .accounts = &bench->accounts,
         .log = bench->log,
         .retries = retries_new(&bench->accounts, bench_add_to_log, bench),
+        .minter = minter_new(clock_wall_ms() - ID_ORIGIN_MS, bench_reserve, bench),
         .now_ms = clock_wall_ms(),
     };
+    minter_set_origin(bench->execution.minter, ID_ORIGIN_MS);
     bench_pass(bench, 1000);
 }
 
@@ -106,6 +117,7 @@ static inline void bench_close(struct bench *bench)
 {
     log_close(bench->log);
     retries_free(bench->execution.retries);
+    minter_free(bench->execution.minter);
     hot_free(bench->execution.hot);
     arena_free_all(bench->arena);
     buffer_fini(&bench->execution.scratch);

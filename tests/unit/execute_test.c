@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
+#include "proto/endian.h"
+#include "proto/table.h"
 #include "proto/unpack.h"
 #include "shardd/hand.h"
 #include "shardd/tree.h"
@@ -98,7 +100,7 @@ enum found {
     FOUND_COUNT,
 };
 
-enum condition { UNCONDITIONAL, IF_ABSENT, IF_THIS, IF_OTHER, CONDITION_COUNT };
+enum condition { UNCONDITIONAL, IF_ABSENT, IF_PRESENT, IF_THIS, IF_OTHER, CONDITION_COUNT };
 
 /* The record's value is the integer 7; its version is VERSION. */
 #define VERSION UINT64_C(77)
@@ -167,6 +169,7 @@ static void make_scene(struct scene *scene)
     scene->op.value = bytes_of("\x01", scene->kind == OP_WRITE ? 1 : 0);
     scene->op.by = 1;
     scene->op.if_absent = scene->condition == IF_ABSENT;
+    scene->op.if_present = scene->condition == IF_PRESENT;
     scene->op.if_version = scene->condition == IF_THIS    ? VERSION
                            : scene->condition == IF_OTHER ? VERSION + 1
                                                           : 0;
@@ -197,7 +200,7 @@ static enum status expected_status(const struct scene *scene)
         return STATUS_CONDITION;
     }
     if (is_conditional && scene->condition != IF_ABSENT &&
-        !(is_readable(scene->found) && scene->condition == IF_THIS)) {
+        !(is_readable(scene->found) && scene->condition != IF_OTHER)) {
         return STATUS_CONDITION;
     }
     return grows && scene->is_full && !is_damaged(scene->found) ? STATUS_FULL : STATUS_OK;
@@ -393,6 +396,104 @@ static void a_point_elsewhere_is_another_shards(void **state)
     assert_int_equal(bench_run(bench, &op)->status, STATUS_WRONG_SHARD);
     op.kind = OP_READ;
     assert_int_equal(bench_run(bench, &op)->status, STATUS_WRONG_SHARD);
+}
+
+/* --- entities --- */
+
+/* In the lower half. */
+static const uint8_t some_id[ID_KEY_LEN] = {0, 1, 2, 3, 4, 0x3f, 6, 7};
+
+static struct op entity_op(enum op_kind kind)
+{
+    struct bytes id = bytes_of(some_id, sizeof(some_id));
+    return (struct op){
+        .kind = kind,
+        .table = TABLE_ENTITIES,
+        .key = id,
+        .point = table_point(TABLE_ENTITIES, id),
+        .value = kind == OP_WRITE ? bytes_of("\x80", 1) : bytes_of(NULL, 0),
+    };
+}
+
+static const struct outcome *run_entity(struct bench *bench, enum op_kind kind)
+{
+    struct op op = entity_op(kind);
+    return bench_run(bench, &op);
+}
+
+static const struct outcome *write_of_kind(struct bench *bench, uint16_t kind)
+{
+    struct op op = entity_op(OP_WRITE);
+    op.has_kind = true;
+    op.record_kind = kind;
+    return bench_run(bench, &op);
+}
+
+static void a_record_keeps_its_kind_unless_a_write_gives_another(void **state)
+{
+    struct bench *bench = *state;
+    run_entity(bench, OP_WRITE);
+    assert_int_equal(run_entity(bench, OP_READ)->kind, 0);
+    write_of_kind(bench, UINT16_MAX);
+    run_entity(bench, OP_WRITE);
+    assert_int_equal(run_entity(bench, OP_READ)->kind, UINT16_MAX);
+    struct op expire = entity_op(OP_EXPIRE);
+    expire.ttl_ms = TTL_MS;
+    bench_run(bench, &expire);
+    assert_int_equal(run_entity(bench, OP_READ)->kind, UINT16_MAX);
+    write_of_kind(bench, 0);
+    assert_int_equal(run_entity(bench, OP_READ)->kind, 0);
+    write_of_kind(bench, 7);
+    assert_int_equal(run_entity(bench, OP_POP)->kind, 7);
+    run_entity(bench, OP_WRITE);
+    assert_int_equal(run_entity(bench, OP_READ)->kind, 0);
+}
+
+/* Nobody sees it any more, so nothing of it is kept. */
+static void a_write_over_what_is_due_gives_it_no_kind(void **state)
+{
+    struct bench *bench = *state;
+    struct op op = entity_op(OP_WRITE);
+    op.has_kind = true;
+    op.record_kind = 7;
+    op.ttl_ms = TTL_MS;
+    bench_run(bench, &op);
+    bench_pass(bench, TTL_MS);
+    run_entity(bench, OP_WRITE);
+    assert_int_equal(run_entity(bench, OP_READ)->kind, 0);
+}
+
+static void the_same_bytes_in_another_table_are_another_record(void **state)
+{
+    struct bench *bench = *state;
+    struct op op = entity_op(OP_READ);
+    run_entity(bench, OP_WRITE);
+    op.table = TABLE_DEFAULT;
+    op.point = table_point(op.table, op.key) >> 1;
+    assert_false(bench_run(bench, &op)->was_there);
+    assert_true(run_entity(bench, OP_DELETE)->was_there);
+    assert_int_equal(bench_account(bench)->records, 0);
+}
+
+/* RULES Q1: and not what the same condition would come to by then. */
+static void a_retry_of_a_write_to_what_was_not_there_gets_the_first_answer(void **state)
+{
+    struct bench *bench = *state;
+    struct op op = with_seq(entity_op(OP_WRITE), 1, 1);
+    op.if_present = true;
+    assert_int_equal(bench_run(bench, &op)->status, STATUS_CONDITION);
+    assert_int_equal(bench->outcome.version, 0);
+    run_entity(bench, OP_WRITE);
+    assert_int_equal(bench_run(bench, &op)->status, STATUS_CONDITION);
+    assert_int_equal(bench->outcome.version, 0);
+    assert_string_equal(outcome_text(&bench->outcome), "if_present: the key is not there");
+    op = with_seq(op, 2, 2);
+    uint64_t version = bench_run(bench, &op)->version;
+    assert_int_equal(bench->outcome.status, STATUS_OK);
+    run_entity(bench, OP_DELETE);
+    assert_int_equal(bench_run(bench, &op)->status, STATUS_OK);
+    assert_int_equal(bench->outcome.version, version);
+    assert_false(run_entity(bench, OP_READ)->was_there);
 }
 
 /* --- expiry --- */
@@ -1029,6 +1130,10 @@ int main(void)
         TEST(incr_counts_from_zero_and_stays_within_64_bits),
         TEST(incr_changes_only_integers),
         TEST(a_point_elsewhere_is_another_shards),
+        TEST(a_record_keeps_its_kind_unless_a_write_gives_another),
+        TEST(a_write_over_what_is_due_gives_it_no_kind),
+        TEST(the_same_bytes_in_another_table_are_another_record),
+        TEST(a_retry_of_a_write_to_what_was_not_there_gets_the_first_answer),
         TEST(a_record_is_there_until_its_time_and_not_a_millisecond_longer),
         TEST(what_a_scan_has_hidden_goes_by_any_clock),
         TEST(a_large_record_that_is_due_goes_like_any_other),

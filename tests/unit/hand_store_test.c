@@ -2,13 +2,14 @@
 #include "shardd/hand.h"
 
 #include "proto/endian.h"
+#include "proto/table.h"
 #include "shardd/store_internal.h"
 #include "tests/unit/dice.h"
 #include "tests/unit/store_fixture.h"
 
 /*
  * The hand over a real store, whose operations tell it of what they change: two walks of the same range, one while
- * clients write, the other when nothing changes any more, must come to the same.
+ * clients write, the other when nothing changes any more, must come to the same. Every other record is an entity.
  */
 
 enum { KEYS = 400 };
@@ -162,8 +163,13 @@ static void submit_one(void)
                                           OP_READ,  OP_EXPIRE, OP_INCR,  OP_READ};
     static uint64_t seq;
     static char text[16];
-    (void)snprintf(text, sizeof(text), "key%u", dice_below(&world.dice, KEYS));
+    uint32_t number = dice_below(&world.dice, KEYS);
+    (void)snprintf(text, sizeof(text), "key%05u", number); /* as many bytes as an id has */
     struct op op = store_op(choice[dice_below(&world.dice, 9)], text);
+    op.table = number % 2 == 0 ? TABLE_DEFAULT : TABLE_ENTITIES;
+    op.point = table_point(op.table, op.key);
+    op.has_kind = op.kind == OP_WRITE && table_has_ids(op.table);
+    op.record_kind = (uint16_t)(op.has_kind ? dice_below(&world.dice, 3) : 0);
     if (op.kind == OP_WRITE || op.kind == OP_EXPIRE) {
         uint32_t roll = dice_below(&world.dice, 6);
         op.ttl_ms = roll == 0 ? 1 : roll == 1 ? 50 : roll == 2 ? 3600000 : 0;

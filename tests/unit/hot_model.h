@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
+#include "proto/table.h"
 #include "shardd/hot_internal.h"
 #include "tests/unit/dice.h"
 
@@ -96,16 +97,21 @@ static inline int known_order(const void *left, const void *right)
     return tables ? tables : bytes_compare(known_key(a), known_key(b));
 }
 
-/* Keys of 16 bytes mostly; each hundredth as long as can be. */
+/* Keys of 16 bytes mostly; each hundredth as long as can be. Ids of two to a slice. */
 static inline void known_init(struct known *known, struct dice *dice, uint64_t number,
                               hot_point_function *point_of)
 {
-    static const uint16_t tables[] = {0, 0, 0, 1, 256};
+    static const uint16_t tables[] = {0, 0, 1, 256, TABLE_ENTITIES};
     *known = (struct known){.table = tables[dice_below(dice, 5)]};
     known->key_len = dice_below(dice, 100) == 0 ? KEY_LEN_MAX : 8 + dice_below(dice, 12);
     memset(known->key, 'k', known->key_len);
-    memcpy(known->key, &number, sizeof(number));
-    known->point = point_of(known_key(known));
+    if (table_has_ids(known->table)) {
+        known->key_len = ID_KEY_LEN;
+        endian_put_be64(known->key, number << 9);
+    } else {
+        memcpy(known->key, &number, sizeof(number));
+    }
+    known->point = point_of(known->table, known_key(known));
 }
 
 /* `number` and its neighbour share a key now and then, in two tables. */
@@ -119,6 +125,7 @@ static inline void model_init(struct model *model, struct dice *dice, size_t cou
         if (i > 0 && dice_below(dice, 20) == 0) {
             *known = model->keys[i - 1];
             known->table = (uint16_t)(known->table + 7 + i);
+            known->point = point_of(known->table, known_key(known));
         }
     }
     qsort(model->keys, count, sizeof(*model->keys), known_order);

@@ -4,6 +4,7 @@
 #include "tests/unit/hot_model.h"
 
 #include "proto/point.h"
+#include "proto/table.h"
 
 #define KEYS      4000
 #define STEPS     120000
@@ -13,27 +14,28 @@ static const uint64_t UPPER = UINT64_MAX;
 
 /* --- where keys stand --- */
 
-static uint64_t points_of_a_thousandth(struct bytes key)
+static uint64_t points_of_a_thousandth(uint16_t table, struct bytes key)
 {
-    return UINT64_C(0x123456789abcdef0) + point_of_key(key) / 1000;
+    return UINT64_C(0x123456789abcdef0) + table_point(table, key) / 1000;
 }
 
-static uint64_t points_of_one_bound(struct bytes key)
+static uint64_t points_of_one_bound(uint16_t table, struct bytes key)
 {
-    return UINT64_C(0xffffffff00000000) | point_of_key(key) >> 32;
+    return UINT64_C(0xffffffff00000000) | table_point(table, key) >> 32;
 }
 
-/* Two points that thousands share, and the last one. */
-static uint64_t points_of_a_crowd(struct bytes key)
+/* Two points that thousands share, and the last one; whatever the table. */
+static uint64_t points_of_a_crowd(uint16_t table, struct bytes key)
 {
     static const uint64_t points[] = {UINT64_C(77) << 40, (UINT64_C(77) << 40) + 1, UINT64_MAX};
+    (void)table;
     return points[point_of_key(key) % 3];
 }
 
 /* Half everywhere, half in one block. */
-static uint64_t points_of_both(struct bytes key)
+static uint64_t points_of_both(uint16_t table, struct bytes key)
 {
-    uint64_t point = point_of_key(key);
+    uint64_t point = table_point(table, key);
     return point & 1 ? point : point >> 14;
 }
 
@@ -41,7 +43,7 @@ static const struct point_set {
     const char *name;
     hot_point_function *point_of;
 } point_sets[] = {
-    {"the whole circle", point_of_key},       {"a thousandth", points_of_a_thousandth},
+    {"the whole circle", table_point},        {"a thousandth", points_of_a_thousandth},
     {"one bound", points_of_one_bound},       {"equal points", points_of_a_crowd},
     {"everywhere and dense", points_of_both},
 };
@@ -533,8 +535,10 @@ static void bed_close(struct bed *bed)
 static struct record numbered(const struct bed *bed, const uint64_t *number)
 {
     struct bytes key = bytes_of(number, sizeof(*number));
-    return (struct record){
-        .point = bed->hot->point_of(key), .key = key, .value = key, .version = *number + 1};
+    return (struct record){.point = bed->hot->point_of(TABLE_DEFAULT, key),
+                           .key = key,
+                           .value = key,
+                           .version = *number + 1};
 }
 
 static struct hot_record *find_number(const struct bed *bed, uint64_t number)
@@ -598,7 +602,7 @@ struct expected {
     uint64_t count;
 };
 
-static const struct expected everywhere = {point_of_key, 0, UINT64_MAX, 200000};
+static const struct expected everywhere = {table_point, 0, UINT64_MAX, 200000};
 static const struct expected narrow = {points_of_a_thousandth, UINT64_C(0x123456789abcdef0),
                                        UINT64_C(0x123456789abcdef0) + UINT64_MAX / 1000, 2500};
 
@@ -627,7 +631,7 @@ static void room_for_what_does_not_come_goes_when_memory_is_short(void **state)
 {
     (void)state;
     struct bed bed;
-    bed_open(&bed, point_of_key);
+    bed_open(&bed, table_point);
     hot_expect(bed.hot, 0, UPPER, UPPER / 200000);
     assert_true(bed.hot->blocks_len > UINT64_C(200000) * 8);
     put_number(&bed, 1, HOT_RECORD, true);
@@ -679,7 +683,7 @@ static void a_record_of_134_bytes_takes_136(void **state)
 {
     (void)state;
     struct bed bed;
-    bed_open(&bed, point_of_key);
+    bed_open(&bed, table_point);
     uint8_t value[102] = {0};
     struct record record = {.key = bytes_text("sixteen bytes ok"),
                             .value = bytes_of(value, sizeof(value)),
@@ -698,7 +702,7 @@ static void an_overwrite_of_the_same_class_stays_in_place_unless_it_is_in_the_ba
     struct hot_item item;
     bool is_end;
     uint64_t point = 0;
-    bed_open(&bed, point_of_key);
+    bed_open(&bed, table_point);
     struct hot_record *entry = put_number(&bed, 1, HOT_RECORD, true);
     assert_ptr_equal(put_number(&bed, 1, HOT_RECORD, true), entry);
     assert_int_equal(hot_collect(bed.hot, &point, UPPER, 10, &item, 1, UINT32_MAX, &is_end), 1);
@@ -715,7 +719,7 @@ static void a_put_from_the_entrys_own_bytes_is_right(void **state)
 {
     (void)state;
     struct bed bed;
-    bed_open(&bed, point_of_key);
+    bed_open(&bed, table_point);
     struct hot_record *entry = put_number(&bed, 5, HOT_RECORD, true);
     struct hot_view view;
     uint64_t number = 5;
@@ -738,7 +742,7 @@ static void a_swept_deletion_goes_and_the_block_stays_complete(void **state)
     struct hot_item item;
     bool is_end;
     uint64_t point = 0;
-    bed_open(&bed, point_of_key);
+    bed_open(&bed, table_point);
     put_number(&bed, 1, HOT_DELETED, true);
     assert_int_equal(hot_value(find_number(&bed, 1)).len, 0);
     assert_int_equal(hot_collect(bed.hot, &point, UPPER, 10, &item, 1, UINT32_MAX, &is_end), 1);
@@ -754,7 +758,7 @@ static void an_evicted_record_makes_its_block_incomplete_and_an_absent_key_does_
     (void)state;
     struct bed bed;
     uint64_t number = 1;
-    bed_open(&bed, point_of_key);
+    bed_open(&bed, table_point);
     struct record record = numbered(&bed, &number);
     put_number(&bed, 1, HOT_ABSENT, false);
     assert_int_equal(hot_evict(bed.hot, 0, UINT32_MAX), 1);
@@ -769,7 +773,7 @@ static void what_is_dirty_or_awaited_is_never_evicted(void **state)
 {
     (void)state;
     struct bed bed;
-    bed_open(&bed, point_of_key);
+    bed_open(&bed, table_point);
     put_number(&bed, 1, HOT_RECORD, true);
     put_number(&bed, 2, HOT_DELETED, true);
     put_number(&bed, 3, HOT_FETCHING, false);
@@ -786,7 +790,7 @@ static void what_was_used_gets_a_second_chance(void **state)
 {
     (void)state;
     struct bed bed;
-    bed_open(&bed, point_of_key);
+    bed_open(&bed, table_point);
     for (uint64_t i = 0; i < 1000; i++) {
         put_number(&bed, i, HOT_RECORD, false);
     }
@@ -804,6 +808,48 @@ static void what_was_used_gets_a_second_chance(void **state)
     assert_int_equal(gone, 900);
     assert_int_equal(hot_evict(bed.hot, 0, UINT32_MAX), 100);
     bed_close(&bed);
+}
+
+static struct record in_table(uint16_t table, const uint8_t id[ID_KEY_LEN], uint64_t version)
+{
+    struct bytes key = bytes_of(id, ID_KEY_LEN);
+    return (struct record){.point = table_point(table, key),
+                           .table = table,
+                           .key = key,
+                           .value = key,
+                           .version = version};
+}
+
+/* RULES N1: where entries are moved as the table grows, their points follow from table and key. */
+static void the_same_bytes_in_two_tables_are_two_records_each_at_its_own_point(void **state)
+{
+    enum { COUNT = 50000 };
+    static const uint16_t tables[] = {TABLE_DEFAULT, TABLE_ENTITIES};
+    (void)state;
+    struct arena *arena = arena_new();
+    struct hot *hot = hot_new(arena, true);
+    uint8_t id[ID_KEY_LEN];
+    for (uint64_t i = 0; i < COUNT; i++) {
+        endian_put_be64(id, i << 10);
+        for (size_t t = 0; t < 2; t++) {
+            struct record record = in_table(tables[t], id, 2 * i + t + 1);
+            assert_null(hot_find(hot, record.point, record.table, record.key));
+            hot_put(hot, NULL, &record, HOT_RECORD, true);
+        }
+    }
+    assert_int_equal(assert_inside(hot), 2 * COUNT);
+    for (uint64_t i = 0; i < COUNT; i++) {
+        endian_put_be64(id, i << 10);
+        for (size_t t = 0; t < 2; t++) {
+            struct record record = in_table(tables[t], id, 0);
+            struct hot_record *entry = hot_find(hot, record.point, record.table, record.key);
+            assert_non_null(entry);
+            assert_int_equal(hot_version(entry), 2 * i + t + 1);
+            assert_null(hot_peek(hot, record.point, tables[1 - t], record.key));
+        }
+    }
+    hot_free(hot);
+    arena_free_all(arena);
 }
 
 /* RULES S2: a round ends, however often some keys with one point are written. */
@@ -863,6 +909,7 @@ int main(void)
         cmocka_unit_test(an_evicted_record_makes_its_block_incomplete_and_an_absent_key_does_not),
         cmocka_unit_test(what_is_dirty_or_awaited_is_never_evicted),
         cmocka_unit_test(what_was_used_gets_a_second_chance),
+        cmocka_unit_test(the_same_bytes_in_two_tables_are_two_records_each_at_its_own_point),
         cmocka_unit_test(a_crowd_at_one_point_that_is_written_again_and_again_holds_up_nobody),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -4,11 +4,17 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 #include <cmocka.h>
 
 #include "proto/endian.h"
 #include "proto/point.h"
 #include "proto/table.h"
+
+/* From the repository's root, where the tests are run. */
+#define PROTOCOL "proto/PROTOCOL.md"
 
 /* `ms` is since the origin, whatever the origin is. */
 static const struct vector {
@@ -86,6 +92,31 @@ static void the_point_is_spread_by_the_hash_of_eight_big_endian_bytes(void **sta
     }
 }
 
+/* "| 307821103844175873 | 36695135098 | 12 | 1 | 0x0061b84b54f3ef9d |": only the table of ids looks like this. */
+static void ids_and_points_are_those_of_the_protocols_table(void **state)
+{
+    (void)state;
+    FILE *file = fopen(PROTOCOL, "re");
+    assert_non_null(file);
+    char line[1024];
+    uint32_t count = 0;
+    while (fgets(line, sizeof line, file)) {
+        uint64_t id, ms, point;
+        uint32_t shard, sequence;
+        if (sscanf(line, "| %" SCNu64 " | %" SCNu64 " | %" SCNu32 " | %" SCNu32 " | 0x%" SCNx64,
+                   &id, &ms, &shard, &sequence, &point) != 5) {
+            continue;
+        }
+        assert_int_equal(id_ms(id), ms);
+        assert_int_equal(id_shard(id), shard);
+        assert_int_equal(id_sequence(id), sequence);
+        assert_int_equal(id_point(id), point);
+        count++;
+    }
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(count, 4);
+}
+
 /* RULES N1: by the number of the table and the bytes of the key, and nothing else. */
 static void a_table_tells_where_a_key_lives(void **state)
 {
@@ -107,6 +138,9 @@ static void a_table_tells_where_a_key_lives(void **state)
     assert_false(table_has_ids(table));
     assert_false(table_find(bytes_text("Default"), &table));
     assert_null(table_name(1));
+    assert_string_equal(table_name_at(0), "default");
+    assert_string_equal(table_name_at(1), "entities");
+    assert_null(table_name_at(2));
 }
 
 int main(void)
@@ -116,6 +150,7 @@ int main(void)
         cmocka_unit_test(the_default_origin_dates_the_vector),
         cmocka_unit_test(a_field_beyond_its_last_value_is_refused),
         cmocka_unit_test(the_point_lies_in_the_slice_of_the_shard),
+        cmocka_unit_test(ids_and_points_are_those_of_the_protocols_table),
         cmocka_unit_test(a_table_tells_where_a_key_lives),
         cmocka_unit_test(the_point_is_spread_by_the_hash_of_eight_big_endian_bytes),
     };

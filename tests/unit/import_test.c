@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "proto/stamp.h"
+#include "proto/table.h"
 #include "proto/varint.h"
 #include "shardd/result.h"
 #include "shardd/store_internal.h"
@@ -33,7 +34,8 @@ static const struct range both[] = {{.end = HALF, .limit = STORE_TEST_LIMIT},
 enum { RECORDS = 1000, MESSAGES = 4096, VALUE_LEN = 64 };
 
 struct item {
-    char key[16];
+    char key[16]; /* as many bytes as an id has */
+    uint16_t table;
     uint64_t point;
     bool is_there;
     uint64_t version;
@@ -72,26 +74,44 @@ static int compare_items(const void *a, const void *b)
     const struct item *left = a;
     const struct item *right = b;
     int order = (left->point > right->point) - (left->point < right->point);
+    order = order ? order : (left->table > right->table) - (left->table < right->table);
     return order ? order : strcmp(left->key, right->key);
 }
 
+/* Of both tables; the sixth letter spreads ids over the upper half. */
 static void make_items(struct fixture *f)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; count < RECORDS; i++) {
         struct item *item = &f->items[count];
         *item = (struct item){0};
-        (void)snprintf(item->key, sizeof(item->key), "key%u", i);
-        item->point = point_of_key(bytes_text(item->key));
+        (void)snprintf(item->key, sizeof(item->key), "%05u%cid", i, 'A' + (int)(i % 58));
+        item->table = i % 3 == 0 ? TABLE_ENTITIES : TABLE_DEFAULT;
+        item->point = table_point(item->table, bytes_text(item->key));
         count += point_bound(item->point) >= HALF;
     }
     qsort(f->items, RECORDS, sizeof(f->items[0]), compare_items);
+}
+
+static uint16_t kind_of(const struct item *item)
+{
+    return table_has_ids(item->table) ? 1 + (uint16_t)(item->point % 5) : 0;
+}
+
+static struct op op_of(enum op_kind kind, const struct item *item)
+{
+    struct op op = store_op(kind, item->key);
+    op.table = item->table;
+    op.point = item->point;
+    return op;
 }
 
 static struct record record_of(const struct item *item)
 {
     return (struct record){
         .point = item->point,
+        .table = item->table,
+        .kind = kind_of(item),
         .key = bytes_text(item->key),
         .value = bytes_of(item->value, VALUE_LEN),
         .version = item->version,
@@ -159,6 +179,8 @@ static void emit(struct fixture *f, const struct item *item, enum log_kind kind)
 {
     const struct log_op op = {
         .kind = kind,
+        .table = item->table,
+        .record_kind = kind == LOG_PUT ? kind_of(item) : 0,
         .point = item->point,
         .key = bytes_text(item->key),
         .value = bytes_of(item->value, kind == LOG_PUT ? VALUE_LEN : 0),
@@ -330,12 +352,13 @@ static void finish(struct fixture *f)
 
 static void check_item(struct fixture *f, const struct item *item)
 {
-    struct op read = store_op(OP_READ, item->key);
+    struct op read = op_of(OP_READ, item);
     const struct outcome *outcome = store_fixture_do(f->store, &read);
     assert_int_equal(outcome->was_there, item->is_there);
     if (item->is_there) {
         assert_int_equal(outcome->status, STATUS_OK);
         assert_int_equal(outcome->version, item->version);
+        assert_int_equal(outcome->kind, kind_of(item));
         assert_int_equal(outcome->left_ms >= 0, item->expiry_ms != 0);
         assert_true(bytes_equal(outcome->value, bytes_of(item->value, VALUE_LEN)));
     }
@@ -525,7 +548,8 @@ static void what_is_swept_and_evicted_meanwhile_is_looked_up_again(void **state)
     store_fixture_run(f->store, store_fixture_is_swept);
     hot_evict(store->hot, 0, UINT32_MAX);
     hot_evict(store->hot, 0, UINT32_MAX);
-    assert_null(hot_peek(store->hot, f->items[3].point, 0, bytes_text(f->items[3].key)));
+    const struct item *item = &f->items[3];
+    assert_null(hot_peek(store->hot, item->point, item->table, bytes_text(item->key)));
     f->import = import;
     finish(f);
     check(f);
@@ -925,12 +949,12 @@ static void what_is_written_after_it_is_newer(void **state)
     send(f);
     finish(f);
     check(f);
-    struct op write = store_op(OP_WRITE, f->items[7].key);
+    struct op write = op_of(OP_WRITE, &f->items[7]);
     const struct outcome *outcome = store_fixture_do(f->store, &write);
     assert_int_equal(outcome->status, STATUS_OK);
     assert_true(outcome->version > f->stamp);
     store_fixture_make_cold(f->store);
-    struct op read = store_op(OP_READ, f->items[7].key);
+    struct op read = op_of(OP_READ, &f->items[7]);
     assert_int_equal(store_fixture_do(f->store, &read)->value.len, 1);
 }
 
@@ -956,7 +980,7 @@ static void what_did_not_come_is_older_than_what_is_written_after_it(void **stat
     struct fixture *f = *state;
     f->stamp += stamp_of_ms(IMPORT_AHEAD_MS - 5000);
     finish(f);
-    struct op write = store_op(OP_WRITE, f->items[7].key);
+    struct op write = op_of(OP_WRITE, &f->items[7]);
     const struct outcome *outcome = store_fixture_do(f->store, &write);
     assert_int_equal(outcome->status, STATUS_OK);
     assert_true(outcome->version > f->stamp);
@@ -989,7 +1013,7 @@ static void emit_result(struct fixture *f, const struct item *item, uint64_t seq
 
 static const struct outcome *write_again(struct fixture *f, const struct item *item, uint64_t seq)
 {
-    struct op write = store_op(OP_WRITE, item->key);
+    struct op write = op_of(OP_WRITE, item);
     memcpy(write.identity.client, client, sizeof(client));
     write.identity.seq = seq;
     return store_fixture_do(f->store, &write);

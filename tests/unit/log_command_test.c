@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cli/actions.h"
+#include "proto/table.h"
 #include "tests/unit/captured.h"
 #include "tests/unit/log_builder.h"
 #include "tests/unit/scratch.h"
@@ -462,6 +463,34 @@ static void a_dump_has_a_line_for_each_record_and_operation(void **state)
     fixture_fini(&fixture, &build);
 }
 
+static void a_dump_shows_an_id_as_a_number_and_what_kind_its_record_is(void **state)
+{
+    (void)state;
+    struct fixture fixture = fixture_make();
+    struct build build = {.last = 1000};
+    const struct log_op op = {
+        .kind = LOG_PUT,
+        .table = TABLE_ENTITIES,
+        .record_kind = 7,
+        .key = {"\x04\x45\x99\xa9\xbd\x00\x30\x01", ID_KEY_LEN},
+        .value = {"\x80", 1},
+    };
+    build_segment(&build, SEGMENT_LEN, NULL, 0);
+    build_checkpoint(&build);
+    log_op_encode(&op, &build.payload);
+    build_record(&build, LOG_OPERATIONS, 1, 0, 0);
+    build_sync(&build);
+    build_marker(&build, LOG_IS_STOP);
+    write_log(fixture.from, &build, UINT32_MAX);
+    assert_int_equal(run(&fixture, log_dump, "log dump", &(struct arguments){0}), 0);
+    assert_said(&fixture, "  1001 put table 32768 id 307821103844175873 kind 7 size 73\n");
+    struct arguments options = {.json = true};
+    assert_int_equal(run(&fixture, log_dump, "log dump", &options), 0);
+    assert_said(&fixture,
+                "\"table\":32768,\"id\":\"307821103844175873\",\"record_kind\":7,\"size\"");
+    fixture_fini(&fixture, &build);
+}
+
 static void a_dump_goes_on_behind_damage_and_says_so(void **state)
 {
     (void)state;
@@ -856,6 +885,7 @@ int main(void)
         cmocka_unit_test(a_directory_without_a_log_is_the_persons_mistake),
         cmocka_unit_test(a_directory_in_use_is_refused),
         cmocka_unit_test(a_dump_has_a_line_for_each_record_and_operation),
+        cmocka_unit_test(a_dump_shows_an_id_as_a_number_and_what_kind_its_record_is),
         cmocka_unit_test(a_dump_goes_on_behind_damage_and_says_so),
         cmocka_unit_test(salvage_of_a_fine_log_leaves_nothing_behind),
         cmocka_unit_test(whatever_record_is_lost_all_others_are_salvaged),

@@ -7,6 +7,7 @@
 
 #include "io/clock.h"
 #include "io/listener.h"
+#include "proto/id.h"
 #include "proto/pack.h"
 #include "proto/stamp.h"
 #include "proto/stream.h"
@@ -46,6 +47,7 @@ struct world {
     bool is_silent;          /* pings are not answered */
     uint32_t ping_count;
     uint32_t ping_msgid;        /* of the last */
+    uint64_t last_id_ms;        /* of the source: in the map's time, which begins at 1 */
     struct buffer pushed;       /* the map that was pushed last */
     bool is_withholding;        /* who asks for it is not answered */
     uint32_t asked_count;       /* for it */
@@ -736,14 +738,15 @@ static void end_import(void)
     struct range_sum sum = {0};
     struct buffer params = {0};
     range_sum_add(&sum, record_key(), record_stored());
-    pack_array(&params, 7);
+    pack_array(&params, 8);
     pack_uint(&params, MOVE_ID);
     pack_uint(&params, 2);
     pack_uint(&params, sum.records);
     pack_uint(&params, sum.bytes);
     pack_uint(&params, sum.high);
     pack_uint(&params, sum.low);
-    pack_uint(&params, 1);
+    pack_uint(&params, stamp_of_ms(world.last_id_ms));
+    pack_uint(&params, world.last_id_ms);
     assert_int_equal(call(world.source, "import.end", &params), STATUS_OK);
 }
 
@@ -871,6 +874,51 @@ static bool has_stored(void)
 }
 
 /* RULES V2, V5: no timer says so. */
+static uint64_t minted_ms(void)
+{
+    struct buffer params = {0};
+    pack_array(&params, 2);
+    pack_uint(&params, 0);
+    pack_uint(&params, 1);
+    assert_int_equal(call(world.bootstrapd, "mint", &params), STATUS_OK);
+    struct unpack in = unpack_of(buffer_bytes(&world.result));
+    assert_int_equal(unpack_array(&in), 1);
+    assert_int_equal(unpack_array(&in), 2);
+    return id_ms(unpack_uint(&in));
+}
+
+/* RULES I2: its clock was ahead; and what is told when all is there outlives the target. */
+static void ids_go_on_above_what_the_source_gave(void **state)
+{
+    (void)state;
+    world.last_id_ms = clock_wall_ms() + 900;
+    import_all();
+    stop();
+    start();
+    greet();
+    push_hither(REVISION_ENDED, MOVE_COMMITTED);
+    assert_true(minted_ms() > world.last_id_ms);
+}
+
+/* RULES I3: a source's ids are never so far ahead of its stamps. */
+static void an_end_whose_last_id_is_far_ahead_is_refused(void **state)
+{
+    (void)state;
+    push_hither(REVISION_COPY, MOVE_COPY);
+    begin_import();
+    struct buffer params = {0};
+    pack_array(&params, 8);
+    pack_uint(&params, MOVE_ID);
+    pack_uint(&params, 1);
+    for (int i = 0; i < 4; i++) {
+        pack_uint(&params, 0);
+    }
+    pack_uint(&params, stamp_of_ms(clock_wall_ms()));
+    pack_uint(&params, clock_wall_ms() + 60000);
+    assert_int_equal(call(world.source, "import.end", &params), STATUS_CONFLICT);
+    assert_false(is_ready());
+}
+
 static void what_came_goes_when_the_map_says_that_it_is_aborted(void **state)
 {
     (void)state;
@@ -906,6 +954,8 @@ int main(void)
         CASE(a_greeting_from_far_ahead_is_refused),
         CASE(bootstrapd_hears_of_an_import_that_is_broken),
         CASE(an_end_that_comes_again_is_answered_as_before),
+        CASE(ids_go_on_above_what_the_source_gave),
+        CASE(an_end_whose_last_id_is_far_ahead_is_refused),
         CASE(what_came_goes_when_the_map_says_that_it_is_aborted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

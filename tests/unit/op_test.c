@@ -43,9 +43,9 @@ static void an_op_without_bytes_is_copied_too(void **state)
 static void those_that_change_something_are_known(void **state)
 {
     (void)state;
-    static const enum op_kind reading[] = {OP_READ, OP_EXISTS, OP_SCAN};
-    static const enum op_kind changing[] = {OP_WRITE, OP_POP,    OP_DELETE, OP_INCR,
-                                            OP_DONE,  OP_EXPIRE, OP_REAP,   OP_EVICT};
+    static const enum op_kind reading[] = {OP_READ, OP_EXISTS, OP_SCAN, OP_MINT};
+    static const enum op_kind changing[] = {OP_WRITE,  OP_POP,  OP_DELETE, OP_INCR, OP_DONE,
+                                            OP_EXPIRE, OP_REAP, OP_EVICT,  OP_PUT};
     for (size_t i = 0; i < sizeof(reading) / sizeof(reading[0]); i++) {
         assert_false(op_changes(&(struct op){.kind = reading[i]}));
     }

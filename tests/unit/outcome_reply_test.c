@@ -9,12 +9,13 @@
 
 #include "proto/json.h"
 #include "proto/rpc.h"
+#include "proto/table.h"
 
 /* The whole response as JSON, until the next call. */
-static const char *response(enum op_kind kind, const struct outcome *outcome)
+static const char *response_in(uint16_t table, enum op_kind kind, const struct outcome *outcome)
 {
     static char json[512];
-    struct op op = {.kind = kind, .reply_id = 7};
+    struct op op = {.kind = kind, .table = table, .reply_id = 7};
     struct buffer out = {0};
     struct buffer printed = {0};
     reply_outcome(&out, &op, outcome, "low");
@@ -23,6 +24,11 @@ static const char *response(enum op_kind kind, const struct outcome *outcome)
     buffer_fini(&out);
     buffer_fini(&printed);
     return json;
+}
+
+static const char *response(enum op_kind kind, const struct outcome *outcome)
+{
+    return response_in(TABLE_DEFAULT, kind, outcome);
 }
 
 static struct outcome record(void)
@@ -111,6 +117,12 @@ static void a_scan_that_meets_damage_names_the_record(void **state)
     assert_string_equal(response(OP_SCAN, &outcome),
                         "[1,7,[15,\"the stored record fails its checksum: key \\\"k?\\\", point "
                         "0x0000000000001234\",[4660,\"k\\n\"]],null]");
+    outcome.value = bytes_of("\x92\x05\xc4\x08\x04\x45\x99\xa9\xbd\x00\x30\x01", 12);
+    assert_non_null(strstr(response_in(TABLE_ENTITIES, OP_SCAN, &outcome),
+                           "checksum: id 307821103844175873, point 0x0000000000000005"));
+    outcome.value = bytes_of("\x92\x05\xc4\x00", 4);
+    assert_non_null(strstr(response_in(TABLE_ENTITIES, OP_SCAN, &outcome),
+                           "checksum: key \\\"\\\", point 0x0000000000000005"));
     outcome.value = bytes_of(NULL, 0);
     assert_string_equal(response(OP_READ, &outcome),
                         "[1,7,[15,\"the stored record fails its checksum\",null],null]");

@@ -9,8 +9,11 @@
 #include <cmocka.h>
 
 #include "proto/json.h"
+#include "proto/table.h"
 
-#define ALLOWED (OPTION_TTL_MS | OPTION_LEFT_MS | OPTION_SLIDING | OPTION_EPOCH)
+#define ALLOWED                                                                                    \
+    (OPTION_TTL_MS | OPTION_LEFT_MS | OPTION_SLIDING | OPTION_EPOCH | OPTION_TABLE | OPTION_KIND | \
+     OPTION_IF_ABSENT | OPTION_IF_PRESENT | OPTION_IF_VERSION)
 
 /* As request.c takes the arguments of write and of expire. */
 static struct arguments take(enum op_kind kind, struct bytes params, struct op *op)
@@ -25,10 +28,12 @@ static struct arguments take(enum op_kind kind, struct bytes params, struct op *
     } else {
         op->value = arguments_value(&arguments);
     }
-    uint32_t allowed = is_expire ? OPTION_SLIDING | OPTION_EPOCH : ALLOWED;
+    uint32_t allowed = is_expire ? OPTION_SLIDING | OPTION_EPOCH | OPTION_TABLE : ALLOWED;
     struct option_values given;
     const struct option_values *options = arguments_options(&arguments, allowed, &given);
+    arguments_table(&arguments, options, op);
     arguments_expiry(&arguments, options, op);
+    op->if_present = options->if_present;
     return arguments;
 }
 
@@ -81,10 +86,52 @@ static void expire_has_it_as_an_argument_and_nil_is_for_ever(void **state)
     assert_true(arguments_are_fine(&arguments));
 }
 
+static void a_records_point_follows_from_table_and_key(void **state)
+{
+    struct op op;
+    (void)state;
+    struct arguments arguments = take_json(OP_WRITE, "[\"8 bytes.\",1]", &op);
+    assert_true(arguments_are_fine(&arguments));
+    assert_int_equal(op.table, TABLE_DEFAULT);
+    assert_true(op.point == table_point(TABLE_DEFAULT, bytes_text("8 bytes.")));
+    assert_false(op.has_kind || op.if_present);
+    arguments = take_json(OP_WRITE,
+                          "[{\"$bin\":\"OCBieXRlcy4=\"},{},"
+                          "{\"if_present\":true,\"kind\":65535,\"table\":\"entities\"}]",
+                          &op);
+    assert_true(arguments_are_fine(&arguments));
+    assert_int_equal(op.table, TABLE_ENTITIES);
+    assert_true(op.point == table_point(TABLE_ENTITIES, bytes_text("8 bytes.")));
+    assert_true(op.has_kind && op.record_kind == UINT16_MAX && op.if_present);
+    arguments = take_json(OP_EXPIRE, "[\"8 bytes.\",5,{\"table\":\"entities\"}]", &op);
+    assert_true(arguments_are_fine(&arguments));
+    assert_true(op.point == table_point(TABLE_ENTITIES, bytes_text("8 bytes.")));
+}
+
 static const struct {
     enum op_kind kind;
     const char *params, *text;
 } wrong[] = {
+    {OP_WRITE, "[\"7 bytes\",{},{\"table\":\"entities\"}]",
+     "write: key: an id of table \"entities\" has 8 bytes"},
+    {OP_WRITE, "[\"9 bytes..\",{},{\"table\":\"entities\"}]",
+     "write: key: an id of table \"entities\" has 8 bytes"},
+    {OP_EXPIRE, "[\"7 bytes\",5,{\"table\":\"entities\"}]",
+     "expire: key: an id of table \"entities\" has 8 bytes"},
+    {OP_WRITE, "[\"8 bytes.\",[],{\"table\":\"entities\"}]",
+     "write: value: a record of table \"entities\" is a map"},
+    {OP_WRITE, "[\"8 bytes.\",null,{\"table\":\"entities\"}]",
+     "write: value: a record of table \"entities\" is a map"},
+    {OP_WRITE, "[\"k\",1,{\"kind\":0}]", "write: kind: a record of table \"default\" has none"},
+    {OP_WRITE, "[\"8 bytes.\",{},{\"table\":\"entities\",\"kind\":65536}]",
+     "write: kind must be an integer from 0 to 65535"},
+    {OP_WRITE, "[\"8 bytes.\",{},{\"table\":\"entities\",\"kind\":-1}]",
+     "write: kind must be an integer from 0 to 65535"},
+    {OP_WRITE, "[\"k\",1,{\"if_present\":1}]", "write: if_present must be true or false"},
+    {OP_WRITE, "[\"k\",1,{\"if_present\":true,\"if_absent\":true}]",
+     "write: if_absent and if_present exclude each other"},
+    {OP_EXPIRE, "[\"k\",5,{\"if_present\":true}]", "expire: does not take option \"if_present\""},
+    {OP_EXPIRE, "[\"k\",5,{\"kind\":1}]", "expire: does not take option \"kind\""},
     {OP_WRITE, "[\"k\",1,{\"ttl_ms\":0}]", "write: ttl_ms must be an integer from 1 to 2^46"},
     {OP_WRITE, "[\"k\",1,{\"ttl_ms\":-1}]", "write: ttl_ms must be an integer from 1 to 2^46"},
     {OP_WRITE, "[\"k\",1,{\"ttl_ms\":70368744177665}]",
@@ -150,6 +197,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_write_has_its_time_to_live),
         cmocka_unit_test(expire_has_it_as_an_argument_and_nil_is_for_ever),
+        cmocka_unit_test(a_records_point_follows_from_table_and_key),
         cmocka_unit_test(what_is_wrong_is_invalid_and_named),
         cmocka_unit_test(every_shorter_prefix_is_refused),
     };

@@ -344,8 +344,19 @@ static const struct {
     {"write", "[\"k\",1,{\"client\":\"0123456789abcdef\",\"seq\":1,\"done\":2}]", STATUS_INVALID,
      "write: done is above seq"},
     {"write", "[\"k\",1,{\"table\":\"users\"}]", STATUS_NO_TABLE,
-     "write: there is no table \"users\", only \"default\""},
+     "write: there is no table \"users\", only \"default\", \"entities\""},
     {"write", "[\"k\",1,{\"table\":1}]", STATUS_INVALID, "write: table must be str or bin"},
+    {"read", "[\"k\",{\"table\":\"entities\"}]", STATUS_INVALID,
+     "read: key: an id of table \"entities\" has 8 bytes"},
+    {"read", "[\"8 bytes.\",{\"kind\":1}]", STATUS_INVALID, "read: does not take option \"kind\""},
+    {"pop", "[\"8 bytes.\",{\"if_present\":true}]", STATUS_INVALID,
+     "pop: does not take option \"if_present\""},
+    {"incr", "[\"8 bytes.\",1,{\"table\":\"entities\"}]", STATUS_INVALID,
+     "incr: a record of table \"entities\" is a map, no integer"},
+    {"scan", "[0,\"k\",{\"table\":\"entities\"}]", STATUS_INVALID,
+     "scan: key: an id of table \"entities\" has 8 bytes"},
+    {"scan", "[0,null,{\"kind\":65536}]", STATUS_INVALID,
+     "scan: kind must be an integer from 0 to 65535"},
     {"write", "[\"k\",1,{\"deadline_ms\":-1}]", STATUS_INVALID,
      "write: deadline_ms must be an integer from 0 to 2^64-1"},
     {"read", "[\"k\",{\"if_absent\":true}]", STATUS_INVALID,
@@ -498,6 +509,35 @@ static void a_scan_goes_on_behind_its_cursor(void **state)
     assert_int_equal(seen, 10);
     assert_result(call_json(client, "scan", "[0,null,{\"prefix\":\"none\"}]"),
                   "[[],null,4294967296]");
+}
+
+#define ENTITY "{\"table\":\"entities\""
+#define ID     "{\"$bin\":\"OCBieXRlcy4=\"}" /* the 8 bytes of "8 bytes." */
+
+static void an_entity_lives_its_life_beside_a_record_of_the_same_bytes(void **state)
+{
+    struct world *world = *state;
+    struct client *client = &world->clients[0];
+    const struct reply *reply =
+        call_json(client, "write", "[" ID ",{}," ENTITY ",\"if_present\":true}]");
+    assert_error(reply, STATUS_CONDITION, "if_present: the key is not there");
+    assert_string_equal((const char *)reply->json.data, "[0]");
+    assert_int_equal(call_json(client, "write", "[\"8 bytes.\",1]")->code, STATUS_OK);
+    reply = call_json(client, "write", "[" ID ",{\"a\":1}," ENTITY ",\"kind\":7}]");
+    assert_non_null(strstr((const char *)reply->json.data, ",76]"));
+    reply = call_json(client, "write", "[" ID ",{\"a\":2}," ENTITY ",\"if_present\":true}]");
+    assert_int_equal(reply->code, STATUS_OK);
+    reply = call_json(client, "read", "[" ID "," ENTITY "}]");
+    assert_memory_equal(reply->json.data, "[{\"a\":2},", 9);
+    assert_non_null(strstr((const char *)reply->json.data, ",-1,76,7,0,false]"));
+    reply = call_json(client, "scan", "[0,null," ENTITY ",\"kind\":7}]");
+    assert_non_null(strstr((const char *)reply->json.data, "[[[" ID ",{\"a\":2},"));
+    assert_non_null(strstr((const char *)reply->json.data, ",7,0,false]],null,4294967296]"));
+    assert_result(call_json(client, "scan", "[0,null," ENTITY ",\"kind\":8}]"),
+                  "[[],null,4294967296]");
+    assert_result(call_json(client, "delete", "[" ID "," ENTITY "}]"), "true");
+    assert_result(call_json(client, "exists", "[" ID "," ENTITY "}]"), "false");
+    assert_result(call_json(client, "exists", "[" ID "]"), "true");
 }
 
 /* --- the map --- */
@@ -847,6 +887,7 @@ int main(void)
         TEST(errors_have_their_details),
         TEST(a_retry_is_answered_from_the_stored_result),
         TEST(a_scan_goes_on_behind_its_cursor),
+        TEST(an_entity_lives_its_life_beside_a_record_of_the_same_bytes),
         TEST_UNFOUNDED(without_a_map_all_are_told_to_wait),
         TEST_UNFOUNDED(a_push_opens_what_is_new_and_tells_it_again),
         TEST_UNFOUNDED(a_point_of_another_server_is_answered_with_its_entry),

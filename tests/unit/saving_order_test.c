@@ -106,8 +106,9 @@ static int setup(void **state)
     f.tree_scratch = scratch_make();
     f.tree = tree_open(f.tree_scratch.path, error, sizeof(error));
     assert_non_null(f.tree);
-    const struct sweep_config sweep = {f.work_loop, f.tree, f.bench.execution.hot,
-                                       f.bench.execution.retries, f.bench.log};
+    const struct sweep_config sweep = {f.work_loop,           f.tree,
+                                       f.bench.execution.hot, f.bench.execution.retries,
+                                       f.bench.log,           f.bench.execution.minter};
     f.sweep = sweep_new(&sweep, &nothing);
     const struct counting_config counting = {f.work_loop, f.tree, f.bench.execution.hot,
                                              f.bench.execution.retries, &f.bench.accounts};

@@ -92,6 +92,9 @@ static inline void store_fixture_run(struct store_fixture *f,
     f->until = NULL;
 }
 
+/* Ids of any time are in the past then: the map's origin is that of the clock. */
+#define STORE_TEST_ORIGIN_MS 1
+
 /* False, with f->error, when it is refused. */
 static inline bool store_fixture_try_start(struct store_fixture *f)
 {
@@ -107,7 +110,11 @@ static inline bool store_fixture_try_start(struct store_fixture *f)
         f->on_opened(f);
     }
     const struct store_state state = {bytes_text(f->control), f->ranges, f->range_count};
-    return f->store && store_start(f->store, &identity, &state, f->error, sizeof(f->error));
+    if (!f->store || !store_start(f->store, &identity, &state, f->error, sizeof(f->error))) {
+        return false;
+    }
+    store_set_origin(f->store, STORE_TEST_ORIGIN_MS);
+    return true;
 }
 
 static inline void store_fixture_start(struct store_fixture *f)

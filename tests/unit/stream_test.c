@@ -51,6 +51,7 @@ struct world {
     uint64_t end_seq;
     struct range_sum end_sum;
     uint64_t end_stamp;
+    uint64_t end_ids_ms;
 
     struct stream *stream;
     uint64_t durable;
@@ -128,7 +129,7 @@ static void on_data(struct peer *peer, const struct rpc_message *message)
 static void on_end(struct peer *peer, const struct rpc_message *message)
 {
     struct unpack in = unpack_of(message->params);
-    assert_int_equal(unpack_array(&in), 7);
+    assert_int_equal(unpack_array(&in), 8);
     assert_int_equal(unpack_uint(&in), MOVE_ID);
     world.end_count++;
     world.end_seq = unpack_uint(&in);
@@ -137,6 +138,7 @@ static void on_end(struct peer *peer, const struct rpc_message *message)
     world.end_sum.high = unpack_uint(&in);
     world.end_sum.low = unpack_uint(&in);
     world.end_stamp = unpack_uint(&in);
+    world.end_ids_ms = unpack_uint(&in);
     assert_true(unpack_is_done(&in));
     if (!world.is_end_kept) {
         rpc_response(peer_output(peer), message->msgid);
@@ -725,7 +727,8 @@ static void a_link_without_anything_to_send_is_asked_whether_it_is_there(void **
     check_received();
 }
 
-#define SOME_STAMP UINT64_C(123456789)
+#define SOME_STAMP  UINT64_C(123456789)
+#define SOME_IDS_MS 4711
 
 static const struct range_sum some_sum = {1, 2, UINT64_MAX, 4};
 
@@ -737,13 +740,14 @@ static void the_end_comes_behind_all_and_is_answered_when_ready(void **state)
     for (int i = 0; i < 3; i++) {
         put(STREAM_RECORD, MIB, 0);
     }
-    stream_end(world.stream, &some_sum, SOME_STAMP);
+    stream_end(world.stream, &some_sum, SOME_STAMP, SOME_IDS_MS);
     run_until(is_finished);
     check_received();
     assert_int_equal(world.end_count, 1);
     assert_int_equal(world.end_seq, world.done_seq + 1);
     assert_true(range_sum_equal(&world.end_sum, &some_sum));
     assert_int_equal(world.end_stamp, SOME_STAMP);
+    assert_int_equal(world.end_ids_ms, SOME_IDS_MS);
     run_until(is_quiet);
     assert_int_equal(world.empty_count, 0);
     assert_int_equal(world.ready_count, 1);
@@ -764,7 +768,7 @@ static void an_end_whose_answer_is_lost_is_asked_for(void **state)
         world.is_end_kept = true;
         world.end_count = 0;
         world.empty_count = 0;
-        stream_end(world.stream, &some_sum, SOME_STAMP);
+        stream_end(world.stream, &some_sum, SOME_STAMP, SOME_IDS_MS);
         run_until(is_end_there);
         for (int round = 0; round < 3; round++) {
             run_until(is_quiet);

@@ -32,6 +32,7 @@ struct fixture {
     struct hot *hot;
     struct accounts accounts;
     struct retries *retries;
+    struct minter *minter;
     struct sweep *sweep;
     struct recovery *recovery;
     uint64_t now_ms;
@@ -87,6 +88,12 @@ static void on_turn_end(void *context)
 }
 
 /* As store.c does it. */
+static uint64_t reserve_nothing(void *context, uint64_t ms)
+{
+    (void)context, (void)ms;
+    return 0;
+}
+
 static void start(struct fixture *f)
 {
     static const struct log_identity identity = {.server = {1}, .incarnation = 1};
@@ -108,7 +115,8 @@ static void start(struct fixture *f)
     assert_true(retries_load(f->retries, txn, error, sizeof(error)));
     tree_abort(txn);
     assert_true(log_start(f->log, &identity, &owner, error, sizeof(error)));
-    const struct sweep_config sweep = {f->loop, f->tree, f->hot, f->retries, f->log};
+    f->minter = minter_new(recovery_reserved_ms(f->recovery), reserve_nothing, f);
+    const struct sweep_config sweep = {f->loop, f->tree, f->hot, f->retries, f->log, f->minter};
     f->sweep = sweep_new(&sweep, recovery_swept(f->recovery));
     const struct recovery_target target = {
         .hot = f->hot, .retries = f->retries, .make_room = no_room_needed};
@@ -136,6 +144,7 @@ static void close_all(struct fixture *f)
     sweep_free(f->sweep);
     log_close(f->log);
     retries_free(f->retries);
+    minter_free(f->minter);
     hot_free(f->hot);
     arena_free_all(f->arena);
     tree_close(f->tree);

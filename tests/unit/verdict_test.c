@@ -35,6 +35,7 @@ static const struct error_row ERRORS[] = {
     {"not allowed",                   &WRITE,      STATUS_DENIED,         VERDICT_FAIL,   SKV_DENIED,      false, false},
     {"another cluster",               &READ,       STATUS_WRONG_CLUSTER,  VERDICT_FAIL,   SKV_DENIED,      false, false},
     {"damage",                        &READ,       STATUS_DAMAGED,        VERDICT_FAIL,   SKV_UNAVAILABLE, false, false},
+    {"ids ahead of the clock",        &WRITE,      STATUS_CLOCK_BEHIND,   VERDICT_FAIL,   SKV_UNAVAILABLE, false, false},
     {"a result that is gone",         &WRITE,      STATUS_STALE,          VERDICT_FAIL,   SKV_UNKNOWN,     false, false},
     {"a code from the future",        &WRITE,      999,                   VERDICT_FAIL,   SKV_UNKNOWN,     false, false},
     {"that for a read",               &READ,       999,                   VERDICT_FAIL,   SKV_UNAVAILABLE, false, false},
@@ -49,6 +50,7 @@ static const struct error_row ERRORS[] = {
     {"lost, then full",               &WRITE_LOST, STATUS_FULL,           VERDICT_FAIL,   SKV_FULL,        false, false},
     {"lost, then another cluster",    &WRITE_LOST, STATUS_WRONG_CLUSTER,  VERDICT_FAIL,   SKV_UNKNOWN,     false, false},
     {"lost, then damage",             &WRITE_LOST, STATUS_DAMAGED,        VERDICT_FAIL,   SKV_UNKNOWN,     false, false},
+    {"lost, then ids ahead",          &WRITE_LOST, STATUS_CLOCK_BEHIND,   VERDICT_FAIL,   SKV_UNKNOWN,     false, false},
     {"lost, then try later",          &WRITE_LOST, STATUS_TRY_LATER,      VERDICT_WAIT,   SKV_OK,          false, false},
 };
 /* clang-format on */
