@@ -32,19 +32,25 @@ static enum result take_map(struct cluster *cluster, struct bytes encoded)
 
 enum result answer_take_result(struct cluster *cluster, struct task *task, struct bytes encoded)
 {
+    const struct result_key key = {task->key, task->table};
     switch (task->kind) {
     case TASK_WRITE:
-        return result_of_write(encoded, task->key, &task->expiry, task->record);
+    case TASK_UPDATE:
+        return result_of_write(encoded, &key, &task->given, task->record);
     case TASK_EXPIRE:
-        return result_of_expire(encoded, task->key, &task->expiry, task->record);
+        return result_of_expire(encoded, &key, &task->given, task->record);
     case TASK_READ:
     case TASK_POP:
-        return result_of_read(encoded, task->key, task->record);
+        return result_of_read(encoded, &key, task->record);
     case TASK_DELETE:
     case TASK_EXISTS:
         return result_of_bool(encoded);
     case TASK_INCR:
-        return result_of_incr(encoded, task->key, task->record);
+        return result_of_incr(encoded, &key, task->record);
+    case TASK_PUT:
+        return result_of_put(encoded, &task->given, task->record);
+    case TASK_MINT:
+        return result_of_mint(encoded, task_shard(task), task->ids, &task->id_count);
     case TASK_MAP:
         return take_map(cluster, encoded);
     case TASK_SCAN:

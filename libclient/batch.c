@@ -89,6 +89,42 @@ void skv_batch_expire(struct skv_batch *batch, struct skv_bytes key, uint64_t tt
         &(struct task_wish){.kind = TASK_EXPIRE, .key = key, .ttl_ms = ttl_ms, .call = call});
 }
 
+void skv_batch_entity_put(struct skv_batch *batch, uint32_t shard, uint16_t kind,
+                          struct skv_value document, const struct skv_call *call)
+{
+    add(batch, &(struct task_wish){.kind = TASK_PUT,
+                                   .shard = shard,
+                                   .entity_kind = kind,
+                                   .value = document,
+                                   .is_entity = true,
+                                   .call = call});
+}
+
+/* What has an id for a key; the task copies it. */
+static void add_of_id(struct skv_batch *batch, uint64_t id, struct task_wish wish)
+{
+    uint8_t key[SKV_ID_KEY_LEN];
+    wish.key = skv_key_of_id(id, key);
+    wish.is_entity = true;
+    add(batch, &wish);
+}
+
+void skv_batch_entity_get(struct skv_batch *batch, uint64_t id, const struct skv_call *call)
+{
+    add_of_id(batch, id, (struct task_wish){.kind = TASK_READ, .call = call});
+}
+
+void skv_batch_entity_update(struct skv_batch *batch, uint64_t id, struct skv_value document,
+                             const struct skv_call *call)
+{
+    add_of_id(batch, id, (struct task_wish){.kind = TASK_UPDATE, .value = document, .call = call});
+}
+
+void skv_batch_entity_delete(struct skv_batch *batch, uint64_t id, const struct skv_call *call)
+{
+    add_of_id(batch, id, (struct task_wish){.kind = TASK_DELETE, .call = call});
+}
+
 enum skv_status skv_batch_run(struct skv_batch *batch)
 {
     size_t first = batch->run_count;
@@ -139,7 +175,7 @@ const char *skv_batch_text(const struct skv_batch *batch, size_t index)
 static bool brings_record(enum task_kind kind)
 {
     return kind == TASK_WRITE || kind == TASK_READ || kind == TASK_POP || kind == TASK_INCR ||
-           kind == TASK_EXPIRE;
+           kind == TASK_EXPIRE || kind == TASK_PUT || kind == TASK_UPDATE;
 }
 
 const struct skv_record *skv_batch_record(const struct skv_batch *batch, size_t index)

@@ -2,7 +2,7 @@
 #include "libclient/client.h"
 #include "libclient/exchange.h"
 
-/* The calls on one key: each is an exchange of one task. */
+/* The calls on one record: each is an exchange of one task. */
 
 static enum skv_status run(struct skv *kv, const struct task_wish *wish, struct skv_record *rec)
 {
@@ -64,4 +64,51 @@ enum skv_status skv_incr(struct skv *kv, struct skv_bytes key, int64_t by,
     }
     skv_record_fini(&rec);
     return status;
+}
+
+enum skv_status skv_entity_put(struct skv *kv, uint32_t shard, uint16_t kind,
+                               struct skv_value document, const struct skv_call *call, uint64_t *id)
+{
+    struct skv_record rec = {.memory = NULL};
+    const struct task_wish wish = {.kind = TASK_PUT,
+                                   .shard = shard,
+                                   .entity_kind = kind,
+                                   .value = document,
+                                   .is_entity = true,
+                                   .call = call};
+    enum skv_status status = run(kv, &wish, &rec);
+    if (status == SKV_OK && id) {
+        *id = rec.id;
+    }
+    skv_record_fini(&rec);
+    return status;
+}
+
+enum skv_status skv_entity_get(struct skv *kv, uint64_t id, const struct skv_call *call,
+                               struct skv_record *rec)
+{
+    uint8_t key[SKV_ID_KEY_LEN];
+    const struct task_wish wish = {
+        .kind = TASK_READ, .key = skv_key_of_id(id, key), .is_entity = true, .call = call};
+    return run(kv, &wish, rec);
+}
+
+enum skv_status skv_entity_update(struct skv *kv, uint64_t id, struct skv_value document,
+                                  const struct skv_call *call, struct skv_record *rec)
+{
+    uint8_t key[SKV_ID_KEY_LEN];
+    const struct task_wish wish = {.kind = TASK_UPDATE,
+                                   .key = skv_key_of_id(id, key),
+                                   .value = document,
+                                   .is_entity = true,
+                                   .call = call};
+    return run(kv, &wish, rec);
+}
+
+enum skv_status skv_entity_delete(struct skv *kv, uint64_t id, const struct skv_call *call)
+{
+    uint8_t key[SKV_ID_KEY_LEN];
+    const struct task_wish wish = {
+        .kind = TASK_DELETE, .key = skv_key_of_id(id, key), .is_entity = true, .call = call};
+    return run(kv, &wish, NULL);
 }

@@ -28,7 +28,7 @@ bool chain_all(struct task *tasks, size_t task_count)
     }
     for (size_t i = 0; i < task_count; i++) {
         struct task *task = &tasks[i];
-        if (task->state == TASK_FINISHED) {
+        if (task->state == TASK_FINISHED || task->key.len == 0) {
             continue;
         }
         struct task **newest = newest_of(table, size - 1, task);

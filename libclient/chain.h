@@ -3,7 +3,8 @@
 #define LIBCLIENT_CHAIN_H
 
 /*
- * The order of the tasks of one key: each knows the one ahead of it and the one behind it.
+ * The order of the tasks of one key: each knows the one ahead of it and the one behind it. A task without
+ * a key (put, mint) has neither.
  *
  *     write k ── read k ── pop k        only the first has nobody ahead: it may be sent
  */

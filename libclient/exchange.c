@@ -218,8 +218,11 @@ static void on_error(struct exchange *exchange, struct task *task,
         owner_is_other = answer_take_owner(exchange->cluster, task, message->detail);
         place_again(exchange);
     }
-    follow(exchange, task, verdict_on_error(&task->attempt, message->code, owner_is_other),
-           task->said ? task->said : "");
+    struct verdict verdict = verdict_on_error(&task->attempt, message->code, owner_is_other);
+    if (task->kind == TASK_UPDATE && message->code == STATUS_CONDITION && task->version == 0) {
+        verdict.status = SKV_NOT_FOUND; /* there is nothing to update */
+    }
+    follow(exchange, task, verdict, task->said ? task->said : "");
 }
 
 static void on_result(struct exchange *exchange, struct task *task, struct bytes encoded)

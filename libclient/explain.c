@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "proto/endian.h"
 #include "proto/json.h"
 #include "proto/status.h"
 
@@ -76,6 +77,20 @@ static void add_binary_key(struct line *line, struct bytes key)
     add(line, "%s", key.len > KEY_SHOWN_MAX / 2 ? "..." : "");
 }
 
+static void add_key(struct line *line, const struct explanation *explanation)
+{
+    struct bytes key = explanation->key;
+    if (explanation->has_shard) {
+        add(line, " in logical shard %" PRIu32, explanation->shard);
+    } else if (explanation->is_id) {
+        add(line, " %" PRIu64, endian_get_be64(key.data));
+    } else if (key.len > 0 && is_printable(key)) {
+        add_text_key(line, key);
+    } else if (key.len > 0) {
+        add_binary_key(line, key);
+    }
+}
+
 /* What a peer says may be anything: it stays on the line. */
 static void add_said(struct line *line, const char *said)
 {
@@ -92,8 +107,9 @@ static const char *unavailable_advice(const struct explanation *explanation)
 {
     switch (explanation->wire_code) {
     case STATUS_OK: /* no server answered */
-        return explanation->key.len > 0 ? "is shardd running there?"
-                                        : "is shardd or bootstrapd running there?";
+        return explanation->key.len > 0 || explanation->has_shard
+                   ? "is shardd running there?"
+                   : "is shardd or bootstrapd running there?";
     case STATUS_DATA_MISSING:
         return "see `shardkv status`";
     case STATUS_DAMAGED:
@@ -115,7 +131,9 @@ static void add_advice(struct line *line, const struct explanation *explanation)
         add(line, ": %s", unavailable_advice(explanation));
         break;
     case SKV_UNKNOWN:
-        add(line, "; it may have been done: read before you write again");
+        add(line, "; it may have been done%s",
+            explanation->has_shard ? ", under an id that nobody was told"
+                                   : ": read before you write again");
         break;
     case SKV_CONDITION:
         if (explanation->version > 0) {
@@ -136,11 +154,7 @@ void explain(const struct explanation *explanation, char text[EXPLAIN_TEXT_LEN])
 {
     struct line line = {.text = text};
     add(&line, "%.64s", explanation->method);
-    if (explanation->key.len > 0 && is_printable(explanation->key)) {
-        add_text_key(&line, explanation->key);
-    } else if (explanation->key.len > 0) {
-        add_binary_key(&line, explanation->key);
-    }
+    add_key(&line, explanation);
     if (explanation->server[0]) {
         add(&line, ": %s", explanation->server);
     }

@@ -6,6 +6,8 @@
  * The one line that a person gets to see when a call fails: what, where, why, what to do.
  *
  *     read "test": 127.0.0.1:5050: Connection refused; no server could serve it within 2000 ms: ...
+ *     read 307821103844175873: not found
+ *     put in logical shard 12: 127.0.0.1:5050: the shard is at its size
  */
 
 #include "libclient/shardkv.h"
@@ -16,6 +18,9 @@ struct explanation {
     uint32_t wire_code;
     const char *method;
     struct bytes key;   /* empty: none */
+    bool is_id;         /* the key is the 8 bytes of one */
+    bool has_shard;     /* instead of a key: put, mint */
+    uint32_t shard;     /* logical */
     const char *server; /* "" : none */
     const char *said;   /* by the server, or of the connection; "": nothing. Any bytes. */
     uint32_t timeout_ms;

@@ -4,10 +4,19 @@
 #include <stdlib.h>
 
 #include "libclient/value.h"
+#include "proto/endian.h"
+#include "proto/id.h"
 #include "proto/limits.h"
-#include "proto/point.h"
+#include "proto/table.h"
 
-enum { WRITE_FIELDS = 2, INCR_FIELDS = 2, BODY_FIELDS_MIN = 5, BODY_FIELDS = 7 };
+enum {
+    WRITE_FIELDS = 2,
+    PUT_FIELDS = 3,
+    INCR_FIELDS = 2,
+    RUN_FIELDS = 2,
+    BODY_FIELDS_MIN = 5,
+    BODY_FIELDS = 7
+};
 
 #define FOR_EVER (-1)
 
@@ -53,6 +62,15 @@ static struct skv_bytes skv_bytes_of(struct bytes bytes)
     return (struct skv_bytes){bytes.data, bytes.len};
 }
 
+/* Key, point and id. */
+static void name(struct skv_record *record, const struct result_key *key)
+{
+    bool is_id = table_has_ids(key->table) && key->bytes.len == ID_KEY_LEN;
+    record->key = skv_bytes_of(key->bytes);
+    record->point = table_point(key->table, key->bytes);
+    record->id = is_id ? endian_get_be64(key->bytes.data) : 0;
+}
+
 static uint32_t expect_fields(struct unpack *in, uint32_t field_count_min)
 {
     uint32_t field_count = unpack_array(in);
@@ -62,40 +80,58 @@ static uint32_t expect_fields(struct unpack *in, uint32_t field_count_min)
     return field_count;
 }
 
-static int64_t left_ms_of(const struct result_expiry *expiry)
+static int64_t left_ms_of(const struct result_given *given)
 {
-    if (expiry->ttl_ms == 0) {
+    if (given->ttl_ms == 0) {
         return FOR_EVER;
     }
-    return (int64_t)(expiry->left_ms > 0 ? expiry->left_ms : expiry->ttl_ms);
+    return (int64_t)(given->left_ms > 0 ? given->left_ms : given->ttl_ms);
 }
 
-enum result result_of_write(struct bytes encoded, struct bytes key,
-                            const struct result_expiry *expiry, struct skv_record *record)
+/* [version, size], or the end of [id, version, size]. */
+static enum result take_version(struct unpack *in, const struct result_key *key,
+                                const struct result_given *given, struct skv_record *record)
 {
-    struct unpack in = unpack_of(encoded);
     struct skv_record found = {
-        .key = skv_bytes_of(key),
-        .point = point_of_key(key),
-        .ttl_ms = left_ms_of(expiry),
-        .full_ttl_ms = expiry->ttl_ms,
-        .sliding = expiry->sliding,
+        .ttl_ms = left_ms_of(given),
+        .full_ttl_ms = given->ttl_ms,
+        .sliding = given->sliding,
+        .kind = given->kind,
     };
-    (void)expect_fields(&in, WRITE_FIELDS);
-    found.version = unpack_uint(&in);
-    found.size = unpack_uint(&in);
-    if (!unpack_is_fine(&in)) {
+    name(&found, key);
+    found.version = unpack_uint(in);
+    found.size = unpack_uint(in);
+    if (!unpack_is_fine(in)) {
         return RESULT_MALFORMED;
     }
     return record ? store(record, &found) : RESULT_FOUND;
 }
 
-enum result result_of_expire(struct bytes encoded, struct bytes key,
-                             const struct result_expiry *expiry, struct skv_record *record)
+enum result result_of_write(struct bytes encoded, const struct result_key *key,
+                            const struct result_given *given, struct skv_record *record)
+{
+    struct unpack in = unpack_of(encoded);
+    (void)expect_fields(&in, WRITE_FIELDS);
+    return take_version(&in, key, given, record);
+}
+
+enum result result_of_put(struct bytes encoded, const struct result_given *given,
+                          struct skv_record *record)
+{
+    struct unpack in = unpack_of(encoded);
+    uint8_t key[ID_KEY_LEN];
+    (void)expect_fields(&in, PUT_FIELDS);
+    endian_put_be64(key, unpack_uint(&in));
+    const struct result_key name_of_it = {bytes_of(key, sizeof(key)), TABLE_ENTITIES};
+    return take_version(&in, &name_of_it, given, record);
+}
+
+enum result result_of_expire(struct bytes encoded, const struct result_key *key,
+                             const struct result_given *given, struct skv_record *record)
 {
     struct unpack in = unpack_of(encoded);
     bool is_absent = unpack_peek(&in) == UNPACK_NIL;
-    return is_absent ? RESULT_ABSENT : result_of_write(encoded, key, expiry, record);
+    return is_absent ? RESULT_ABSENT : result_of_write(encoded, key, given, record);
 }
 
 /*
@@ -120,13 +156,15 @@ static void unpack_body(struct unpack *in, uint32_t field_count, struct skv_reco
     }
 }
 
-enum result result_of_read(struct bytes encoded, struct bytes key, struct skv_record *record)
+enum result result_of_read(struct bytes encoded, const struct result_key *key,
+                           struct skv_record *record)
 {
     struct unpack in = unpack_of(encoded);
     if (unpack_peek(&in) == UNPACK_NIL) {
         return RESULT_ABSENT;
     }
-    struct skv_record found = {.key = skv_bytes_of(key), .point = point_of_key(key)};
+    struct skv_record found = {0};
+    name(&found, key);
     unpack_body(&in, expect_fields(&in, BODY_FIELDS_MIN), &found);
     if (!unpack_is_fine(&in)) {
         return RESULT_MALFORMED;
@@ -144,11 +182,12 @@ enum result result_of_bool(struct bytes encoded)
     return is_there ? RESULT_FOUND : RESULT_ABSENT;
 }
 
-enum result result_of_incr(struct bytes encoded, struct bytes key, struct skv_record *record)
+enum result result_of_incr(struct bytes encoded, const struct result_key *key,
+                           struct skv_record *record)
 {
     struct unpack in = unpack_of(encoded);
-    struct skv_record found = {
-        .key = skv_bytes_of(key), .point = point_of_key(key), .ttl_ms = FOR_EVER};
+    struct skv_record found = {.ttl_ms = FOR_EVER};
+    name(&found, key);
     (void)expect_fields(&in, INCR_FIELDS);
     struct unpack before = in;
     (void)unpack_int(&in); /* it must fit */
@@ -161,13 +200,50 @@ enum result result_of_incr(struct bytes encoded, struct bytes key, struct skv_re
     return record ? store(record, &found) : RESULT_FOUND;
 }
 
+/* Its ids differ in their sequence alone. */
+static uint32_t unpack_run(struct unpack *in, uint32_t shard, uint64_t *first)
+{
+    uint32_t field_count = expect_fields(in, RUN_FIELDS);
+    *first = unpack_uint(in);
+    uint64_t count = unpack_uint_max(in, ID_SEQUENCE_COUNT - id_sequence(*first));
+    for (uint32_t i = RUN_FIELDS; i < field_count && unpack_is_fine(in); i++) {
+        (void)unpack_skip(in);
+    }
+    if (count == 0 || id_shard(*first) != shard) {
+        unpack_fail(in, UNPACK_WRONG_TYPE);
+    }
+    return unpack_is_fine(in) ? (uint32_t)count : 0;
+}
+
+enum result result_of_mint(struct bytes encoded, uint32_t shard, uint64_t *ids, uint32_t *count)
+{
+    struct unpack in = unpack_of(encoded);
+    uint32_t run_count = unpack_array(&in);
+    uint32_t filled = 0;
+    for (uint32_t i = 0; i < run_count && unpack_is_fine(&in); i++) {
+        uint64_t first;
+        uint32_t len = unpack_run(&in, shard, &first);
+        if (len > *count - filled || (filled > 0 && first <= ids[filled - 1])) {
+            return RESULT_MALFORMED;
+        }
+        for (uint32_t j = 0; j < len; j++) {
+            ids[filled++] = first + j;
+        }
+    }
+    if (!unpack_is_fine(&in) || filled == 0) {
+        return RESULT_MALFORMED;
+    }
+    *count = filled;
+    return RESULT_FOUND;
+}
+
 enum result result_of_any(struct bytes encoded, struct skv_record *record)
 {
     struct skv_record found = {.encoded = skv_bytes_of(encoded)};
     return record ? store(record, &found) : RESULT_FOUND;
 }
 
-bool result_unpack_record(struct unpack *in, struct skv_record *record)
+bool result_unpack_record(struct unpack *in, uint16_t table, struct skv_record *record)
 {
     struct skv_record found = {0};
     uint32_t field_count = expect_fields(in, 1 + BODY_FIELDS_MIN);
@@ -176,8 +252,7 @@ bool result_unpack_record(struct unpack *in, struct skv_record *record)
     if (!unpack_is_fine(in) || key.len > KEY_LEN_MAX) {
         return false;
     }
-    found.key = skv_bytes_of(key);
-    found.point = point_of_key(key);
+    name(&found, &(struct result_key){key, table});
     found.value = value_decode(bytes_of(found.encoded.data, found.encoded.len));
     *record = found;
     return true;

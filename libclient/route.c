@@ -59,6 +59,14 @@ bool route_find(struct route *route, uint64_t point, struct owner *owner)
     return entry != NULL;
 }
 
+uint64_t route_origin_ms(struct route *route)
+{
+    pthread_mutex_lock(&route->lock);
+    uint64_t origin_ms = route->map.origin_ms;
+    pthread_mutex_unlock(&route->lock);
+    return origin_ms;
+}
+
 void route_cluster(struct route *route, uint8_t cluster[ID_LEN])
 {
     pthread_mutex_lock(&route->lock);

@@ -32,6 +32,9 @@ void route_after_fork(struct route *route);
 /* False when no entry holds the point. */
 bool route_find(struct route *route, uint64_t point, struct owner *owner);
 
+/* Of ids, ms since 1970; 0 before the first map. */
+uint64_t route_origin_ms(struct route *route);
+
 /* Zeros before the first map. */
 void route_cluster(struct route *route, uint8_t cluster[ID_LEN]);
 

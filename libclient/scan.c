@@ -9,6 +9,7 @@
 #include "libclient/result.h"
 #include "proto/pack.h"
 #include "proto/point.h"
+#include "proto/table.h"
 
 /*
  * A scan goes page by page: each is one request to whoever owns the point where the cursor stands,
@@ -20,9 +21,12 @@ enum { PAGE_FIELDS = 3, CURSOR_FIELDS = 2, DAMAGED_FIELDS = 3, WHY_LEN = 160 };
 struct skv_scan {
     struct skv *kv;
     char table[NAME_LEN_MAX + 1]; /* "": the default */
+    uint16_t table_number;
     uint8_t prefix[KEY_LEN_MAX];
     size_t prefix_len;
     bool keys_only;
+    bool has_kind;
+    uint16_t kind;
     uint32_t timeout_ms;
     void (*on_damaged)(void *context, struct skv_bytes key, uint64_t point, const char *why);
     void *on_damaged_context;
@@ -64,12 +68,16 @@ static void take_options(struct skv_scan *scan, const struct skv_scan_options *o
 {
     if (options->table) {
         memcpy(scan->table, options->table, strlen(options->table));
+        (void)table_find(bytes_text(scan->table),
+                         &scan->table_number); /* else the server says so */
     }
     if (options->prefix.len > 0) {
         memcpy(scan->prefix, options->prefix.data, options->prefix.len);
     }
     scan->prefix_len = options->prefix.len;
     scan->keys_only = options->keys_only;
+    scan->has_kind = options->has_kind;
+    scan->kind = options->kind;
     scan->timeout_ms = options->timeout_ms;
     scan->on_damaged = options->on_damaged;
     scan->on_damaged_context = options->on_damaged_context;
@@ -121,6 +129,9 @@ static void prepare(const struct skv_scan *scan, struct task *task)
     }
     if (scan->keys_only) {
         pack_bool(task_option(task, "keys_only"), true);
+    }
+    if (scan->has_kind) {
+        pack_uint(task_option(task, "kind"), scan->kind);
     }
     if (scan->on_damaged) {
         pack_bool(task_option(task, "skip_damaged"), true);
@@ -247,7 +258,7 @@ const struct skv_record *skv_scan_next(struct skv_scan *scan)
         } else if (scan->record_count == 0) {
             scan->at = scan->page_end;
             scan->has_page = false;
-        } else if (!result_unpack_record(&scan->records, &scan->record)) {
+        } else if (!result_unpack_record(&scan->records, scan->table_number, &scan->record)) {
             fail_malformed(scan);
         } else {
             const struct skv_bytes key = scan->record.key;

@@ -110,11 +110,12 @@ struct skv_record {
     struct skv_bytes key;
     struct skv_bytes encoded; /* the value as MessagePack, whatever its type */
     struct skv_value value;
-    uint64_t point;   /* where it lives: [0, 2^64) */
-    uint64_t version; /* stamp of its last write */
-    int64_t ttl_ms;   /* left until it expires; -1: for ever, or incr, which does not tell */
-    uint64_t size;    /* bytes that it counts against its shard */
-    uint16_t kind;
+    uint64_t point;       /* where it lives: [0, 2^64) */
+    uint64_t id;          /* of an entity, whose key is its id's 8 bytes; else 0 */
+    uint64_t version;     /* stamp of its last write */
+    int64_t ttl_ms;       /* left until it expires; -1: for ever, or incr, which does not tell */
+    uint64_t size;        /* bytes that it counts against its shard */
+    uint16_t kind;        /* of an entity, else 0; what is only written tells it if the call did */
     bool sliding;         /* a read restarts its time to live */
     uint64_t full_ttl_ms; /* its time to live as it was given; 0: none */
     void *memory;         /* the library's */
@@ -123,7 +124,7 @@ struct skv_record {
 
 SKV_EXPORT void skv_record_fini(struct skv_record *rec);
 
-/* The point that a key has, and a point as a fraction of the circle: [0, 1), never rounded up. */
+/* The point that a key of bytes has, and a point as a fraction of the circle: [0, 1), never rounded up. */
 SKV_EXPORT uint64_t skv_point(struct skv_bytes key);
 SKV_EXPORT double skv_fraction(uint64_t point);
 
@@ -142,11 +143,14 @@ struct skv_call {
     const char *table;   /* NULL: "default" */
     uint32_t timeout_ms; /* 0: of the options */
     bool if_absent;      /* write: only if there is nothing */
-    bool sliding;        /* write with ttl_ms, expire: a read restarts the time to live */
+    bool sliding;        /* write, put with ttl_ms, expire: a read restarts the time to live */
+    bool if_present;     /* write: only if there is something; not with if_absent */
+    bool has_kind;       /* write, update: of an entity, and `kind` says which */
     uint64_t if_version; /* what changes something: only if this is there; 0: no condition */
-    uint64_t ttl_ms;     /* write: how long it lives from now on, 1 to 2^46; 0: for ever */
-    uint64_t left_ms;    /* write: how much of ttl_ms is left, 1 to ttl_ms; 0: all of it */
-    uint64_t reserved[6];
+    uint64_t ttl_ms;     /* write, put: how long it lives from now on, 1 to 2^46; 0: for ever */
+    uint64_t left_ms;    /* write, put: how much of ttl_ms is left, 1 to ttl_ms; 0: all of it */
+    uint16_t kind; /* with has_kind; without it an entity keeps its kind, and a new one has 0 */
+    uint64_t reserved[5];
 };
 
 /*
@@ -196,6 +200,83 @@ SKV_CHECK enum skv_status skv_expire(struct skv *kv, struct skv_bytes key, uint6
                                      const struct skv_call *call, struct skv_record *rec);
 
 /*
+ * Ids: 64 bits that tell when they were given and where their record lives, without a server.
+ *
+ *     63              23 22        10 9       0
+ *     | ms since origin |  shard     | sequence |
+ *         41 bits           13 bits     10 bits
+ *
+ * So they sort by time, as unsigned numbers. The origin is the cluster's, chosen once (skv_origin_ms). A logical
+ * shard is 1/8192 of the circle. No id is ever given twice. Where JSON carries them they are strings.
+ */
+#define SKV_SHARD_COUNT 8192u
+#define SKV_SHARD_ANY   UINT32_C(0xffffffff) /* for `shard`: drawn at random, each alike */
+#define SKV_ID_KEY_LEN  8
+
+/* When: ms since 1970. `origin_ms`: of skv_origin_ms; 0: the default, 1379365531352. */
+SKV_EXPORT uint64_t skv_id_created_ms(uint64_t id, uint64_t origin_ms);
+SKV_EXPORT uint32_t skv_id_shard(uint64_t id);    /* 0 to 8191 */
+SKV_EXPORT uint32_t skv_id_sequence(uint64_t id); /* 0 to 1023 */
+
+/*
+ * The id of these parts, which nobody has given thereby: skv_mint gives ids. False, and *id stays, unless `created_ms`
+ * is from the origin to 2^41 - 1 ms behind it, `shard` below 8192, `sequence` below 1024.
+ */
+SKV_EXPORT bool skv_id_compose(uint64_t created_ms, uint32_t shard, uint32_t sequence,
+                               uint64_t origin_ms, uint64_t *id);
+
+/* Where the time of this cluster's ids begins, ms since 1970. Asks nobody; 0 before the first map (without_map). */
+SKV_EXPORT uint64_t skv_origin_ms(struct skv *kv);
+
+/* The key of an entity for calls that take keys, with table "entities": 8 bytes in `memory`, which is yours. */
+SKV_EXPORT struct skv_bytes skv_key_of_id(uint64_t id, uint8_t *memory);
+
+/* The logical shard that a key of bytes hashes to: entities put there live where records of this key may, too. */
+SKV_EXPORT uint32_t skv_shard_of_key(struct skv_bytes key);
+
+/*
+ * Fills `ids` with `count` new ids in growing order: of a logical shard, 0 to 8191 (else SKV_INVALID), or, with
+ * SKV_SHARD_ANY, in equal parts of up to 256 that are drawn at random. They have no records yet. Of `call` only
+ * timeout_ms and table (NULL or "entities") may be given.
+ *
+ * Any count is asked for in pieces of 65,536 at most; when one fails the call does, and `ids` may hold anything. What is
+ * asked for again after a lost reply wastes ids, and repeats none. A shard has 1,024 a millisecond, for all who
+ * ask (where it is divided between servers, each has its share): a server gives those of the second ahead and lets
+ * others wait. So this call, alone of all, may take count / 1,024 ms beyond its timeout. SKV_UNAVAILABLE: it would
+ * take longer, or the server's clock is more than ten minutes behind the ids that it gave.
+ */
+SKV_CHECK enum skv_status skv_mint(struct skv *kv, uint32_t shard, uint64_t *ids, size_t count,
+                                   const struct skv_call *call);
+
+/*
+ * Entities: records of the table "entities", each with an id for a key and a map for a value, which comes back byte
+ * for byte. `document`: of skv_msgpack, a map (else SKV_INVALID). They expire, slide, move and count as any
+ * other record; calls that take keys take theirs (skv_key_of_id), but skv_incr. `call->table` is NULL or "entities".
+ *
+ * Puts a new one into a logical shard, 0 to 8191 (else SKV_INVALID) or SKV_SHARD_ANY, with a `kind` that means what
+ * you want it to. `id` may be NULL. Sent again after a lost reply it has the same id, and there is one record.
+ * SKV_FULL as of skv_write; SKV_UNAVAILABLE for its clock as of skv_mint.
+ */
+SKV_CHECK enum skv_status skv_entity_put(struct skv *kv, uint32_t shard, uint16_t kind,
+                                         struct skv_value document, const struct skv_call *call,
+                                         uint64_t *id);
+
+/* SKV_NOT_FOUND if there is nothing. */
+SKV_CHECK enum skv_status skv_entity_get(struct skv *kv, uint64_t id, const struct skv_call *call,
+                                         struct skv_record *rec);
+
+/*
+ * Overwrites what is there: SKV_NOT_FOUND if there is nothing. Its kind stays without call->has_kind, and as of
+ * skv_write it lives for ever without a ttl_ms. `rec` may be NULL; else it gets all but the value.
+ */
+SKV_CHECK enum skv_status skv_entity_update(struct skv *kv, uint64_t id, struct skv_value document,
+                                            const struct skv_call *call, struct skv_record *rec);
+
+/* SKV_NOT_FOUND if there was nothing. */
+SKV_CHECK enum skv_status skv_entity_delete(struct skv *kv, uint64_t id,
+                                            const struct skv_call *call);
+
+/*
  * A batch: one pipeline per server, all servers at once, a status for each item in the order added.
  * Items on one key take effect in that order. One thread at a time.
  */
@@ -215,6 +296,16 @@ SKV_EXPORT void skv_batch_incr(struct skv_batch *batch, struct skv_bytes key, in
 SKV_EXPORT void skv_batch_expire(struct skv_batch *batch, struct skv_bytes key, uint64_t ttl_ms,
                                  const struct skv_call *call);
 
+/* Those of one batch get their ids in any order; skv_batch_record(...)->id is what a put gave. */
+SKV_EXPORT void skv_batch_entity_put(struct skv_batch *batch, uint32_t shard, uint16_t kind,
+                                     struct skv_value document, const struct skv_call *call);
+SKV_EXPORT void skv_batch_entity_get(struct skv_batch *batch, uint64_t id,
+                                     const struct skv_call *call);
+SKV_EXPORT void skv_batch_entity_update(struct skv_batch *batch, uint64_t id,
+                                        struct skv_value document, const struct skv_call *call);
+SKV_EXPORT void skv_batch_entity_delete(struct skv_batch *batch, uint64_t id,
+                                        const struct skv_call *call);
+
 /* Runs every item once. SKV_OK if each is, else the first failure (skv_error speaks of that one). */
 SKV_CHECK enum skv_status skv_batch_run(struct skv_batch *batch);
 
@@ -232,10 +323,12 @@ SKV_EXPORT void skv_batch_clear(struct skv_batch *batch);
 SKV_EXPORT void skv_batch_free(struct skv_batch *batch); /* NULL is allowed */
 
 struct skv_scan_options {
-    const char *table;
+    const char *table;       /* NULL: "default" */
     const char *cursor;      /* where to go on, from skv_scan_cursor; NULL: the start */
     struct skv_bytes prefix; /* only keys that begin so; empty: all */
     bool keys_only;
+    bool has_kind;       /* only entities of `kind`, with table "entities" */
+    uint16_t kind;       /* with has_kind */
     uint32_t timeout_ms; /* for each fetch */
     /*
      * NULL: a record that cannot be read ends the scan. Else it is passed over and told, with why, a line for a

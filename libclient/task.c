@@ -5,16 +5,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "io/random.h"
 #include "libclient/error.h"
 #include "libclient/explain.h"
 #include "libclient/value.h"
+#include "proto/id.h"
 #include "proto/pack.h"
-#include "proto/point.h"
+#include "proto/table.h"
+#include "proto/unpack.h"
 
 static const char *method_of(enum task_kind kind)
 {
     switch (kind) {
     case TASK_WRITE:
+    case TASK_UPDATE:
         return "write";
     case TASK_READ:
         return "read";
@@ -28,6 +32,10 @@ static const char *method_of(enum task_kind kind)
         return "incr";
     case TASK_EXPIRE:
         return "expire";
+    case TASK_PUT:
+        return "put";
+    case TASK_MINT:
+        return "mint";
     case TASK_SCAN:
         return "scan";
     case TASK_MAP:
@@ -46,8 +54,11 @@ static bool kind_changes(enum task_kind kind)
     case TASK_DELETE:
     case TASK_INCR:
     case TASK_EXPIRE:
+    case TASK_PUT:
+    case TASK_UPDATE:
     case TASK_REQUEST: /* for all that is known */
         return true;
+    case TASK_MINT: /* nobody has the ids of a lost reply */
     case TASK_READ:
     case TASK_EXISTS:
     case TASK_SCAN:
@@ -77,45 +88,109 @@ struct buffer *task_option(struct task *task, const char *name)
     return &task->arguments;
 }
 
-/* What is wrong with the wish, or NULL. */
-static const char *fault_of(const struct task_wish *wish)
+/* What no key stands for: the point is drawn. */
+static bool is_by_shard(const struct task_wish *wish)
 {
-    const struct skv_call *call = wish->call;
+    return wish->kind == TASK_PUT || wish->kind == TASK_MINT;
+}
+
+static const char *table_of(const struct task_wish *wish)
+{
+    if (wish->call && wish->call->table) {
+        return wish->call->table;
+    }
+    return wish->is_entity ? table_name(TABLE_ENTITIES) : NULL;
+}
+
+static const char *fault_of_call(const struct skv_call *call)
+{
+    for (size_t i = 0; i < sizeof(call->reserved) / sizeof(call->reserved[0]); i++) {
+        if (call->reserved[i] != 0) {
+            return "a reserved field of skv_call is not 0";
+        }
+    }
+    if (call->table && (!call->table[0] || strlen(call->table) > NAME_LEN_MAX)) {
+        return "the name of a table has 1 to 63 bytes";
+    }
+    return NULL;
+}
+
+static const char *fault_of_key(const struct task *task, const struct task_wish *wish)
+{
     if (wish->key.len == 0) {
         return "the key is empty: a key has 1 to 480 bytes";
     }
     if (wish->key.len > KEY_LEN_MAX) {
         return "the key is too long: a key has 1 to 480 bytes";
     }
-    for (size_t i = 0; call && i < sizeof(call->reserved) / sizeof(call->reserved[0]); i++) {
-        if (call->reserved[i] != 0) {
-            return "a reserved field of skv_call is not 0";
-        }
-    }
-    if (call && call->table && (!call->table[0] || strlen(call->table) > NAME_LEN_MAX)) {
-        return "the name of a table has 1 to 63 bytes";
+    if (table_has_ids(task->table) && wish->key.len != ID_KEY_LEN) {
+        return "the key is no id: in this table a key has 8 bytes (skv_key_of_id)";
     }
     return NULL;
 }
 
-static void pack_options(struct task *task, const struct skv_call *call)
+/* What is wrong with the wish, or NULL. */
+static const char *fault_of(const struct task *task, const struct task_wish *wish)
 {
-    if (call && call->table) {
-        pack_text(task_option(task, "table"), call->table);
+    const char *fault = wish->call ? fault_of_call(wish->call) : NULL;
+    if (fault) {
+        return fault;
     }
-    if (call && call->if_absent) {
+    if (wish->is_entity && !table_has_ids(task->table)) {
+        return "the table has no ids for keys: entities are in \"entities\"";
+    }
+    if (!is_by_shard(wish)) {
+        return fault_of_key(task, wish);
+    }
+    if (wish->shard >= ID_SHARD_COUNT && wish->shard != SKV_SHARD_ANY) {
+        return "a logical shard is 0 to 8191, or SKV_SHARD_ANY";
+    }
+    return NULL;
+}
+
+/* The same at each try: it routes, and a server holds the request for it, as a key's. */
+static uint64_t draw_point(uint32_t shard)
+{
+    uint64_t point;
+    random_fill(&point, sizeof(point));
+    if (shard == SKV_SHARD_ANY) {
+        return point;
+    }
+    return (uint64_t)shard << POINT_SHARD_SHIFT | point >> (64 - POINT_SHARD_SHIFT);
+}
+
+static void pack_conditions(struct task *task, const struct skv_call *call, bool if_present)
+{
+    if (call->if_absent) {
         pack_bool(task_option(task, "if_absent"), true);
     }
-    if (call && call->if_version) {
+    if (if_present) {
+        pack_bool(task_option(task, "if_present"), true);
+    }
+    if (call->if_version) {
         pack_uint(task_option(task, "if_version"), call->if_version);
     }
-    if (call && call->ttl_ms) {
+}
+
+static void pack_options(struct task *task, const struct task_wish *wish)
+{
+    static const struct skv_call defaults;
+    const struct skv_call *call = wish->call ? wish->call : &defaults;
+    const char *table = table_of(wish);
+    if (table && !is_by_shard(wish)) {
+        pack_text(task_option(task, "table"), table);
+    }
+    pack_conditions(task, call, call->if_present || wish->kind == TASK_UPDATE);
+    if (call->has_kind) {
+        pack_uint(task_option(task, "kind"), call->kind);
+    }
+    if (call->ttl_ms) {
         pack_uint(task_option(task, "ttl_ms"), call->ttl_ms);
     }
-    if (call && call->left_ms) {
+    if (call->left_ms) {
         pack_uint(task_option(task, "left_ms"), call->left_ms);
     }
-    if (call && call->sliding) {
+    if (call->sliding) {
         pack_bool(task_option(task, "sliding"), true);
     }
 }
@@ -130,57 +205,134 @@ static void pack_ttl(struct buffer *out, uint64_t ttl_ms)
 }
 
 /* What the record has when the wish came true. */
-static struct result_expiry expiry_of(const struct task_wish *wish)
+static struct result_given given_of(const struct task_wish *wish)
 {
     const struct skv_call *call = wish->call;
-    struct result_expiry expiry = {.ttl_ms = wish->ttl_ms, .sliding = call && call->sliding};
-    if (call && wish->kind == TASK_WRITE) {
-        expiry.ttl_ms = call->ttl_ms;
-        expiry.left_ms = call->left_ms;
+    struct result_given given = {.ttl_ms = wish->ttl_ms, .kind = wish->entity_kind};
+    if (call) {
+        given.sliding = call->sliding;
     }
-    return expiry;
+    if (call && wish->kind != TASK_EXPIRE) {
+        given.ttl_ms = call->ttl_ms;
+        given.left_ms = call->left_ms;
+    }
+    if (call && call->has_kind) {
+        given.kind = call->kind;
+    }
+    return given;
+}
+
+static const char *pack_value(struct task *task, struct skv_value value)
+{
+    size_t start = task->arguments.len;
+    if (!value_encode(value, &task->arguments)) {
+        return "the value is not exactly one MessagePack object";
+    }
+    if (task->arguments.len - start > VALUE_LEN_MAX) {
+        return "the value is too long: encoded it has at most 8388608 bytes";
+    }
+    return NULL;
+}
+
+static const char *pack_document(struct task *task, struct skv_value document)
+{
+    bool is_encoded = document.type == SKV_MSGPACK;
+    struct unpack in = unpack_of(is_encoded ? bytes_of(document.bytes.data, document.bytes.len)
+                                            : bytes_of(NULL, 0));
+    if (unpack_peek(&in) != UNPACK_MAP) {
+        return "the document is no MessagePack map";
+    }
+    return pack_value(task, document);
+}
+
+/* What goes behind the key, or the point. Returns what is wrong, or NULL. */
+static const char *pack_operands(struct task *task, const struct task_wish *wish)
+{
+    struct buffer *out = &task->arguments;
+    task->argument_count = 2;
+    switch (wish->kind) {
+    case TASK_WRITE:
+        return pack_value(task, wish->value);
+    case TASK_UPDATE:
+        return pack_document(task, wish->value);
+    case TASK_PUT:
+        task->argument_count = 3;
+        pack_uint(out, wish->entity_kind);
+        return pack_document(task, wish->value);
+    case TASK_MINT:
+        pack_uint(out, wish->id_count);
+        break;
+    case TASK_INCR:
+        pack_int(out, wish->by);
+        break;
+    case TASK_EXPIRE:
+        pack_ttl(out, wish->ttl_ms);
+        break;
+    case TASK_READ:
+    case TASK_POP:
+    case TASK_DELETE:
+    case TASK_EXISTS:
+    case TASK_SCAN:
+    case TASK_MAP:
+    case TASK_REQUEST:
+        task->argument_count = 1;
+        break;
+    }
+    return NULL;
 }
 
 /* What is wrong with the value, or NULL. */
 static const char *pack_arguments(struct task *task, const struct task_wish *wish)
 {
     struct buffer *out = &task->arguments;
-    pack_bin(out, bytes_of(wish->key.data, wish->key.len));
-    size_t key_end = out->len;
-    task->key = bytes_of(wish->key.data, wish->key.len); /* until it has its own copy */
-    task->argument_count = 1;
-    if (wish->kind == TASK_WRITE) {
-        task->argument_count = 2;
-        if (!value_encode(wish->value, out)) {
-            return "the value is not exactly one MessagePack object";
-        }
-    } else if (wish->kind == TASK_INCR) {
-        task->argument_count = 2;
-        pack_int(out, wish->by);
-    } else if (wish->kind == TASK_EXPIRE) {
-        task->argument_count = 2;
-        pack_ttl(out, wish->ttl_ms);
+    struct bytes key = bytes_of(wish->key.data, wish->key.len);
+    if (is_by_shard(wish)) {
+        pack_uint(out, task->point);
+    } else {
+        pack_bin(out, key);
     }
-    if (out->len - key_end > VALUE_LEN_MAX) {
-        return "the value is too long: encoded it has at most 8388608 bytes";
+    size_t key_end = out->len;
+    task->key = key; /* until it has its own copy */
+    const char *fault = pack_operands(task, wish);
+    if (fault) {
+        return fault;
     }
     task->arguments_len = out->len;
-    task->expiry = expiry_of(wish);
-    pack_options(task, wish->call);
+    task->given = given_of(wish);
+    pack_options(task, wish);
     if (!out->failed) {
-        task->key = bytes_of(out->data + key_end - wish->key.len, wish->key.len);
+        task->key = bytes_of(out->data + key_end - key.len, key.len);
     }
     return NULL;
+}
+
+static uint64_t point_of(const struct task *task, const struct task_wish *wish)
+{
+    return is_by_shard(wish) ? draw_point(wish->shard)
+                             : table_point(task->table, bytes_of(wish->key.data, wish->key.len));
+}
+
+/* An unknown one is the server's to refuse: it may be newer. */
+static uint16_t table_number_of(const struct task_wish *wish)
+{
+    uint16_t number = TABLE_DEFAULT;
+    const char *table = table_of(wish);
+    if (table) {
+        (void)table_find(bytes_text(table), &number);
+    }
+    return number;
 }
 
 void task_prepare(struct task *task, const struct task_wish *wish, uint32_t timeout_ms)
 {
     bool has_own_timeout = wish->call && wish->call->timeout_ms > 0;
     task_prepare_raw(task, wish->kind, NULL, has_own_timeout ? wish->call->timeout_ms : timeout_ms);
-    const char *fault = fault_of(wish);
+    task->table = table_number_of(wish);
+    task->id_count = wish->id_count;
+    const char *fault = fault_of(task, wish);
     if (!fault) {
         task->target = TARGET_OWNER;
-        task->point = point_of_key(bytes_of(wish->key.data, wish->key.len));
+        task->point = point_of(task, wish);
         fault = pack_arguments(task, wish);
     }
     if (fault) {
@@ -259,21 +411,31 @@ void task_note(struct task *task, struct bytes said)
     task->said = said.len ? strndup(said.data, said.len) : NULL;
 }
 
+/* Its point was drawn in one. */
+static bool is_of_shard(const struct task *task)
+{
+    return (task->kind == TASK_PUT || task->kind == TASK_MINT) && task->argument_count > 0;
+}
+
 void task_fail(struct task *task, enum skv_status status, const char *said)
 {
     char server[ADDRESS_TEXT_LEN];
     char text[EXPLAIN_TEXT_LEN];
     print_asked(task, server);
     task->status = status;
-    explain(&(struct explanation){.status = status,
-                                  .wire_code = task->wire_code,
-                                  .method = task->kind == TASK_MAP ? "open" : task->method,
-                                  .key = task->key,
-                                  .server = server,
-                                  .said = said,
-                                  .timeout_ms = is_late(task) ? task->timeout_ms : 0,
-                                  .version = task->version},
-            text);
+    explain(
+        &(struct explanation){.status = status,
+                              .wire_code = task->wire_code,
+                              .method = task->kind == TASK_MAP ? "open" : task->method,
+                              .key = task->key,
+                              .is_id = table_has_ids(task->table) && task->key.len == ID_KEY_LEN,
+                              .has_shard = is_of_shard(task),
+                              .shard = task_shard(task),
+                              .server = server,
+                              .said = said,
+                              .timeout_ms = is_late(task) ? task->timeout_ms : 0,
+                              .version = task->version},
+        text);
     task->text = strdup(text);
 }
 

@@ -29,6 +29,9 @@ enum task_kind {
     TASK_EXISTS,
     TASK_INCR,
     TASK_EXPIRE,
+    TASK_PUT,    /* a new entity */
+    TASK_UPDATE, /* a write of an entity that must be there: else SKV_NOT_FOUND */
+    TASK_MINT,
     TASK_SCAN,
     TASK_MAP,     /* map.get, taken to the route */
     TASK_REQUEST, /* any method, sent once */
@@ -52,6 +55,7 @@ struct task_list {
 
 struct task {
     enum task_kind kind;
+    uint16_t table;     /* of proto/table.h */
     const char *method; /* static, or borrowed for the call */
 
     enum task_target target;
@@ -64,10 +68,11 @@ struct task {
     size_t arguments_len;    /* of the former */
     uint32_t argument_count;
     uint32_t option_count;
-    struct bytes key;            /* points into `arguments` */
-    struct result_expiry expiry; /* write, expire: what the record gets */
+    struct bytes key;          /* points into `arguments`; empty: none */
+    struct result_given given; /* write, put, expire: what the record gets */
 
     uint32_t timeout_ms;
+    uint32_t id_count; /* TASK_MINT: asked for, and then given, which may be fewer */
     uint64_t deadline_us;
     struct attempt attempt;
     struct server *line; /* whose number it has; NULL: none yet */
@@ -91,17 +96,25 @@ struct task {
     char *said;                 /* by the server that refused it last; NULL: none has */
     char *text;                 /* NULL when status is SKV_OK, or memory was short */
     struct skv_record *record;  /* filled when status is SKV_OK; may be NULL */
+    uint64_t *ids;              /* likewise, of TASK_MINT: `id_count` of them, borrowed */
 };
 
-/* What a call wants done with a key. */
+/* What a call wants done with a key; or in a logical shard: TASK_PUT, TASK_MINT. */
 struct task_wish {
     enum task_kind kind;
     struct skv_bytes key;
-    struct skv_value value;      /* TASK_WRITE */
+    struct skv_value value;      /* TASK_WRITE, TASK_UPDATE, TASK_PUT */
     int64_t by;                  /* TASK_INCR */
     uint64_t ttl_ms;             /* TASK_EXPIRE; 0: for ever */
+    uint32_t shard;              /* TASK_PUT, TASK_MINT; SKV_SHARD_ANY: one is drawn */
+    uint32_t id_count;           /* TASK_MINT: 1 to TASK_MINT_MAX */
+    uint16_t entity_kind;        /* TASK_PUT */
+    bool is_entity;              /* of table "entities", unless the call names another one of ids */
     const struct skv_call *call; /* may be NULL */
 };
+
+/* Ids of one request. */
+#define TASK_MINT_MAX 65536u
 
 /*
  * Fills all of *task. What can never work is finished at once, with its status and text, and the
@@ -112,6 +125,14 @@ void task_prepare(struct task *task, const struct task_wish *wish, uint32_t time
 /* A method without options. The caller sets target and what belongs to it, and packs arguments. */
 void task_prepare_raw(struct task *task, enum task_kind kind, const char *method,
                       uint32_t timeout_ms);
+
+/* Its upper bits are its logical shard (proto/id.h). */
+#define POINT_SHARD_SHIFT 51
+
+static inline uint32_t task_shard(const struct task *task)
+{
+    return (uint32_t)(task->point >> POINT_SHARD_SHIFT);
+}
 
 /* Gives back the memory; not that of the record. */
 void task_fini(struct task *task);

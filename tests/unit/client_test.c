@@ -6,124 +6,7 @@
 #include <sys/wait.h>
 
 #include "io/clock.h"
-#include "libclient/shardkv.h"
-#include "proto/json.h"
-#include "tests/unit/fake_server.h"
-
-/*
- * The library against two scripted servers: the first owns the lower half of the circle, the
- * second the upper one.
- */
-struct fixture {
-    struct fake *servers[2];
-    struct skv *kv;
-};
-
-/* Short enough to wait for in a test that needs the deadline to pass. */
-static const struct skv_call BRIEF = {.timeout_ms = 150};
-
-/* Long enough that a test which needs it has failed. */
-static const struct skv_call PATIENT = {.timeout_ms = 20000};
-
-static enum fake_act answer(struct fake *fake, const struct fake_request *request)
-{
-    (void)fake;
-    (void)request;
-    return FAKE_ANSWER;
-}
-
-static struct map map_of(struct fake *const servers[2])
-{
-    struct map map = {.cluster = {0xcc}, .instance = {0xdd}, .revision = 2, .origin_ms = 1};
-    map.entries = calloc(2, sizeof(*map.entries));
-    map.servers = calloc(2, sizeof(*map.servers));
-    map.entry_count = 2;
-    map.server_count = 2;
-    for (uint32_t i = 0; i < 2; i++) {
-        struct map_entry *entry = &map.entries[i];
-        (void)snprintf(entry->name, sizeof(entry->name), "shard%u", i);
-        entry->start = i * (BOUND_END / 2);
-        entry->end = (i + 1) * (BOUND_END / 2);
-        entry->epoch = 1 + i;
-        entry->size = 1 << 20;
-        memset(entry->server, 1 + (int)i, ID_LEN);
-        entry->address = servers[i]->address;
-        memcpy(map.servers[i].id, entry->server, ID_LEN);
-        map.servers[i].address = entry->address;
-        map.servers[i].incarnation = 1;
-    }
-    return map;
-}
-
-static void open_client(struct fixture *fixture, const struct skv_options *options)
-{
-    char addresses[2 * ADDRESS_TEXT_LEN];
-    (void)snprintf(addresses, sizeof(addresses), "127.0.0.1:%u,127.0.0.1:%u",
-                   fixture->servers[0]->address.port, fixture->servers[1]->address.port);
-    assert_int_equal(skv_open(addresses, options, &fixture->kv), SKV_OK);
-}
-
-static int set_up(void **state)
-{
-    struct fixture *fixture = calloc(1, sizeof(*fixture));
-    *state = fixture;
-    for (int i = 0; i < 2; i++) {
-        fixture->servers[i] = fake_new();
-        fixture->servers[i]->script = answer;
-    }
-    for (int i = 0; i < 2; i++) {
-        fixture->servers[i]->map = map_of(fixture->servers);
-        fake_start(fixture->servers[i]);
-    }
-    open_client(fixture, NULL);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *fixture = *state;
-    skv_close(fixture->kv);
-    fake_free(fixture->servers[0]);
-    fake_free(fixture->servers[1]);
-    free(fixture);
-    return 0;
-}
-
-/* While no call is under way the server's thread only waits, but the lock makes it so for tools. */
-static void set_script(struct fake *fake,
-                       enum fake_act (*script)(struct fake *fake, const struct fake_request *))
-{
-    pthread_mutex_lock(&fake->lock);
-    fake->script = script;
-    fake->asked_count = 0;
-    fake->trace[0] = '\0';
-    pthread_mutex_unlock(&fake->lock);
-}
-
-static void assert_trace(struct fake *fake, const char *expected)
-{
-    char trace[sizeof(fake->trace)];
-    pthread_mutex_lock(&fake->lock);
-    memcpy(trace, fake->trace, sizeof(trace));
-    pthread_mutex_unlock(&fake->lock);
-    assert_string_equal(trace, expected);
-}
-
-static uint32_t asked_count(struct fake *fake)
-{
-    pthread_mutex_lock(&fake->lock);
-    uint32_t count = fake->asked_count;
-    pthread_mutex_unlock(&fake->lock);
-    return count;
-}
-
-/* Good until the next call. */
-static const char *key_in(uint32_t half, uint32_t index)
-{
-    static char text[16];
-    fake_print_key(half, index, text);
-    return text;
-}
+#include "tests/unit/client_fixture.h"
 
 /* --- opening --- */
 
@@ -169,22 +52,6 @@ static void a_call_goes_to_the_owner_of_its_key(void **state)
         assert_true(rec.point == skv_point(skv_key(key)));
         skv_record_fini(&rec);
     }
-}
-
-static enum fake_act redirect(struct fake *fake, const struct fake_request *request)
-{
-    (void)fake;
-    (void)request;
-    return FAKE_REDIRECT;
-}
-
-static void move_to(struct fake *from, const struct fake *to, uint32_t half)
-{
-    pthread_mutex_lock(&from->lock);
-    from->redirect = to->map.entries[half];
-    from->redirect.epoch = 9;
-    from->redirect.address = to->address;
-    pthread_mutex_unlock(&from->lock);
 }
 
 static void a_redirect_is_followed_with_one_request_and_remembered(void **state)
@@ -276,12 +143,6 @@ static void opening_ends_by_its_deadline_and_says_where_nobody_listens(void **st
 
 /* --- lost replies --- */
 
-static enum fake_act drop_first(struct fake *fake, const struct fake_request *request)
-{
-    (void)request;
-    return fake->asked_count == 1 ? FAKE_DROP : FAKE_ANSWER;
-}
-
 static void a_lost_reply_is_asked_for_again_with_the_same_number(void **state)
 {
     struct fixture *fixture = *state;
@@ -296,20 +157,6 @@ static void a_lost_reply_is_asked_for_again_with_the_same_number(void **state)
     assert_int_equal(rec.size, 99);
     assert_int_equal(rec.value.type, SKV_NIL);
     skv_record_fini(&rec);
-}
-
-/* The params of the last request, as JSON. */
-static char last_params[512];
-
-static enum fake_act keep_params(struct fake *fake, const struct fake_request *request)
-{
-    struct buffer json = {0};
-    (void)fake;
-    assert(json_print(request->params, &json));
-    (void)snprintf(last_params, sizeof(last_params), "%.*s", (int)json.len,
-                   (const char *)json.data);
-    buffer_fini(&json);
-    return FAKE_ANSWER;
 }
 
 static void a_time_to_live_goes_with_the_write_and_comes_back_in_its_record(void **state)
@@ -400,13 +247,6 @@ static void a_malformed_reply_counts_as_a_lost_one(void **state)
     assert_int_equal(skv_write(fixture->kv, skv_key(key_in(0, 0)), skv_int(1), &PATIENT, NULL),
                      SKV_OK);
     assert_int_equal(asked_count(fixture->servers[0]), 2);
-}
-
-static enum fake_act silence(struct fake *fake, const struct fake_request *request)
-{
-    (void)fake;
-    (void)request;
-    return FAKE_SILENT;
 }
 
 static enum fake_act silence_once(struct fake *fake, const struct fake_request *request)
@@ -1113,8 +953,6 @@ static void a_batch_that_waits_for_two_servers_goes_on_with_whichever_is_free_fi
         pthread_join(threads[i], NULL);
     }
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {

@@ -58,6 +58,30 @@ static void of_a_full_shard_the_server_alone_says_what_to_do(void **state)
                         "write \"k\": a:1: the server's disk is full");
 }
 
+static void an_id_is_a_number_and_what_has_no_key_names_its_logical_shard(void **state)
+{
+    (void)state;
+    const uint8_t id[] = {0x04, 0x45, 0x99, 0xa9, 0xbd, 0x00, 0x30, 0x01};
+    assert_string_equal(text_of((struct explanation){.status = SKV_NOT_FOUND,
+                                                     .key = bytes_of(id, sizeof(id)),
+                                                     .is_id = true,
+                                                     .said = "not found"}),
+                        "read 307821103844175873: not found");
+    assert_string_equal(text_of((struct explanation){.status = SKV_UNKNOWN,
+                                                     .method = "put",
+                                                     .has_shard = true,
+                                                     .shard = 12,
+                                                     .server = "a:1",
+                                                     .said = "no answer"}),
+                        "put in logical shard 12: a:1: no answer; it may have been done, under an "
+                        "id that nobody was told");
+    assert_string_equal(
+        text_of((struct explanation){
+            .status = SKV_UNAVAILABLE, .method = "mint", .has_shard = true, .timeout_ms = 2000}),
+        "mint in logical shard 0; no server could serve it within 2000 ms: is "
+        "shardd running there?");
+}
+
 static void a_key_that_cannot_be_printed_is_shown_as_hexadecimal(void **state)
 {
     (void)state;
@@ -120,6 +144,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_names_key_server_and_what_to_do),
         cmocka_unit_test(of_a_full_shard_the_server_alone_says_what_to_do),
+        cmocka_unit_test(an_id_is_a_number_and_what_has_no_key_names_its_logical_shard),
         cmocka_unit_test(a_key_that_cannot_be_printed_is_shown_as_hexadecimal),
         cmocka_unit_test(long_keys_are_cut_between_characters),
         cmocka_unit_test(what_a_server_says_stays_on_the_line_and_within_its_room),

@@ -6,7 +6,7 @@
  * A server on loopback whose behaviour a test scripts: it answers hello and map.get by itself, asks
  * the script about everything else, and keeps a trace of what it was asked:
  *
- *     "write k1=v1 #1/1; read k1; "       #seq/done
+ *     "write k1=v1 #1/1; read k1; put @12 #2/2; mint @12*1000; "       #seq/done, @logical shard, *count
  *
  * One thread serves all connections. What a script sees of the server it may change: the thread
  * holds the lock meanwhile.
@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "proto/extent.h"
+#include "proto/id.h"
 #include "proto/map.h"
 #include "proto/pack.h"
 #include "proto/point.h"
@@ -47,6 +48,9 @@ struct fake_request {
     const char *method;
     char key[64];
     char value[64]; /* of a write: a str */
+    uint64_t point; /* instead of a key: put, mint, scan */
+    uint32_t count; /* of a mint */
+    uint64_t deadline_ms;
     uint8_t client[ID_LEN];
     uint64_t seq, done; /* 0: none */
     uint32_t msgid;
@@ -81,6 +85,8 @@ struct fake {
     uint32_t asked_count; /* requests that the script saw */
     uint32_t map_count;   /* map.get */
     uint64_t done_told;   /* by the method `done` */
+    uint32_t mint_max;    /* ids that it gives at once; 0: as many as are asked for */
+    uint64_t minted_ms;   /* since the origin: ids of this millisecond were given last */
     uint32_t conn_count, conn_count_max;
     uint64_t open_max;      /* the widest seq + 1 - done */
     uint8_t client[ID_LEN]; /* of the last request that had one */
@@ -146,7 +152,32 @@ static inline void fake_pack_scan(const struct fake *fake, const struct fake_req
     }
 }
 
-static inline void fake_pack_result(const struct fake *fake, const struct fake_request *request,
+/* A new millisecond for each run: of 1024 ids at most. */
+static inline uint64_t fake_next_id(struct fake *fake, const struct fake_request *request)
+{
+    uint64_t id = 0;
+    bool fits = id_compose(++fake->minted_ms, (uint32_t)(request->point >> 51), 0, &id);
+    assert(fits);
+    (void)fits;
+    return id;
+}
+
+static inline void fake_pack_minted(struct fake *fake, const struct fake_request *request,
+                                    struct buffer *out)
+{
+    bool is_fewer = fake->mint_max > 0 && fake->mint_max < request->count;
+    uint32_t count = is_fewer ? fake->mint_max : request->count;
+    pack_array(out, (count + ID_SEQUENCE_COUNT - 1) / ID_SEQUENCE_COUNT);
+    for (uint32_t left = count; left > 0;) {
+        uint32_t len = left < ID_SEQUENCE_COUNT ? left : ID_SEQUENCE_COUNT;
+        pack_array(out, 2);
+        pack_uint(out, fake_next_id(fake, request));
+        pack_uint(out, len);
+        left -= len;
+    }
+}
+
+static inline void fake_pack_result(struct fake *fake, const struct fake_request *request,
                                     struct buffer *out)
 {
     const char *method = request->method;
@@ -165,6 +196,13 @@ static inline void fake_pack_result(const struct fake *fake, const struct fake_r
         pack_array(out, 2);
         pack_int(out, -5);
         pack_uint(out, 78);
+    } else if (strcmp(method, "put") == 0) {
+        pack_array(out, 3);
+        pack_uint(out, fake_next_id(fake, request));
+        pack_uint(out, 1000 + request->seq);
+        pack_uint(out, 99);
+    } else if (strcmp(method, "mint") == 0) {
+        fake_pack_minted(fake, request, out);
     } else if (strcmp(method, "scan") == 0) {
         fake_pack_scan(fake, request, out);
     } else {
@@ -172,7 +210,7 @@ static inline void fake_pack_result(const struct fake *fake, const struct fake_r
     }
 }
 
-static inline void fake_answer(const struct fake *fake, int fd, const struct fake_request *request)
+static inline void fake_answer(struct fake *fake, int fd, const struct fake_request *request)
 {
     struct buffer out = {.data = NULL};
     rpc_response(&out, request->msgid);
@@ -275,6 +313,8 @@ static inline void fake_read_options(struct unpack *in, struct fake_request *req
             request->seq = unpack_uint(in);
         } else if (bytes_equal(name, bytes_text("done"))) {
             request->done = unpack_uint(in);
+        } else if (bytes_equal(name, bytes_text("deadline_ms"))) {
+            request->deadline_ms = unpack_uint(in);
         } else {
             unpack_skip(in);
         }
@@ -290,6 +330,13 @@ static inline void fake_read_request(const struct rpc_message *message,
     request->params = message->params;
     if (left > 0 && (unpack_peek(&in) == UNPACK_BIN || unpack_peek(&in) == UNPACK_STR)) {
         fake_copy_text(unpack_text(&in), request->key);
+        left--;
+    } else if (left > 0 && unpack_peek(&in) == UNPACK_UINT) {
+        request->point = unpack_uint(&in);
+        left--;
+    }
+    if (left > 0 && strcmp(request->method, "mint") == 0) {
+        request->count = (uint32_t)unpack_uint_max(&in, 65536);
         left--;
     }
     while (left > 0) {
@@ -310,7 +357,13 @@ static inline void fake_note(struct fake *fake, const struct fake_request *reque
     size_t len = strlen(fake->trace);
     size_t room = sizeof(fake->trace) - len;
     char *end = fake->trace + len;
-    if (request->seq) {
+    unsigned shard = (unsigned)(request->point >> 51);
+    if (strcmp(request->method, "mint") == 0) {
+        (void)snprintf(end, room, "mint @%u*%u; ", shard, (unsigned)request->count);
+    } else if (strcmp(request->method, "put") == 0) {
+        (void)snprintf(end, room, "put @%u #%u/%u; ", shard, (unsigned)request->seq,
+                       (unsigned)request->done);
+    } else if (request->seq) {
         (void)snprintf(end, room, "%s %s%s%s #%u/%u; ", request->method, request->key,
                        request->value[0] ? "=" : "", request->value, (unsigned)request->seq,
                        (unsigned)request->done);

@@ -5,7 +5,8 @@
  *
  *     cc stranger.c $(pkg-config --cflags --libs shardkv) && ./a.out 127.0.0.1:5040
  *
- * It keeps to what C and C++ have in common. Its keys begin with "stranger/"; it removes them.
+ * It keeps to what C and C++ have in common. Its keys begin with "stranger/", its entities are of kind 4711; it
+ * removes both.
  * Exits 0 when all went as the header says.
  */
 
@@ -16,6 +17,11 @@
 #include <string.h>
 
 #define ITEMS 100
+#define KIND  4711
+
+/* {"n": 7} */
+static const unsigned char DOCUMENT[] = {0x81, 0xa1, 0x6e, 0x07};
+static const unsigned char OTHER_DOCUMENT[] = {0x81, 0xa1, 0x6e, 0x08};
 
 static void fail(const char *what)
 {
@@ -147,6 +153,131 @@ static void scan(struct skv *kv)
     }
 }
 
+static void take_an_id_apart(void)
+{
+    const uint64_t known = UINT64_C(307821103844175873);
+    uint64_t id = 0;
+    if (skv_id_shard(known) != 12 || skv_id_sequence(known) != 1 ||
+        skv_id_created_ms(known, 0) != UINT64_C(1416060666450)) {
+        fail("a known id is taken apart wrongly");
+    }
+    if (!skv_id_compose(UINT64_C(1416060666450), 12, 1, 0, &id) || id != known ||
+        skv_id_compose(UINT64_C(1416060666450), SKV_SHARD_COUNT, 1, 0, &id) || id != known) {
+        fail("a known id is composed wrongly");
+    }
+}
+
+static void mint(struct skv *kv, uint32_t shard, size_t id_count)
+{
+    static uint64_t ids[100000];
+    expect("mint", skv_mint(kv, shard, ids, id_count, NULL), SKV_OK);
+    for (size_t i = 0; i < id_count; i++) {
+        if ((i > 0 && ids[i] <= ids[i - 1]) ||
+            (shard < SKV_SHARD_COUNT && skv_id_shard(ids[i]) != shard)) {
+            fail("minted ids do not grow, or are of another shard");
+        }
+    }
+    printf("mint: %lu ids, the last of %llu ms since 1970\n", (unsigned long)id_count,
+           (unsigned long long)skv_id_created_ms(ids[id_count - 1], skv_origin_ms(kv)));
+}
+
+static void expect_document(const struct skv_record *rec, uint64_t id,
+                            const unsigned char *document)
+{
+    if (rec->id != id || rec->kind != KIND || rec->encoded.len != sizeof(DOCUMENT) ||
+        memcmp(rec->encoded.data, document, sizeof(DOCUMENT)) != 0) {
+        fail("what was got is not what was put");
+    }
+}
+
+static void use_one_entity(struct skv *kv)
+{
+    struct skv_value document = skv_msgpack(DOCUMENT, sizeof(DOCUMENT));
+    struct skv_value other = skv_msgpack(OTHER_DOCUMENT, sizeof(OTHER_DOCUMENT));
+    struct skv_record rec;
+    struct skv_call call;
+    uint8_t memory[SKV_ID_KEY_LEN];
+    uint64_t id = 0;
+    memset(&rec, 0, sizeof(rec));
+    memset(&call, 0, sizeof(call));
+    call.table = "entities";
+    expect("put", skv_entity_put(kv, 12, KIND, document, NULL, &id), SKV_OK);
+    printf("put: id %llu of logical shard %u\n", (unsigned long long)id, skv_id_shard(id));
+    expect("get", skv_entity_get(kv, id, NULL, &rec), SKV_OK);
+    expect_document(&rec, id, DOCUMENT);
+    expect("update", skv_entity_update(kv, id, other, NULL, &rec), SKV_OK);
+    expect("read by its key", skv_read(kv, skv_key_of_id(id, memory), &call, &rec), SKV_OK);
+    expect_document(&rec, id, OTHER_DOCUMENT);
+    expect("delete entity", skv_entity_delete(kv, id, NULL), SKV_OK);
+    expect("delete entity again", skv_entity_delete(kv, id, NULL), SKV_NOT_FOUND);
+    expect("get after delete", skv_entity_get(kv, id, NULL, &rec), SKV_NOT_FOUND);
+    expect("update after delete", skv_entity_update(kv, id, other, NULL, NULL), SKV_NOT_FOUND);
+    expect("put beside a key",
+           skv_entity_put(kv, skv_shard_of_key(skv_key("stranger/one")), KIND, document, NULL, &id),
+           SKV_OK);
+    expect("delete entity", skv_entity_delete(kv, id, NULL), SKV_OK);
+    expect("put of no map", skv_entity_put(kv, 12, KIND, skv_int(1), NULL, &id), SKV_INVALID);
+    expect("put into no shard", skv_entity_put(kv, SKV_SHARD_COUNT, KIND, document, NULL, &id),
+           SKV_INVALID);
+    skv_record_fini(&rec);
+}
+
+static void put_batch(struct skv_batch *batch, uint64_t *ids)
+{
+    for (int i = 0; i < ITEMS; i++) {
+        skv_batch_entity_put(batch, SKV_SHARD_ANY, KIND, skv_msgpack(DOCUMENT, sizeof(DOCUMENT)),
+                             NULL);
+    }
+    expect("batch of puts", skv_batch_run(batch), SKV_OK);
+    for (size_t i = 0; i < ITEMS; i++) {
+        ids[i] = skv_batch_record(batch, i)->id;
+    }
+    skv_batch_clear(batch);
+}
+
+static void scan_entities(struct skv *kv, uint16_t kind, int wanted)
+{
+    struct skv_scan *scan = NULL;
+    struct skv_scan_options options;
+    const struct skv_record *rec;
+    int seen = 0;
+    memset(&options, 0, sizeof(options));
+    options.table = "entities";
+    options.has_kind = true;
+    options.kind = kind;
+    expect("scan by kind", skv_scan_open(kv, &options, &scan), SKV_OK);
+    while ((rec = skv_scan_next(scan)) != NULL) {
+        expect_document(rec, rec->id, DOCUMENT);
+        seen++;
+    }
+    expect("scan by kind to the end", skv_scan_close(scan), SKV_OK);
+    printf("scan: %d of kind %u\n", seen, kind);
+    if (seen != wanted) {
+        fail("the scan saw another number of entities than were put");
+    }
+}
+
+static void use_many_entities(struct skv *kv, struct skv_batch *batch)
+{
+    uint64_t ids[ITEMS];
+    put_batch(batch, ids);
+    scan_entities(kv, KIND, ITEMS);
+    scan_entities(kv, KIND + 1, 0);
+    for (int i = 0; i < ITEMS; i++) {
+        skv_batch_entity_get(batch, ids[i], NULL);
+    }
+    expect("batch of gets", skv_batch_run(batch), SKV_OK);
+    for (size_t i = 0; i < ITEMS; i++) {
+        expect_document(skv_batch_record(batch, i), ids[i], DOCUMENT);
+    }
+    skv_batch_clear(batch);
+    for (int i = 0; i < ITEMS; i++) {
+        skv_batch_entity_delete(batch, ids[i], NULL);
+    }
+    expect("batch of deletes", skv_batch_run(batch), SKV_OK);
+    skv_batch_clear(batch);
+}
+
 static void ask(struct skv *kv)
 {
     struct skv_record rec;
@@ -176,6 +307,12 @@ int main(int argc, char **argv)
     read_batch(batch);
     scan(kv);
     delete_batch(batch);
+    take_an_id_apart();
+    mint(kv, 12, 1);
+    mint(kv, 8191, 70000);
+    mint(kv, SKV_SHARD_ANY, 1000);
+    use_one_entity(kv);
+    use_many_entities(kv, batch);
     ask(kv);
     skv_batch_free(batch);
     skv_close(kv);
