@@ -619,7 +619,7 @@ static struct file *make_first(struct beginning *beginning, const struct fault_t
     uint64_t least = (needed + 7) & ~UINT64_C(7);
     uint64_t len = segments_len_now(log->segments, least);
     struct file *file = make_with_len(beginning, len, fault);
-    while (!file && segments_is_disk_full(log->segments) && len > least) {
+    while (!file && segments_had_no_room(log->segments) && len > least) {
         len = segments_len_now(log->segments, least);
         file = make_with_len(beginning, len, fault);
     }

@@ -49,7 +49,7 @@ struct make_job {
     uint64_t index; /* of the prepared file, if */
     bool has_index;
     struct file *file;
-    bool was_full; /* there was no room to make it longer, and nothing else has happened */
+    bool was_full; /* the last try: there was no room, and nothing else has happened */
     bool is_named; /* a fault is that of the note */
     int error_number;
 };
@@ -748,6 +748,7 @@ struct file *segments_make_now(struct segments *segments, uint64_t number, uint6
                                struct bytes bytes, char *error, size_t error_len)
 {
     struct make_job *make = &segments->make;
+    assert(!make->file);
     make->number = number;
     make->len = len;
     make->is_named = false;
@@ -756,12 +757,13 @@ struct file *segments_make_now(struct segments *segments, uint64_t number, uint6
         make->index = segments->prepared[--segments->prepared_count];
         error_number = make_segment(make, bytes);
     }
+    make->was_full = is_full(error_number) && !make->is_named;
     if (error_number != 0) {
         char name[SEGMENT_NAME_LEN];
         faulty_name(make, name);
         (void)snprintf(error, error_len, "%s/%s: %s", dir_path(segments->dir), name,
                        strerror(error_number));
-        if (is_full(error_number) && !make->is_named) {
+        if (make->was_full) {
             note_full(segments, error_number);
         }
         return NULL;
@@ -769,6 +771,11 @@ struct file *segments_make_now(struct segments *segments, uint64_t number, uint6
     struct file *file = make->file;
     make->file = NULL;
     return file;
+}
+
+bool segments_had_no_room(const struct segments *segments)
+{
+    return segments->make.was_full;
 }
 
 bool segments_is_making(const struct segments *segments)

@@ -63,10 +63,13 @@ uint64_t segments_len_now(const struct segments *segments, uint64_t least);
 
 /*
  * A segment of `len` bytes that begins with `bytes`, synced, then named, then the directory synced, then
- * noted. Blocks: for the start. NULL with `error` filled; segments_is_disk_full tells why.
+ * noted. Blocks: for the start. NULL with `error` filled: nothing but segments_had_no_room allows another try (L5).
  */
 struct file *segments_make_now(struct segments *segments, uint64_t number, uint64_t len,
                                struct bytes bytes, char *error, size_t error_len);
+
+/* The last segments_make_now failed for want of room, and nothing has the name. */
+bool segments_had_no_room(const struct segments *segments);
 
 /* On the loop. The file is given away. */
 typedef void segments_made(void *context, struct file *file);

@@ -2,6 +2,7 @@
 #include "shardd/log.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -1398,14 +1399,19 @@ static void limit_file_len(rlim_t len)
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
-/* Files may be half as long as a segment, and one is prepared. */
-static void start_on_a_full_disk(struct fixture *fixture)
+static void put_prepared(const struct fixture *fixture, uint32_t index)
 {
     char path[256];
     uint8_t *zeros = calloc(1, SEGMENT_LEN);
-    (void)snprintf(path, sizeof(path), "%s/prepared-0000000000000000", fixture->scratch.path);
+    (void)snprintf(path, sizeof(path), "%s/prepared-%016x", fixture->scratch.path, index);
     write_bytes(path, zeros, SEGMENT_LEN);
     free(zeros);
+}
+
+/* Files may be half as long as a segment, and one is prepared. */
+static void start_on_a_full_disk(struct fixture *fixture)
+{
+    put_prepared(fixture, 0);
     (void)signal(SIGXFSZ, SIG_IGN);
     reopen(fixture);
     limit_file_len(SEGMENT_LEN / 2);
@@ -1492,6 +1498,32 @@ static void a_stop_does_not_wait_for_a_disk_that_is_found_full_meanwhile(void **
     stop_with_a_segment_that_waits(fixture);
 }
 
+/* Stock has been taken: the prepared file that comes second is lost, and the first has no room for a header. */
+static void put_checkpoint_and_spoil(void *context, struct buffer *out, uint32_t *account_count)
+{
+    const struct fixture *fixture = context;
+    assert_int_equal(dir_unlink(fixture->dir, "prepared-0000000000000000"), 0);
+    limit_file_len(64);
+    put_checkpoint(context, out, account_count);
+}
+
+/* RULES L5: only the first try had no room, so there is no third. */
+static void a_start_that_fails_behind_a_full_disk_is_not_tried_again(void **state)
+{
+    static const struct log_identity identity = {{1}, {2}, 3};
+    struct fixture *fixture = *state;
+    struct log_owner owner = {fixture, on_progress, put_accounts, put_checkpoint_and_spoil};
+    char error[256] = "";
+    put_prepared(fixture, 0);
+    put_prepared(fixture, 1);
+    (void)signal(SIGXFSZ, SIG_IGN);
+    reopen(fixture);
+    bool is_started = log_start(fixture->log, &identity, &owner, error, sizeof(error));
+    limit_file_len(RLIM_INFINITY);
+    assert_false(is_started);
+    assert_non_null(strstr(error, strerror(ENOENT)));
+}
+
 /* --- --- */
 
 static int make_values(void **state)
@@ -1572,6 +1604,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(
             a_stop_does_not_wait_for_a_disk_that_is_found_full_meanwhile, setup_unopened, teardown),
+        cmocka_unit_test_setup_teardown(a_start_that_fails_behind_a_full_disk_is_not_tried_again,
+                                        setup_unopened, teardown),
     };
     return cmocka_run_group_tests(tests, make_values, free_values);
 }

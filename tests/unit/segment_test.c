@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "proto/log.h"
 #include "tests/unit/scratch.h"
 
 #define SEGMENT_LEN (UINT64_C(64) << 10)
@@ -406,6 +407,27 @@ static void a_prepared_one_keeps_its_length_though_the_disk_was_too_full_for_ano
     assert_int_equal(file_len(fixture->made), len);
 }
 
+/* RULES L5: that the disk was full before does not make it one that may be tried again. */
+static void what_has_its_name_and_no_note_did_not_lack_room(void **state)
+{
+    struct fixture *fixture = *state;
+    char error[256] = "";
+    put_file(fixture, "prepared-0000000000000000", SEGMENT_LEN);
+    put_file(fixture, "prepared-0000000000000001", SEGMENT_LEN);
+    open_segments(fixture);
+    limit_files(LOG_NEWEST_SLOT_LEN);
+    assert_null(segments_make_now(fixture->segments, 1, 2 * SEGMENT_LEN, bytes_text("begin"), error,
+                                  sizeof(error)));
+    assert_true(segments_had_no_room(fixture->segments));
+    assert_null(segments_make_now(fixture->segments, 1, SEGMENT_LEN, bytes_text("begin"), error,
+                                  sizeof(error)));
+    limit_files(RLIM_INFINITY);
+    assert_non_null(strstr(error, LOG_NEWEST_NAME));
+    assert_int_equal(segment_count(fixture), 1);
+    assert_true(is_full(fixture));
+    assert_false(segments_had_no_room(fixture->segments));
+}
+
 int main(void)
 {
     cmocka_set_message_output(CM_OUTPUT_TAP);
@@ -425,6 +447,7 @@ int main(void)
         CASE(what_a_full_disk_left_half_lengthened_becomes_no_other_segment),
         CASE(the_disk_is_full_no_more_when_the_long_one_had_room),
         CASE(a_prepared_one_keeps_its_length_though_the_disk_was_too_full_for_another),
+        CASE(what_has_its_name_and_no_note_did_not_lack_room),
         cmocka_unit_test_setup_teardown(the_first_segment_is_as_long_as_the_disk_has_room_for,
                                         setup, teardown),
     };
