@@ -1097,8 +1097,8 @@ static void the_sum_of_a_move_is_what_the_shard_counts_whatever_was_done(void **
 /* RULES V4: what clients ask for waits, and what the server does by itself is not done. */
 static void in_a_frozen_range_everything_waits_and_nothing_changes(void **state)
 {
-    static const enum op_kind kinds[] = {OP_READ, OP_WRITE,  OP_DELETE, OP_POP,
-                                         OP_INCR, OP_EXPIRE, OP_REAP,   OP_EVICT};
+    static const enum op_kind kinds[] = {OP_READ,   OP_WRITE, OP_DELETE, OP_POP,  OP_INCR,
+                                         OP_EXPIRE, OP_REAP,  OP_EVICT,  OP_MINT, OP_PUT};
     struct bench *bench = *state;
     write_for(bench, bench_key(1), TTL_MS, true);
     uint64_t last = log_last(bench->log);
