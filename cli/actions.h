@@ -12,6 +12,8 @@
 typedef enum exit_code action(struct session *session);
 
 action data_write, data_read, data_pop, data_delete, data_exists, data_incr, data_expire;
+action id_mint, id_show;
+action entity_put, entity_get, entity_update, entity_delete, entity_scan;
 action keys_list, import_run, export_run;
 action backup_run, backup_verify, restore_run;
 action status_show, ping_all, version_show;

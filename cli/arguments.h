@@ -57,6 +57,8 @@ struct arguments {
     const char *ttl;
     bool sliding;
     bool never;
+    const char *kind;
+    uint64_t origin_ms;
     uint64_t watch_s;
     uint64_t count;
     uint64_t from_stamp;

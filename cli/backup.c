@@ -5,6 +5,7 @@
  *
  *     scan behind a cursor ──> piece, 64 MiB ──> synced, named ──> scan behind its last record ──> ... ──> manifest
  *
+ * So one table after another, each at least one piece, which tells that it is the table's last.
  * Each piece has a scan of its own: what one has read ahead when its piece is full is asked for anew, so that a
  * record's time left is never older than the page that told it, however long the disk took.
  */
@@ -23,8 +24,6 @@
 #include "io/clock.h"
 #include "proto/noun.h"
 
-#define TABLE "default"
-
 /* What --resume may have to do again, and few enough files. */
 #define PIECE_LEN_DEFAULT (64u << 20)
 
@@ -41,14 +40,14 @@ struct backup {
     uint64_t piece_len;
     struct dir *dir;
     struct manifest manifest;
+    unsigned table;      /* of the next piece (cli/tables.h); TABLES_COUNT: all are there */
     uint32_t kept_count; /* pieces that an earlier run had made */
-    bool is_done;        /* the last piece is there */
     bool is_finished;    /* by an earlier run, manifest and all */
 
     struct skipped skipped;
     struct buffer damaged; /* points of those that were passed over by the scan of this piece */
     bool has_told;
-    uint64_t told_point; /* of the damaged record that was said last */
+    uint64_t told_point; /* of the table's damaged record that was said last */
 
     struct progress progress;
     uint64_t expected_records; /* 0: not known */
@@ -97,6 +96,31 @@ static uint64_t count_damaged(const struct backup *backup, bool is_last, uint64_
 
 /* --- a piece --- */
 
+/* Behind which cursor the next one begins. */
+static const char *next_from(const struct backup *backup)
+{
+    return manifest_from(&backup->manifest, backup->table, backup->manifest.piece_count);
+}
+
+static bool is_done(const struct backup *backup)
+{
+    return backup->table == TABLES_COUNT;
+}
+
+/* False when out of memory. */
+static bool note_piece(struct backup *backup, const struct piece_sum *sum, bool is_last,
+                       struct bytes to)
+{
+    if (!manifest_add(&backup->manifest, backup->table, sum, to)) {
+        return false;
+    }
+    if (is_last) {
+        backup->table++;
+        backup->has_told = false;
+    }
+    return true;
+}
+
 struct taking {
     struct backup *backup;
     struct piece_writer *writer;
@@ -139,8 +163,8 @@ static enum exit_code open_writer(struct taking *taking)
     struct piece_origin origin = {
         .begun_ms = manifest->begun_ms,
         .map_revision = manifest->map_revision,
-        .table = bytes_text(manifest->table),
-        .from = bytes_text(manifest_from(manifest, manifest->piece_count)),
+        .table = bytes_text(tables_name(backup->table)),
+        .from = bytes_text(next_from(backup)),
     };
     memcpy(origin.cluster, manifest->cluster, ID_LEN);
     taking->writer = piece_writer_open(backup->dir, taking->number, &origin, &error_number);
@@ -151,14 +175,16 @@ static enum exit_code open_scan(struct taking *taking)
 {
     struct backup *backup = taking->backup;
     const struct arguments *arguments = backup->session->arguments;
-    const char *from = manifest_from(&backup->manifest, backup->manifest.piece_count);
+    const char *from = next_from(backup);
     const struct skv_scan_options options = {
+        .table = tables_name(backup->table),
         .cursor = *from ? from : NULL,
         .timeout_ms = arguments->timeout_ms ? (uint32_t)arguments->timeout_ms : FETCH_TIMEOUT_MS,
         .on_damaged = arguments->skip_damaged ? on_damaged : NULL,
         .on_damaged_context = backup,
     };
     buffer_clear(&backup->damaged);
+    backup->skipped.has_ids = tables_has_ids(backup->table);
     return skv_scan_open(backup->session->kv, &options, &taking->scan) == SKV_OK
                ? EXIT_CODE_DONE
                : failure_say_call();
@@ -203,8 +229,7 @@ static enum exit_code finish_piece(struct taking *taking, const char *to)
     if (error_number != 0) {
         return say_piece_failure(taking, error_number);
     }
-    backup->is_done = end.is_last;
-    return manifest_add(&backup->manifest, &sum, end.to) ? EXIT_CODE_DONE : failure_say_no_memory();
+    return note_piece(backup, &sum, end.is_last, end.to) ? EXIT_CODE_DONE : failure_say_no_memory();
 }
 
 /* The scan ends first: only then is it known whether it reached the end or failed. */
@@ -260,8 +285,8 @@ static bool has_pieces(const struct backup *backup)
 static bool goes_on(const struct backup *backup, const struct backup_piece *piece)
 {
     const struct manifest *manifest = &backup->manifest;
-    return strcmp(piece->table, TABLE) == 0 &&
-           strcmp(piece->from, manifest_from(manifest, manifest->piece_count)) == 0 &&
+    return strcmp(piece->table, tables_name(backup->table)) == 0 &&
+           strcmp(piece->from, next_from(backup)) == 0 &&
            (manifest->piece_count == 0 || piece->begun_ms == manifest->begun_ms);
 }
 
@@ -279,10 +304,10 @@ static enum exit_code keep_piece(struct backup *backup, const struct backup_piec
     struct manifest *manifest = &backup->manifest;
     manifest->begun_ms = piece->begun_ms;
     manifest->map_revision = piece->map_revision;
-    backup->is_done = piece->is_last;
     backup->kept_count++;
-    return manifest_add(manifest, &piece->sum, bytes_text(piece->to)) ? EXIT_CODE_DONE
-                                                                      : failure_say_no_memory();
+    return note_piece(backup, &piece->sum, piece->is_last, bytes_text(piece->to))
+               ? EXIT_CODE_DONE
+               : failure_say_no_memory();
 }
 
 /* Every whole piece from the first on; the first that is not one is taken anew, with all behind it. */
@@ -291,7 +316,7 @@ static enum exit_code keep_pieces(struct backup *backup)
     struct backup_reading reading = {.progress = &backup->progress};
     enum exit_code code = EXIT_CODE_DONE;
     char name[PIECE_NAME_LEN], error[PIECE_ERROR_LEN];
-    while (code == EXIT_CODE_DONE && !backup->is_done && backup->kept_count < PIECE_NUMBER_MAX) {
+    while (code == EXIT_CODE_DONE && !is_done(backup) && backup->kept_count < PIECE_NUMBER_MAX) {
         struct backup_piece piece;
         uint32_t number = backup->kept_count + 1;
         piece_name_print(number, false, name);
@@ -395,7 +420,7 @@ static enum exit_code ask_map(struct backup *backup, bool is_end)
         memcpy(manifest->cluster, map.cluster, ID_LEN);
         manifest->map_revision = map.revision;
         manifest->begun_ms = clock_wall_ms();
-        memcpy(manifest->table, TABLE, sizeof TABLE);
+        manifest->origin_ms = map.origin_ms;
     } else if (memcmp(manifest->cluster, map.cluster, ID_LEN) != 0) {
         code = failure_say(EXIT_CODE_UNAVAILABLE, "backup: another cluster than before answers");
     } else {
@@ -442,7 +467,7 @@ static enum exit_code expect_records(struct backup *backup)
 static enum exit_code take_pieces(struct backup *backup)
 {
     enum exit_code code = expect_records(backup);
-    while (code == EXIT_CODE_DONE && !backup->is_done) {
+    while (code == EXIT_CODE_DONE && !is_done(backup)) {
         code = take_piece(backup);
     }
     if (code == EXIT_CODE_DONE) {

@@ -75,12 +75,13 @@ static bool sums_are_equal(const struct piece_sum *a, const struct piece_sum *b)
 static bool is_as_told(const struct manifest *manifest, uint32_t index,
                        const struct backup_piece *piece)
 {
+    const struct manifest_piece *told = &manifest->pieces[index];
     return memcmp(piece->cluster, manifest->cluster, ID_LEN) == 0 &&
-           strcmp(piece->table, manifest->table) == 0 && piece->begun_ms == manifest->begun_ms &&
-           piece->is_last == (index + 1 == manifest->piece_count) &&
-           strcmp(piece->from, manifest_from(manifest, index)) == 0 &&
-           strcmp(piece->to, manifest->pieces[index].to) == 0 &&
-           sums_are_equal(&piece->sum, &manifest->pieces[index].sum);
+           strcmp(piece->table, tables_name(told->table)) == 0 &&
+           piece->begun_ms == manifest->begun_ms &&
+           piece->is_last == manifest_is_last(manifest, index) &&
+           strcmp(piece->from, manifest_from(manifest, told->table, index)) == 0 &&
+           strcmp(piece->to, told->to) == 0 && sums_are_equal(&piece->sum, &told->sum);
 }
 
 static enum exit_code say(const struct session *session, const struct backup_reading *reading,

@@ -45,6 +45,39 @@ static const struct argument_spec fetch_options[] = {
      "exactly the bytes of a str or bin, of others the MessagePack; no newline"},
 };
 
+static const struct argument_spec id_mint_options[] = {
+    {"count", 0, ARGUMENT_NUMBER, FIELD(count), "N", "so many (1)"},
+};
+
+static const struct argument_spec id_show_options[] = {
+    {"origin", 0, ARGUMENT_NUMBER, FIELD(origin_ms), "MS",
+     "where time begins: origin_ms of the map (1379365531352)"},
+};
+
+static const struct argument_spec entity_put_options[] = {
+    {"ttl", 0, ARGUMENT_TEXT, FIELD(ttl), "TIME",
+     "it expires after 500ms, 10s, 5m, 2h, 7d (a plain number: seconds)"},
+    {"sliding", 0, ARGUMENT_FLAG, FIELD(sliding), NULL, "each read restarts its time to live"},
+};
+
+static const struct argument_spec entity_get_options[] = {
+    {"raw", 0, ARGUMENT_FLAG, FIELD(raw), NULL, "the bytes of its MessagePack, as they were put"},
+};
+
+static const struct argument_spec entity_update_options[] = {
+    {"kind", 0, ARGUMENT_TEXT, FIELD(kind), "K", "another kind than it had"},
+    {"if-version", 0, ARGUMENT_NUMBER, FIELD(if_version), "N", "only if this version is there"},
+    {"ttl", 0, ARGUMENT_TEXT, FIELD(ttl), "TIME",
+     "it expires after 500ms, 10s, 5m, 2h, 7d (a plain number: seconds)"},
+    {"sliding", 0, ARGUMENT_FLAG, FIELD(sliding), NULL, "each read restarts its time to live"},
+};
+
+static const struct argument_spec entity_scan_options[] = {
+    {"kind", 0, ARGUMENT_TEXT, FIELD(kind), "K", "only those of this kind"},
+    {"skip-damaged", 0, ARGUMENT_FLAG, FIELD(skip_damaged), NULL,
+     "tell of records that cannot be read, and go on behind them"},
+};
+
 static const struct argument_spec keys_options[] = {
     {"prefix", 0, ARGUMENT_TEXT, FIELD(prefix), "P", "only keys that begin so"},
     {"skip-damaged", 0, ARGUMENT_FLAG, FIELD(skip_damaged), NULL,
@@ -179,6 +212,9 @@ static const struct argument_spec log_salvage_options[] = {
      "the tree cannot be read: give up what is in the log no longer"},
 };
 
+#define SHARD_DETAIL                                                                               \
+    "SHARD is 0 to 8191, or - for any, spread evenly, or @KEY: that of KEY's record.\n"
+
 const struct command commands[] = {
     {"write", "KEY VALUE", "write or overwrite a record",
      "A VALUE that is JSON in the form in which it is printed back is that value; any other is a\n"
@@ -201,12 +237,33 @@ const struct command commands[] = {
     {"expire", "KEY", "tell when a record is to expire",
      "Needs --ttl or --never. The value stays, the version is new.\n", OPTIONS(expire_options), 1,
      1, data_expire},
+    {"id mint", "SHARD", "print new ids of a logical shard, one in a line",
+     SHARD_DETAIL "With --count they grow from line to line; - draws the shards anew for each\n"
+                  "65536. There are 1024 ids a millisecond and shard: more take their time.\n",
+     OPTIONS(id_mint_options), 1, 1, id_mint},
+    {"id show", "ID", "print when an id was given, its logical shard and its sequence",
+     "It stands in the id: no server is asked. --origin is for a cluster whose map has another.\n",
+     OPTIONS(id_show_options), 1, 1, id_show},
+    {"entity put", "SHARD KIND JSON", "put a document under a new id, which is printed",
+     SHARD_DETAIL "KIND is yours, 0 to 65535. JSON is an object, - all of standard input.\n",
+     OPTIONS(entity_put_options), 3, 3, entity_put},
+    {"entity get", "ID", "print the document of an entity",
+     "With --json all of the record: import takes it.\n", OPTIONS(entity_get_options), 1, 1,
+     entity_get},
+    {"entity update", "ID JSON", "put another document in place of an entity's",
+     "It keeps its id, and its kind without --kind. Without --ttl it lives for ever.\n",
+     OPTIONS(entity_update_options), 2, 2, entity_update},
+    {"entity delete", "ID", "delete an entity", NULL, NO_OPTIONS, 1, 1, entity_delete},
+    {"entity scan", "", "print all entities, in hash order: id, kind, document",
+     "So those of a logical shard stand together. With --json as lines of export.\n",
+     OPTIONS(entity_scan_options), 0, 0, entity_scan},
     {"keys", "", "print all keys, in hash order",
      "A key with control characters, or not UTF-8, is printed as the shell quotes it: $'a\\nb';\n"
      "with --json as key_base64.\n",
      OPTIONS(keys_options), 0, 0, keys_list},
     {"import", "FILE|-", "write the records of a file",
-     "jsonl: one {\"key\":...,\"value\":...} in each line, as export writes it.\n"
+     "jsonl: one {\"key\":...,\"value\":...} in each line, as export writes it; an entity's has\n"
+     "\"id\" and \"kind\" in place of \"key\".\n"
      "lines: key|value, as pyshard reads it: {...} is JSON, digits an integer, 1.5 a float.\n"
      "Bad lines are reported by number and left out. The counts at the end are of done, existing,\n"
      "expired (its ttl_ms is 0: left out), refused, unknown (may have been done), unsent and bad\n"
@@ -214,6 +271,7 @@ const struct command commands[] = {
      "stayed unanswered the rest is unsent.\n",
      OPTIONS(import_options), 1, 1, import_run},
     {"export", "[FILE]", "print all records as jsonl, in hash order",
+     "Entities come last: \"id\" and \"kind\" stand in place of \"key\".\n"
      "What expires has its ttl_ms, the time left; if it slides, full_ttl_ms and sliding, too.\n"
      "A damaged record ends it, with exit status 3; with --skip-damaged that is the status at the "
      "end.\n",
@@ -229,7 +287,7 @@ const struct command commands[] = {
      "All of the backup is read and verified before the first record is written. What expires\n"
      "goes on with the time that is left of it; what has expired is left out and counted. A\n"
      "failure stops it and says how to go on: to write a record twice does no harm. Records get\n"
-     "new versions.\n",
+     "new versions; entities keep their ids.\n",
      OPTIONS(restore_options), 1, 1, restore_run},
     {"status", "", "show the servers and their shards",
      "Exit status 3 unless all are serving and nothing is wrong; warnings do not count. What a\n"

@@ -6,18 +6,14 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "cli/actions.h"
-#include "cli/duration.h"
-#include "cli/input.h"
-#include "cli/json_writer.h"
+#include "cli/expiry.h"
 #include "cli/key_text.h"
+#include "cli/operand.h"
 #include "cli/output.h"
-#include "cli/record_line.h"
 #include "cli/value_text.h"
 #include "proto/json.h"
-#include "proto/limits.h"
 #include "proto/pack.h"
 
 static struct bytes key_of(const struct session *session)
@@ -38,20 +34,6 @@ static void add_hash(struct json_writer *writer, struct bytes key)
     json_writer_float(writer, "hash", skv_fraction(skv_point(session_skv_bytes(key))));
 }
 
-/* As in record_line.h, and null for what lives for ever. */
-static void add_expiry(struct json_writer *writer, const struct skv_record *record)
-{
-    if (record->ttl_ms < 0) {
-        json_writer_null(writer, "ttl_ms");
-        return;
-    }
-    json_writer_integer(writer, "ttl_ms", record->ttl_ms);
-    if (record->sliding) {
-        json_writer_number(writer, "full_ttl_ms", record->full_ttl_ms);
-        json_writer_bool(writer, "sliding", true);
-    }
-}
-
 static enum exit_code close_object(struct json_writer *writer)
 {
     json_writer_close(writer, '}');
@@ -69,28 +51,8 @@ static enum exit_code print_record_json(struct bytes key, const struct skv_recor
     add_hash(&writer, key);
     json_writer_version(&writer, "version", record->version);
     json_writer_number(&writer, "size", record->size);
-    add_expiry(&writer, record);
+    expiry_add(&writer, record);
     return close_object(&writer);
-}
-
-enum { EXPIRY_TEXT_LEN = 2 * DURATION_TEXT_LEN + 40 };
-
-/* ", expires in 9.3 s, sliding: 10 s from each read on"; "" for what lives for ever. */
-static void print_expiry(const struct skv_record *record, char text[EXPIRY_TEXT_LEN])
-{
-    char left[DURATION_TEXT_LEN];
-    text[0] = '\0';
-    if (record->ttl_ms < 0) {
-        return;
-    }
-    duration_print((uint64_t)record->ttl_ms, left);
-    int len = snprintf(text, EXPIRY_TEXT_LEN, ", expires in %s", left);
-    if (record->sliding) {
-        char full[DURATION_TEXT_LEN];
-        duration_print(record->full_ttl_ms, full);
-        (void)snprintf(text + len, EXPIRY_TEXT_LEN - (size_t)len, ", sliding: %s from each read on",
-                       full);
-    }
 }
 
 /* `what`, the key in quotes, `rest`. */
@@ -126,34 +88,12 @@ static enum exit_code print_value(const struct skv_record *record)
 
 /* --- write --- */
 
-static enum exit_code take_stdin(const struct session *session, struct buffer *text)
-{
-    struct input *input = input_open("-");
-    enum input_result result =
-        input ? input_read_all(input, RECORD_LINE_LEN_MAX, text) : INPUT_FAILED;
-    int error_number = errno;
-    input_close(input);
-    if (result == INPUT_TOO_LONG) {
-        return failure_say(EXIT_CODE_USAGE,
-                           "%s: standard input is too long; a value has at most %u bytes",
-                           session->command, VALUE_LEN_MAX);
-    }
-    return result == INPUT_DONE ? EXIT_CODE_DONE
-                                : failure_say(EXIT_CODE_USAGE, "%s: cannot read standard input: %s",
-                                              session->command, strerror(error_number));
-}
-
 /* Appends the MessagePack of what the person gave. */
 static enum exit_code take_value(const struct session *session, struct buffer *value)
 {
-    const char *word = session_word(session, 1);
-    struct bytes text = bytes_text(word);
+    struct bytes text;
     struct buffer memory = {0};
-    enum exit_code code = EXIT_CODE_DONE;
-    if (strcmp(word, "-") == 0) {
-        code = take_stdin(session, &memory);
-        text = buffer_bytes(&memory);
-    }
+    enum exit_code code = operand_text(session, 1, &memory, &text);
     if (code == EXIT_CODE_DONE && session->arguments->bytes) {
         pack_bin(value, text);
     } else if (code == EXIT_CODE_DONE) {
@@ -173,24 +113,10 @@ static enum exit_code print_written(const struct session *session, struct bytes 
         return print_record_json(key_of(session), record, false);
     }
     value_text_describe(value, type);
-    print_expiry(record, expiry);
+    expiry_print(record, expiry);
     (void)snprintf(rest, sizeof(rest), " as %s, version %" PRIu64 ", size %" PRIu64 "%s", type,
                    record->version, record->size, expiry);
     return print_line_about("wrote ", key_of(session), rest);
-}
-
-/* 0 without --ttl. */
-static enum exit_code take_ttl(const struct session *session, uint64_t *ttl_ms)
-{
-    const struct arguments *arguments = session->arguments;
-    if (arguments->ttl && !duration_parse(arguments->ttl, ttl_ms)) {
-        return session_say_usage(session, "--ttl is a time like 10s, 500ms, 2h or 7d, not \"%s\"",
-                                 arguments->ttl);
-    }
-    if (arguments->sliding && !arguments->ttl) {
-        return session_say_usage(session, "--sliding needs --ttl");
-    }
-    return EXIT_CODE_DONE;
 }
 
 enum exit_code data_write(struct session *session)
@@ -204,7 +130,7 @@ enum exit_code data_write(struct session *session)
     if (arguments->if_absent && arguments->if_version) {
         return session_say_usage(session, "--if-absent and --if-version exclude each other");
     }
-    enum exit_code code = take_ttl(session, &call.ttl_ms);
+    enum exit_code code = expiry_take(session, &call.ttl_ms);
     if (code == EXIT_CODE_DONE) {
         code = take_value(session, &value);
     }
@@ -230,17 +156,6 @@ enum exit_code data_write(struct session *session)
 typedef enum skv_status fetch(struct skv *kv, struct skv_bytes key, const struct skv_call *call,
                               struct skv_record *record);
 
-/* For a person alone: a script that wants to know takes --json. */
-static void tell_expiry(const struct skv_record *record)
-{
-    char expiry[EXPIRY_TEXT_LEN];
-    print_expiry(record, expiry);
-    if (expiry[0] && isatty(STDOUT_FILENO)) {
-        (void)fflush(stdout);
-        (void)fprintf(stderr, "(%s)\n", expiry + 2);
-    }
-}
-
 static enum exit_code print_fetched(const struct session *session, const struct skv_record *record,
                                     const char *done)
 {
@@ -251,7 +166,7 @@ static enum exit_code print_fetched(const struct session *session, const struct 
         code = session->arguments->raw ? print_raw(record) : print_value(record);
     }
     if (!done && !session->arguments->json) {
-        tell_expiry(record);
+        expiry_tell(record);
     }
     return done ? output_finish_change(code, done) : code;
 }
@@ -392,7 +307,7 @@ static enum exit_code print_expiring(const struct session *session, const struct
     if (session->arguments->json) {
         return print_record_json(key_of(session), record, false);
     }
-    print_expiry(record, expiry);
+    expiry_print(record, expiry);
     (void)snprintf(rest, sizeof(rest), " %s, version %" PRIu64,
                    expiry[0] ? expiry + 2 : "lives for ever", record->version);
     return print_line_about("", key_of(session), rest);
@@ -408,7 +323,7 @@ enum exit_code data_expire(struct session *session)
     if (arguments->never == (arguments->ttl != NULL)) {
         return session_say_usage(session, "it takes either --ttl TIME or --never");
     }
-    enum exit_code code = take_ttl(session, &ttl_ms);
+    enum exit_code code = expiry_take(session, &ttl_ms);
     if (code == EXIT_CODE_DONE) {
         code = session_open(session);
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Prints all records as jsonl, in hash order. */
+/* Prints all records as jsonl, a table after another, each in hash order. */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -12,6 +12,7 @@
 #include "cli/record_line.h"
 #include "cli/server_stat.h"
 #include "cli/skipped.h"
+#include "cli/tables.h"
 #include "proto/noun.h"
 
 /* Lines are gathered up to this before they are written. */
@@ -48,14 +49,7 @@ static enum exit_code write_text(struct exporter *export)
     return EXIT_CODE_DONE;
 }
 
-static void print_record(const struct skv_record *record, struct buffer *text)
-{
-    const struct record_expiry expiry = {
-        .left_ms = record->ttl_ms, .ttl_ms = record->full_ttl_ms, .is_sliding = record->sliding};
-    record_line_print(session_bytes(record->key), session_bytes(record->encoded), &expiry, text);
-}
-
-static enum exit_code export_records(struct exporter *export, struct skv_scan *scan)
+static enum exit_code export_records(struct exporter *export, struct skv_scan *scan, bool has_ids)
 {
     enum exit_code code = EXIT_CODE_DONE;
     while (code == EXIT_CODE_DONE) {
@@ -63,7 +57,7 @@ static enum exit_code export_records(struct exporter *export, struct skv_scan *s
         if (!record) {
             return write_text(export);
         }
-        print_record(record, &export->text);
+        record_line_print_record(record, has_ids, &export->text);
         export->records++;
         if (export->text.len >= WRITE_LEN) {
             code = write_text(export);
@@ -74,21 +68,32 @@ static enum exit_code export_records(struct exporter *export, struct skv_scan *s
     return code;
 }
 
-static enum exit_code scan_all(struct exporter *export)
+static enum exit_code scan_table(struct exporter *export, unsigned table, struct skipped *skipped)
 {
-    struct skipped skipped = {.progress = &export->progress};
     const struct skv_scan_options options = {
+        .table = tables_name(table),
         .on_damaged = export->session->arguments->skip_damaged ? skipped_say : NULL,
-        .on_damaged_context = &skipped,
+        .on_damaged_context = skipped,
     };
     struct skv_scan *scan = NULL;
     if (skv_scan_open(export->session->kv, &options, &scan) != SKV_OK) {
         return failure_say_call();
     }
-    enum exit_code code = export_records(export, scan);
+    skipped->has_ids = tables_has_ids(table);
+    enum exit_code code = export_records(export, scan, skipped->has_ids);
     if (skv_scan_close(scan) != SKV_OK) {
         progress_clear(&export->progress);
         code = failure_worst(code, skipped_say_call());
+    }
+    return code;
+}
+
+static enum exit_code scan_all(struct exporter *export)
+{
+    struct skipped skipped = {.progress = &export->progress};
+    enum exit_code code = EXIT_CODE_DONE;
+    for (unsigned i = 0; i < TABLES_COUNT && code == EXIT_CODE_DONE; i++) {
+        code = scan_table(export, i, &skipped);
     }
     return skipped_end(&skipped, code);
 }

@@ -24,6 +24,7 @@
 #include "cli/progress.h"
 #include "cli/record_line.h"
 #include "proto/noun.h"
+#include "proto/table.h"
 
 /* Large enough that a synced commit is shared by many, small enough to show progress. */
 #define BATCH_LINES_MAX 2000
@@ -180,6 +181,11 @@ static struct skv_call call_of(const struct import *import)
 {
     const struct record_expiry *expiry = &import->line.expiry;
     struct skv_call call = import->call;
+    if (import->line.is_entity) {
+        call.table = table_name(TABLE_ENTITIES);
+        call.has_kind = true;
+        call.kind = import->line.kind;
+    }
     if (expiry->left_ms > 0) {
         call.ttl_ms = expiry->ttl_ms;
         call.left_ms = (uint64_t)expiry->left_ms;

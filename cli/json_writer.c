@@ -130,12 +130,17 @@ void json_writer_null(struct json_writer *writer, const char *name)
     append_text(writer, "null");
 }
 
-void json_writer_version(struct json_writer *writer, const char *name, uint64_t version)
+void json_writer_id(struct json_writer *writer, const char *name, uint64_t id)
 {
     char text[NUMBER_LEN];
-    (void)snprintf(text, sizeof(text), "\"%" PRIu64 "\"", version);
+    (void)snprintf(text, sizeof(text), "\"%" PRIu64 "\"", id);
     begin_member(writer, name);
     append_text(writer, text);
+}
+
+void json_writer_version(struct json_writer *writer, const char *name, uint64_t version)
+{
+    json_writer_id(writer, name, version);
 }
 
 enum exit_code json_writer_print(struct json_writer *writer)

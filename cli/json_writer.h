@@ -44,7 +44,8 @@ void json_writer_bound(struct json_writer *writer, const char *name, uint64_t bo
 void json_writer_bool(struct json_writer *writer, const char *name, bool value);
 void json_writer_null(struct json_writer *writer, const char *name);
 
-/* As a string: ids and versions are above what a double holds exactly. */
+/* As strings: ids and versions are above what a double holds exactly. */
+void json_writer_id(struct json_writer *writer, const char *name, uint64_t id);
 void json_writer_version(struct json_writer *writer, const char *name, uint64_t version);
 
 /*

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/key_text.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
+#include "proto/endian.h"
 #include "proto/json.h"
+#include "proto/table.h"
 
 static bool is_control(uint8_t byte)
 {
@@ -63,4 +66,16 @@ void key_text_quote(struct bytes key, struct buffer *text)
     buffer_append(text, "\"", 1);
     buffer_append_bytes(text, key);
     buffer_append(text, "\"", 1);
+}
+
+void key_text_name(struct bytes key, bool is_id, struct buffer *text)
+{
+    char id[32];
+    if (!is_id || key.len != ID_KEY_LEN) {
+        buffer_append_bytes(text, bytes_text("key "));
+        key_text_print(key, text);
+        return;
+    }
+    (void)snprintf(id, sizeof(id), "id %" PRIu64, endian_get_be64(key.data));
+    buffer_append_bytes(text, bytes_text(id));
 }

@@ -15,4 +15,7 @@ void key_text_print(struct bytes key, struct buffer *text);
 /* Appends it in double quotes, for messages; what cannot stand there as in key_text_print. */
 void key_text_quote(struct bytes key, struct buffer *text);
 
+/* Appends "key test", or "id 307821103844175873" where keys are ids. */
+void key_text_name(struct bytes key, bool is_id, struct buffer *text);
+
 #endif

@@ -3,9 +3,9 @@
 /*
  * shardkv, the command line of a cluster.
  *
- *     main ──> commands, help ──> data keys import export backup restore bench log
+ *     main ──> commands, help ──> data id entity keys import export backup restore bench log
  *                                 status map_commands map_log shard server move rebalance ping
- *                                   └──> session, ask, watch, input, record_line, value_text, server_stat
+ *                                   └──> session, ask, watch, input, operand, record_line, value_text, id_text, server_stat
  *                                          └──> arguments, json_writer, table, moving, progress ──> output, failure
  *
  * Of the library only shardkv.h is used: whatever this can, any program can.

@@ -10,6 +10,7 @@
 
 #include "cli/json_writer.h"
 #include "proto/hash.h"
+#include "proto/id.h"
 #include "proto/json.h"
 #include "proto/map.h"
 #include "proto/unpack.h"
@@ -50,7 +51,8 @@ static void add_up(struct piece_sum *total, const struct piece_sum *sum)
     total->damaged += sum->damaged;
 }
 
-bool manifest_add(struct manifest *manifest, const struct piece_sum *sum, struct bytes to)
+bool manifest_add(struct manifest *manifest, unsigned table, const struct piece_sum *sum,
+                  struct bytes to)
 {
     if (manifest->piece_count == manifest->capacity && !grow(manifest)) {
         return false;
@@ -59,14 +61,21 @@ bool manifest_add(struct manifest *manifest, const struct piece_sum *sum, struct
     if (!copy) {
         return false;
     }
-    manifest->pieces[manifest->piece_count++] = (struct manifest_piece){*sum, copy};
+    manifest->pieces[manifest->piece_count++] = (struct manifest_piece){*sum, table, copy};
     add_up(&manifest->total, sum);
     return true;
 }
 
-const char *manifest_from(const struct manifest *manifest, uint32_t index)
+const char *manifest_from(const struct manifest *manifest, unsigned table, uint32_t index)
 {
-    return index ? manifest->pieces[index - 1].to : "";
+    bool is_first = index == 0 || manifest->pieces[index - 1].table != table;
+    return is_first ? "" : manifest->pieces[index - 1].to;
+}
+
+bool manifest_is_last(const struct manifest *manifest, uint32_t index)
+{
+    return index + 1 == manifest->piece_count ||
+           manifest->pieces[index + 1].table != manifest->pieces[index].table;
 }
 
 /* --- printing --- */
@@ -111,7 +120,8 @@ static void print_piece(struct json_writer *writer, const struct manifest *manif
     print_digits(piece->sum.checksum, digits);
     json_writer_open(writer, NULL, '{');
     json_writer_text(writer, "file", bytes_text(name));
-    json_writer_text(writer, "from", bytes_text(manifest_from(manifest, index)));
+    json_writer_text(writer, "table", bytes_text(tables_name(piece->table)));
+    json_writer_text(writer, "from", bytes_text(manifest_from(manifest, piece->table, index)));
     json_writer_text(writer, "to", bytes_text(piece->to));
     print_sum(writer, &piece->sum);
     json_writer_text(writer, "checksum", bytes_text(digits));
@@ -126,7 +136,7 @@ static void print_whole(struct json_writer *writer, const struct manifest *manif
     json_writer_number(writer, "format", MANIFEST_FORMAT);
     json_writer_text(writer, "shardkv", bytes_text(skv_version()));
     json_writer_text(writer, "cluster", bytes_text(cluster));
-    json_writer_text(writer, "table", bytes_text(manifest->table));
+    json_writer_number(writer, "origin_ms", manifest->origin_ms);
     print_time(writer, "begun", "begun_ms", manifest->begun_ms);
     print_time(writer, "ended", "ended_ms", manifest->ended_ms);
     json_writer_number(writer, "map_revision", manifest->map_revision);
@@ -161,13 +171,13 @@ void manifest_print(const struct manifest *manifest, struct buffer *json)
 struct parsed {
     uint64_t format;
     struct bytes cluster;
-    struct bytes table;
+    struct bytes table; /* of all pieces: format 1 */
     struct manifest manifest;
     struct piece_sum told; /* the totals */
 };
 
 struct parsed_piece {
-    struct bytes file, from, to, checksum;
+    struct bytes file, table, from, to, checksum;
     struct piece_sum sum;
 };
 
@@ -198,10 +208,8 @@ static struct bytes *text_member(struct parsed_piece *piece, struct bytes name)
         const char *name;
         struct bytes *text;
     } texts[] = {
-        {"file", &piece->file},
-        {"from", &piece->from},
-        {"to", &piece->to},
-        {"checksum", &piece->checksum},
+        {"file", &piece->file}, {"table", &piece->table},       {"from", &piece->from},
+        {"to", &piece->to},     {"checksum", &piece->checksum},
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         if (bytes_equal(name, bytes_text(texts[i].name))) {
@@ -227,19 +235,31 @@ static bool parse_digits(struct bytes text, uint64_t *number)
     return text.len == DIGITS;
 }
 
+/* Of the table of the piece before or the next one; the first of the first. Without a name (format 1) the first. */
+static bool find_table(const struct manifest *manifest, struct bytes name, unsigned *table)
+{
+    uint32_t count = manifest->piece_count;
+    *table = name.data ? tables_index(name) : 0;
+    unsigned before = count ? manifest->pieces[count - 1].table : 0;
+    return *table < TABLES_COUNT && (*table == before || (count > 0 && *table == before + 1));
+}
+
 /* The piece is where it must be: its name, and behind the cursor at which the one before ends. */
 static bool add_piece(struct parsed *parsed, struct parsed_piece *piece)
 {
     struct manifest *manifest = &parsed->manifest;
+    uint32_t count = manifest->piece_count;
+    unsigned table = 0;
     char name[PIECE_NAME_LEN];
-    if (manifest->piece_count == PIECE_NUMBER_MAX || piece->to.len > PIECE_CURSOR_LEN_MAX) {
+    if (count == PIECE_NUMBER_MAX || piece->to.len > PIECE_CURSOR_LEN_MAX ||
+        !find_table(manifest, piece->table, &table)) {
         return false;
     }
-    piece_name_print(manifest->piece_count + 1, false, name);
+    piece_name_print(count + 1, false, name);
     return bytes_equal(piece->file, bytes_text(name)) &&
-           bytes_equal(piece->from, bytes_text(manifest_from(manifest, manifest->piece_count))) &&
+           bytes_equal(piece->from, bytes_text(manifest_from(manifest, table, count))) &&
            parse_digits(piece->checksum, &piece->sum.checksum) &&
-           manifest_add(manifest, &piece->sum, piece->to);
+           manifest_add(manifest, table, &piece->sum, piece->to);
 }
 
 static void take_pieces(struct unpack *in, struct parsed *parsed)
@@ -271,6 +291,7 @@ static uint64_t *number_member(struct parsed *parsed, struct bytes name)
         uint64_t *number;
     } numbers[] = {
         {"format", &parsed->format},
+        {"origin_ms", &manifest->origin_ms},
         {"begun_ms", &manifest->begun_ms},
         {"ended_ms", &manifest->ended_ms},
         {"map_revision", &manifest->map_revision},
@@ -301,16 +322,24 @@ static void take_member(struct unpack *in, struct parsed *parsed)
     }
 }
 
+/* All of the tables that the format has. */
+static bool has_its_tables(struct parsed *parsed)
+{
+    const struct manifest *manifest = &parsed->manifest;
+    unsigned count =
+        manifest->piece_count ? manifest->pieces[manifest->piece_count - 1].table + 1 : 0;
+    if (parsed->format == 1) {
+        return count == 1 && tables_index(parsed->table) == 0;
+    }
+    return count == TABLES_COUNT;
+}
+
 /* The names, and the totals that must be those of the pieces. */
 static bool settle(struct parsed *parsed)
 {
-    struct manifest *manifest = &parsed->manifest;
-    if (!id_bytes_parse(parsed->cluster, manifest->cluster) || parsed->table.len == 0 ||
-        parsed->table.len > NAME_LEN_MAX) {
-        return false;
-    }
-    memcpy(manifest->table, parsed->table.data, parsed->table.len);
-    return manifest->piece_count > 0 && manifest->total.records == parsed->told.records &&
+    const struct manifest *manifest = &parsed->manifest;
+    return id_bytes_parse(parsed->cluster, parsed->manifest.cluster) && has_its_tables(parsed) &&
+           manifest->total.records == parsed->told.records &&
            manifest->total.size == parsed->told.size &&
            manifest->total.bytes == parsed->told.bytes &&
            manifest->total.damaged == parsed->told.damaged;
@@ -327,7 +356,7 @@ static bool parse_object(struct bytes object, struct manifest *manifest,
                          char error[MANIFEST_ERROR_LEN])
 {
     struct unpack in = unpack_of(object);
-    struct parsed parsed = {0};
+    struct parsed parsed = {.manifest = {.origin_ms = ID_ORIGIN_MS}};
     uint32_t member_count = unpack_map(&in);
     for (uint32_t i = 0; i < member_count && unpack_is_fine(&in); i++) {
         take_member(&in, &parsed);

@@ -3,7 +3,7 @@
 #define CLI_PIECE_H
 
 /*
- * A piece of a backup as bytes: a run of records in hash order. All little-endian.
+ * A piece of a backup as bytes: a run of one table's records in hash order. All little-endian.
  *
  *     piece     | head, 16 bytes | origin | records | records | ... | end |     blocks, one behind the other
  *
@@ -74,7 +74,7 @@ struct piece_end {
     uint64_t size;
     uint64_t damaged;
     uint64_t ended_ms;
-    bool is_last; /* nothing is behind it: the circle is done */
+    bool is_last; /* nothing is behind it: the circle is done, of this table */
     struct bytes to;
 };
 

@@ -9,6 +9,7 @@
 
 #include "proto/noun.h"
 #include "proto/record.h"
+#include "proto/table.h"
 
 struct piece_reader {
     struct dir *dir;
@@ -23,6 +24,7 @@ struct piece_reader {
     struct buffer origin_bytes;
     struct piece_origin origin;
     struct piece_end end;
+    bool has_ids; /* for keys: of its table */
 
     uint64_t records;
     uint64_t size;
@@ -139,9 +141,13 @@ static bool read_origin(struct piece_reader *reader)
     if (reader->origin_bytes.failed) {
         return fail(reader, "out of memory");
     }
-    return (block.type == PIECE_ORIGIN &&
-            piece_origin_decode(buffer_bytes(&reader->origin_bytes), &reader->origin)) ||
-           fail_damaged(reader, offset, "it does not begin with its origin");
+    if (block.type != PIECE_ORIGIN ||
+        !piece_origin_decode(buffer_bytes(&reader->origin_bytes), &reader->origin)) {
+        return fail_damaged(reader, offset, "it does not begin with its origin");
+    }
+    uint16_t table = TABLE_DEFAULT;
+    reader->has_ids = table_find(reader->origin.table, &table) && table_has_ids(table);
+    return true;
 }
 
 static bool open_file(struct piece_reader *reader)
@@ -188,6 +194,12 @@ static bool is_in_order(const struct piece_reader *reader, const struct piece_re
         return reader->last_key_len == 0 || record->point > reader->last_point;
     }
     return bytes_compare(record->key, bytes_of(reader->last_key, reader->last_key_len)) > 0;
+}
+
+/* What a table of ids has is ids. */
+static bool is_of_its_table(const struct piece_reader *reader, const struct piece_record *record)
+{
+    return record->key.len == ID_KEY_LEN || !reader->has_ids;
 }
 
 static void note_record(struct piece_reader *reader, const struct piece_record *record)
@@ -242,7 +254,8 @@ enum piece_read piece_reader_next(struct piece_reader *reader, struct piece_reco
             return result;
         }
     }
-    if (!piece_record_next(&reader->rest, record) || !is_in_order(reader, record)) {
+    if (!piece_record_next(&reader->rest, record) || !is_in_order(reader, record) ||
+        !is_of_its_table(reader, record)) {
         (void)fail(reader, "damaged: record %" PRIu64 " is none, or not in its place",
                    reader->records + 1);
         return PIECE_READ_FAILED;

@@ -8,9 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cli/id_text.h"
+#include "libclient/shardkv.h"
+#include "proto/endian.h"
 #include "proto/json.h"
 #include "proto/limits.h"
 #include "proto/pack.h"
+#include "proto/table.h"
 #include "proto/unpack.h"
 
 void record_line_fini(struct record_line *line)
@@ -125,6 +129,8 @@ static bool parse_string(struct record_line *line, const struct scanner *in, str
 enum member {
     MEMBER_KEY,
     MEMBER_KEY_BASE64,
+    MEMBER_ID,
+    MEMBER_KIND,
     MEMBER_VALUE,
     MEMBER_TTL_MS,
     MEMBER_FULL_TTL_MS,
@@ -139,9 +145,17 @@ static enum member member_of(struct bytes name)
         const char *name;
         enum member member;
     } members[] = {
-        {"key", MEMBER_KEY},       {"key_base64", MEMBER_KEY_BASE64},   {"value", MEMBER_VALUE},
-        {"ttl_ms", MEMBER_TTL_MS}, {"full_ttl_ms", MEMBER_FULL_TTL_MS}, {"sliding", MEMBER_SLIDING},
-        {"hash", MEMBER_IGNORED},  {"version", MEMBER_IGNORED},         {"size", MEMBER_IGNORED},
+        {"key", MEMBER_KEY},
+        {"key_base64", MEMBER_KEY_BASE64},
+        {"id", MEMBER_ID},
+        {"kind", MEMBER_KIND},
+        {"value", MEMBER_VALUE},
+        {"ttl_ms", MEMBER_TTL_MS},
+        {"full_ttl_ms", MEMBER_FULL_TTL_MS},
+        {"sliding", MEMBER_SLIDING},
+        {"hash", MEMBER_IGNORED},
+        {"version", MEMBER_IGNORED},
+        {"size", MEMBER_IGNORED},
     };
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
         if (bytes_equal(name, bytes_text(members[i].name))) {
@@ -164,6 +178,38 @@ static bool parse_key(struct record_line *line, const struct scanner *in, struct
         return true;
     }
     return base64_parse(text, &line->key) || fail(line, "key_base64 is not base64");
+}
+
+/* A string, since a number of JSON is exact only to 2^53. */
+static bool parse_id(struct record_line *line, const struct scanner *in, struct bytes token)
+{
+    struct bytes text = {0};
+    uint64_t id = 0;
+    if (!parse_string(line, in, token, &text)) {
+        return false;
+    }
+    if (!id_text_parse(text, &id)) {
+        return fail(line, "column %zu: an id is needed, a string of digits from 0 to 2^64-1",
+                    (size_t)((const char *)token.data - in->begin) + 1);
+    }
+    uint8_t key[ID_KEY_LEN];
+    endian_put_be64(key, id);
+    buffer_clear(&line->key);
+    buffer_append(&line->key, key, sizeof(key));
+    line->is_entity = true;
+    return true;
+}
+
+static bool parse_kind(struct record_line *line, const struct scanner *in, struct bytes token)
+{
+    if (!parse_token(line, in, token, &line->scratch)) {
+        return false;
+    }
+    struct unpack object = unpack_of(buffer_bytes(&line->scratch));
+    line->kind = (uint16_t)unpack_uint_max(&object, UINT16_MAX);
+    return unpack_is_fine(&object) ||
+           fail(line, "column %zu: a kind is needed, a whole number from 0 to %u",
+                (size_t)((const char *)token.data - in->begin) + 1, UINT16_MAX);
 }
 
 /* A whole number of at most TTL_MS_MAX; null leaves *ms as it is. */
@@ -212,6 +258,10 @@ static bool parse_member(struct record_line *line, const struct scanner *in, enu
     case MEMBER_KEY:
     case MEMBER_KEY_BASE64:
         return parse_key(line, in, token, member == MEMBER_KEY_BASE64);
+    case MEMBER_ID:
+        return parse_id(line, in, token);
+    case MEMBER_KIND:
+        return parse_kind(line, in, token);
     case MEMBER_VALUE:
         return parse_token(line, in, token, &line->value);
     case MEMBER_TTL_MS:
@@ -237,11 +287,11 @@ static bool take_member(struct record_line *line, struct scanner *in, unsigned *
     enum member member = member_of(name);
     if (member == MEMBER_UNKNOWN) {
         return fail(line,
-                    "unknown field \"%.*s\"; there are key, key_base64, value, ttl_ms, "
+                    "unknown field \"%.*s\"; there are key, key_base64, id, kind, value, ttl_ms, "
                     "full_ttl_ms, sliding",
                     name.len > 60 ? 60 : (int)name.len, (const char *)name.data);
     }
-    unsigned bit = 1u << (member == MEMBER_KEY_BASE64 ? MEMBER_KEY : member);
+    unsigned bit = 1u << (member == MEMBER_KEY_BASE64 || member == MEMBER_ID ? MEMBER_KEY : member);
     if (member != MEMBER_IGNORED && (*seen & bit)) {
         return fail(line, "column %zu: a second %.*s", (size_t)(in->next - in->begin) + 1,
                     (int)name.len, (const char *)name.data);
@@ -269,6 +319,20 @@ static bool settle_expiry(struct record_line *line)
     return true;
 }
 
+/* A key or an id with its kind, and a value. */
+static bool check_members(struct record_line *line, unsigned seen)
+{
+    bool has_kind = seen & 1u << MEMBER_KIND;
+    if (!(seen & 1u << MEMBER_KEY)) {
+        return fail(line, "the key is missing");
+    }
+    if (has_kind != line->is_entity) {
+        return fail(line, has_kind ? "a kind goes with an id, not with a key"
+                                   : "the kind is missing, which goes with an id");
+    }
+    return (seen & 1u << MEMBER_VALUE) || fail(line, "the value is missing");
+}
+
 static bool parse_jsonl(struct record_line *line, struct bytes text)
 {
     struct scanner in = {text.data, text.data, (const char *)text.data + text.len};
@@ -288,13 +352,7 @@ static bool parse_jsonl(struct record_line *line, struct bytes text)
     if (in.next != in.end) {
         return fail_at(line, &in, "something follows the object");
     }
-    if (!(seen & 1u << MEMBER_KEY)) {
-        return fail(line, "the key is missing");
-    }
-    if (!(seen & 1u << MEMBER_VALUE)) {
-        return fail(line, "the value is missing");
-    }
-    return settle_expiry(line);
+    return check_members(line, seen) && settle_expiry(line);
 }
 
 /* --- pyshard's lines --- */
@@ -393,6 +451,12 @@ static bool parse_lines(struct record_line *line, struct bytes text)
 
 /* --- both --- */
 
+static bool is_map(struct bytes value)
+{
+    struct unpack in = unpack_of(value);
+    return unpack_peek(&in) == UNPACK_MAP;
+}
+
 static bool check_limits(struct record_line *line)
 {
     if (line->key.failed || line->value.failed || line->scratch.failed) {
@@ -405,6 +469,9 @@ static bool check_limits(struct record_line *line)
         return fail(line, "the value has %zu bytes; at most %u are allowed", line->value.len,
                     VALUE_LEN_MAX);
     }
+    if (line->is_entity && !is_map(buffer_bytes(&line->value))) {
+        return fail(line, "the value of an entity is a map");
+    }
     return true;
 }
 
@@ -412,6 +479,8 @@ bool record_line_parse(struct record_line *line, enum record_line_format format,
 {
     line->error[0] = '\0';
     line->expiry = (struct record_expiry){.left_ms = -1};
+    line->is_entity = false;
+    line->kind = 0;
     buffer_clear(&line->key);
     buffer_clear(&line->value);
     buffer_clear(&line->scratch);
@@ -450,14 +519,10 @@ static void print_tail(const struct record_expiry *expiry, struct buffer *text)
     append_text(text, "}\n");
 }
 
-void record_line_print(struct bytes key, struct bytes value, const struct record_expiry *expiry,
-                       struct buffer *text)
+/* `line_start` is where the line begins: what is too long for one is told in another form. */
+static void print_value(struct bytes value, const struct record_expiry *expiry, size_t line_start,
+                        struct buffer *text)
 {
-    size_t line_start = text->len;
-    append_text(text, utf8_is_valid(key) ? "{\"key\":" : "{\"key_base64\":");
-    if (!json_quote(key, text)) {
-        append_base64(text, key);
-    }
     append_text(text, ",\"value\":");
     size_t value_start = text->len;
     bool is_printed = json_print(value, text);
@@ -468,4 +533,37 @@ void record_line_print(struct bytes key, struct bytes value, const struct record
         append_text(text, "}");
     }
     print_tail(expiry, text);
+}
+
+void record_line_print(struct bytes key, struct bytes value, const struct record_expiry *expiry,
+                       struct buffer *text)
+{
+    size_t line_start = text->len;
+    append_text(text, utf8_is_valid(key) ? "{\"key\":" : "{\"key_base64\":");
+    if (!json_quote(key, text)) {
+        append_base64(text, key);
+    }
+    print_value(value, expiry, line_start, text);
+}
+
+void record_line_print_entity(uint64_t id, uint16_t kind, struct bytes value,
+                              const struct record_expiry *expiry, struct buffer *text)
+{
+    char start[64];
+    size_t line_start = text->len;
+    (void)snprintf(start, sizeof(start), "{\"id\":\"%" PRIu64 "\",\"kind\":%u", id, kind);
+    append_text(text, start);
+    print_value(value, expiry, line_start, text);
+}
+
+void record_line_print_record(const struct skv_record *record, bool has_id, struct buffer *text)
+{
+    const struct record_expiry expiry = {
+        .left_ms = record->ttl_ms, .ttl_ms = record->full_ttl_ms, .is_sliding = record->sliding};
+    struct bytes value = bytes_of(record->encoded.data, record->encoded.len);
+    if (has_id) {
+        record_line_print_entity(record->id, record->kind, value, &expiry, text);
+    } else {
+        record_line_print(bytes_of(record->key.data, record->key.len), value, &expiry, text);
+    }
 }

@@ -8,6 +8,7 @@
  *     jsonl   {"key":"test","value":{"hello":"world"}}     "key_base64" for a key that is not UTF-8
  *             ,"ttl_ms":9300                               left, of what expires
  *             ,"ttl_ms":9300,"full_ttl_ms":10000,"sliding":true
+ *             {"id":"307821103844175873","kind":1,"value":{"beep":"boop"}}     an entity: its value is a map
  *     lines   test|{"hello":"world"}                       pyshard's: the key ends at the first |
  *
  * A value in `lines` is typed as pyshard does: in braces JSON, digits an integer, digits.digits a
@@ -15,6 +16,8 @@
  */
 
 #include "proto/buffer.h"
+
+struct skv_record;
 
 enum record_line_format { RECORD_LINE_JSONL, RECORD_LINE_LINES };
 
@@ -30,10 +33,12 @@ struct record_expiry {
 
 /* Give it to call after call; what it holds is good until the next. */
 struct record_line {
-    struct buffer key;
+    struct buffer key;   /* of an entity its id: 8 bytes, big-endian */
     struct buffer value; /* encoded */
     struct buffer scratch;
     struct record_expiry expiry;
+    bool is_entity;
+    uint16_t kind; /* of an entity, else 0 */
     char error[200];
 };
 
@@ -48,5 +53,10 @@ bool record_line_parse(struct record_line *line, enum record_line_format format,
  */
 void record_line_print(struct bytes key, struct bytes value, const struct record_expiry *expiry,
                        struct buffer *text);
+void record_line_print_entity(uint64_t id, uint16_t kind, struct bytes value,
+                              const struct record_expiry *expiry, struct buffer *text);
+
+/* The same of what the library brought, of a table of ids or of keys. */
+void record_line_print_record(const struct skv_record *record, bool has_id, struct buffer *text);
 
 #endif

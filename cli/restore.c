@@ -33,6 +33,7 @@ struct restore {
     struct dir *dir;
     struct manifest manifest;
     uint32_t piece; /* number of the one that is being written */
+    bool has_ids;   /* of its table */
 
     struct skv_batch *batch;
     struct skv_call call;
@@ -124,10 +125,12 @@ static enum exit_code add_record(struct restore *restore, const struct piece_rec
 {
     struct skv_call call = restore->call;
     restore->read++;
-    if (record->kind != 0) {
+    if (record->kind != 0 && !restore->has_ids) {
         return say_in_piece(restore, EXIT_CODE_USAGE,
                             "it has a kind of record that this version cannot write");
     }
+    call.has_kind = restore->has_ids;
+    call.kind = record->kind;
     if (record->expiry_ms > 0) {
         call.left_ms = left_ms_of(record);
         if (call.left_ms == 0) {
@@ -170,7 +173,10 @@ static enum exit_code add_records(struct restore *restore, struct piece_reader *
 static enum exit_code restore_piece(struct restore *restore)
 {
     char error[PIECE_ERROR_LEN];
+    unsigned table = restore->manifest.pieces[restore->piece - 1].table;
     struct piece_reader *reader = piece_reader_open(restore->dir, restore->piece, error);
+    restore->call.table = tables_name(table);
+    restore->has_ids = tables_has_ids(table);
     enum exit_code code = reader ? add_records(restore, reader) : say_unreadable(restore, error);
     piece_reader_close(reader);
     return code;
@@ -178,10 +184,14 @@ static enum exit_code restore_piece(struct restore *restore)
 
 /* --- before the first record --- */
 
-static enum exit_code refuse_full(struct bytes key)
+static enum exit_code refuse_full(struct bytes key, bool is_id)
 {
     struct buffer text = {0};
-    key_text_quote(key, &text);
+    if (is_id) {
+        key_text_name(key, is_id, &text);
+    } else {
+        key_text_quote(key, &text);
+    }
     buffer_append(&text, "", 1);
     enum exit_code code = failure_say(EXIT_CODE_REFUSED,
                                       "restore: the cluster is not empty: --merge writes into it "
@@ -192,10 +202,10 @@ static enum exit_code refuse_full(struct bytes key)
     return code;
 }
 
-static enum exit_code check_empty(struct restore *restore)
+static enum exit_code check_empty_table(struct restore *restore, unsigned table)
 {
-    const struct skv_scan_options options = {.keys_only = true,
-                                             .timeout_ms = restore->call.timeout_ms};
+    const struct skv_scan_options options = {
+        .table = tables_name(table), .keys_only = true, .timeout_ms = restore->call.timeout_ms};
     struct skv_scan *scan = NULL;
     enum exit_code code = EXIT_CODE_DONE;
     if (skv_scan_open(restore->session->kv, &options, &scan) != SKV_OK) {
@@ -203,9 +213,43 @@ static enum exit_code check_empty(struct restore *restore)
     }
     const struct skv_record *record = skv_scan_next(scan);
     if (record) {
-        code = refuse_full(session_bytes(record->key));
+        code = refuse_full(session_bytes(record->key), tables_has_ids(table));
     }
     return skv_scan_close(scan) == SKV_OK ? code : failure_say_call();
+}
+
+static enum exit_code check_empty(struct restore *restore)
+{
+    enum exit_code code = EXIT_CODE_DONE;
+    for (unsigned i = 0; i < TABLES_COUNT && code == EXIT_CODE_DONE; i++) {
+        code = check_empty_table(restore, i);
+    }
+    return code;
+}
+
+static bool has_ids(const struct manifest *manifest)
+{
+    for (uint32_t i = 0; i < manifest->piece_count; i++) {
+        if (tables_has_ids(manifest->pieces[i].table) && manifest->pieces[i].sum.records > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* From another origin ids would tell other times, and some of those to come could be there already. */
+static enum exit_code check_origin(const struct restore *restore)
+{
+    uint64_t origin_ms = skv_origin_ms(restore->session->kv);
+    if (!has_ids(&restore->manifest) || origin_ms == restore->manifest.origin_ms) {
+        return EXIT_CODE_DONE;
+    }
+    return failure_say(EXIT_CODE_REFUSED,
+                       "restore: the ids of %s count from origin_ms %" PRIu64
+                       ", those of this cluster from %" PRIu64
+                       ": found it with a map that has \"origin_ms\": %" PRIu64,
+                       restore->path, restore->manifest.origin_ms, origin_ms,
+                       restore->manifest.origin_ms);
 }
 
 static enum exit_code check_from_piece(const struct restore *restore)
@@ -229,9 +273,6 @@ static enum exit_code read_backup(struct restore *restore)
         code = backup_files_check(restore->session, restore->dir, &restore->manifest,
                                   &restore->progress);
     }
-    if (code == EXIT_CODE_DONE) {
-        restore->call.table = restore->manifest.table;
-    }
     return code;
 }
 
@@ -239,6 +280,9 @@ static enum exit_code open_cluster(struct restore *restore)
 {
     const struct arguments *arguments = restore->session->arguments;
     enum exit_code code = session_open(restore->session);
+    if (code == EXIT_CODE_DONE) {
+        code = check_origin(restore);
+    }
     if (code == EXIT_CODE_DONE && !arguments->merge) {
         code = check_empty(restore);
     }

@@ -14,14 +14,14 @@ void skipped_say(void *context, struct skv_bytes key, uint64_t point, const char
 {
     struct skipped *skipped = context;
     struct buffer text = {0};
-    key_text_print(session_bytes(key), &text);
+    key_text_name(session_bytes(key), skipped->has_ids, &text);
     buffer_append(&text, "", 1);
     if (skipped->progress) {
         progress_clear(skipped->progress);
     }
     /* The key comes last: it may be long. */
-    (void)failure_say(EXIT_CODE_UNAVAILABLE, "left out: %s, at point 0x%016" PRIx64 ": key %s", why,
-                      point, text.failed ? "?" : (const char *)text.data);
+    (void)failure_say(EXIT_CODE_UNAVAILABLE, "left out: %s, at point 0x%016" PRIx64 ": %s", why,
+                      point, text.failed ? "a key" : (const char *)text.data);
     buffer_fini(&text);
     skipped->count++;
 }

@@ -9,6 +9,7 @@
 
 struct skipped {
     struct progress *progress; /* on the same terminal; NULL: none */
+    bool has_ids;              /* keys are ids (proto/table.h) */
     uint64_t count;
 };
 

@@ -20,6 +20,7 @@ static const struct {
     {"dump", "export"},    {"snapshot", "backup"}, {"info", "status"},   {"stat", "status"},
     {"stats", "status"},   {"apply", "map apply"}, {"init", "map init"}, {"reset", "shard reset"},
     {"ttl", "expire"},     {"persist", "expire"},  {"touch", "expire"},  {"pexpire", "expire"},
+    {"mint", "id mint"},
 };
 
 static unsigned least(unsigned a, unsigned b)

@@ -431,7 +431,7 @@ void arguments_table(struct arguments *arguments, const struct option_values *op
 void arguments_expiry(struct arguments *arguments, const struct option_values *options,
                       struct op *op)
 {
-    if (op->kind == OP_WRITE) {
+    if (op->kind == OP_WRITE || op->kind == OP_PUT) {
         op->ttl_ms = options->ttl_ms;
     }
     op->left_ms = options->left_ms;

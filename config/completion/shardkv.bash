@@ -7,6 +7,12 @@
 # The options that COMMAND takes besides the global ones.
 _shardkv_options() { # COMMAND
   case $1 in
+  'id mint') echo --count ;;
+  'id show') echo --origin ;;
+  'entity put') echo --ttl --sliding ;;
+  'entity get') echo --raw ;;
+  'entity update') echo --kind --if-version --ttl --sliding ;;
+  'entity scan') echo --kind --skip-damaged ;;
   write) echo --bytes --if-absent --if-version --ttl --sliding ;;
   expire) echo --ttl --never --sliding --if-version ;;
   status) echo --watch --count ;;
@@ -37,7 +43,7 @@ _shardkv_words() {
   local i
   for ((i = 1; i < COMP_CWORD; i++)); do
     case ${COMP_WORDS[i]} in
-    -b | --bootstrap | --timeout | --if-version | --prefix | --format | --acks | --server | --size | --records | --value-size | --connections | --pipeline | --seconds | --warmup | --rate | --server-pid | --redis | --echo | --share | --shard | --moves | --parts | --local | --cluster-pipeline | --plot | --ttl | --count | --from | --limit | --to | --piece-size | --from-piece | --capacity | --part | --until | --by) i=$((i + 1)) ;;
+    -b | --bootstrap | --timeout | --if-version | --prefix | --format | --acks | --server | --size | --records | --value-size | --connections | --pipeline | --seconds | --warmup | --rate | --server-pid | --redis | --echo | --share | --shard | --moves | --parts | --local | --cluster-pipeline | --plot | --ttl | --count | --from | --limit | --to | --piece-size | --from-piece | --capacity | --part | --until | --by | --kind | --origin) i=$((i + 1)) ;;
     -*) ;;
     *) printf '%s\n' "${COMP_WORDS[i]}" ;;
     esac
@@ -49,20 +55,22 @@ _shardkv() {
   mapfile -t words < <(_shardkv_words)
   command=${words[0]:-}
   case $command in
-  map | shard | log | server | move) command="$command ${words[1]:-}" ;;
+  map | shard | log | server | move | id | entity) command="$command ${words[1]:-}" ;;
   esac
   case $previous in
   --format) offer='jsonl lines' ;;
   --by) offer='bytes load' ;;
   --acks | --to | --plot) compopt -o default && return ;;
-  -b | --bootstrap | --timeout | --if-version | --prefix | --server | --size | --records | --value-size | --connections | --pipeline | --seconds | --warmup | --rate | --server-pid | --redis | --echo | --share | --shard | --moves | --parts | --local | --cluster-pipeline | --ttl | --count | --from | --limit | --piece-size | --from-piece | --capacity | --part | --until) return ;;
+  -b | --bootstrap | --timeout | --if-version | --prefix | --server | --size | --records | --value-size | --connections | --pipeline | --seconds | --warmup | --rate | --server-pid | --redis | --echo | --share | --shard | --moves | --parts | --local | --cluster-pipeline | --ttl | --count | --from | --limit | --piece-size | --from-piece | --capacity | --part | --until | --kind | --origin) return ;;
   *)
     case $current in
     -*) offer="--bootstrap --json --timeout --help --version $(_shardkv_options "$command")" ;;
     *)
       case $command in
-      '' | help) offer='write read pop delete exists incr expire keys import export backup restore status map shard server move moves rebalance log ping bench version help' ;;
+      '' | help) offer='write read pop delete exists incr expire id entity keys import export backup restore status map shard server move moves rebalance log ping bench version help' ;;
       bench) offer='read write mixed ycsb-a ycsb-b ycsb-c ycsb-d ycsb-e ycsb-f rebalance' ;;
+      'id ') offer='mint show' ;;
+      'entity ') offer='put get update delete scan' ;;
       'map ') offer='get init apply log' ;;
       'shard ') offer='list resize reset' ;;
       'server ') offer='add list drain remove set-address' ;;

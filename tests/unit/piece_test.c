@@ -69,13 +69,15 @@ static void write_piece_file(uint32_t number, struct bytes bytes)
 
 /* --- pieces --- */
 
+static const char *sample_table = "default";
+
 static struct piece_origin sample_origin(void)
 {
     return (struct piece_origin){
         .cluster = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16},
         .begun_ms = 1795269600000,
         .map_revision = 7,
-        .table = bytes_text("default"),
+        .table = bytes_text(sample_table),
         .from = bytes_text("0123456789abcdef.6b"),
     };
 }
@@ -233,6 +235,27 @@ static void a_piece_without_records_is_whole(void **state)
     write_piece(1, NULL, 0);
     assert_int_equal(read_all(1, &count), PIECE_READ_END);
     assert_int_equal(count, 0);
+}
+
+static void a_table_of_ids_has_keys_of_eight_bytes(void **state)
+{
+    unsigned count;
+    struct piece_record records[] = {
+        sample_record(1, "12345678", "\x80"),
+        sample_record(2, "23456789", "\x80"),
+    };
+    (void)state;
+    records[1].kind = 65535;
+    sample_table = "entities";
+    write_piece(1, records, 2);
+    assert_int_equal(read_all(1, &count), PIECE_READ_END);
+    assert_int_equal(count, 2);
+    records[1].key.len = 7;
+    write_piece(1, records, 2);
+    assert_bad(1, "record 2 is none");
+    sample_table = "default";
+    write_piece(1, records, 2);
+    assert_int_equal(read_all(1, &count), PIECE_READ_END);
 }
 
 static void the_largest_record_fits(void **state)
@@ -407,6 +430,7 @@ int main(void)
         WITH_DIR(what_was_written_is_read_back),
         WITH_DIR(origin_end_and_sums_are_read_back),
         WITH_DIR(a_piece_without_records_is_whole),
+        WITH_DIR(a_table_of_ids_has_keys_of_eight_bytes),
         WITH_DIR(the_largest_record_fits),
         WITH_DIR(every_shorter_prefix_is_found),
         WITH_DIR(every_flipped_bit_is_found),

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "proto/endian.h"
 #include "proto/json.h"
 #include "proto/limits.h"
 #include "proto/pack.h"
@@ -107,6 +108,20 @@ static void a_bad_jsonl_line_is_named_by_what_is_wrong(void **state)
         {"{\"key\":\"a\",\"value\":1,\"ttl_ms\":1,\"sliding\":1}", "true or false"},
         {"{\"key\":\"a\",\"value\":1,\"sliding\":true}", "need ttl_ms"},
         {"{\"key\":\"a\",\"value\":1,\"full_ttl_ms\":5,\"ttl_ms\":null}", "need ttl_ms"},
+        {"{\"id\":7,\"kind\":1,\"value\":{}}", "column 7: a string is needed"},
+        {"{\"id\":\"\",\"kind\":1,\"value\":{}}", "column 7: an id is needed"},
+        {"{\"id\":\"-1\",\"kind\":1,\"value\":{}}", "an id is needed"},
+        {"{\"id\":\"18446744073709551616\",\"kind\":1,\"value\":{}}", "2^64-1"},
+        {"{\"id\":\"1\",\"kind\":65536,\"value\":{}}", "column 18: a kind is needed"},
+        {"{\"id\":\"1\",\"kind\":-1,\"value\":{}}", "0 to 65535"},
+        {"{\"id\":\"1\",\"kind\":\"1\",\"value\":{}}", "a kind is needed"},
+        {"{\"id\":\"1\",\"value\":{}}", "the kind is missing"},
+        {"{\"kind\":1,\"value\":{}}", "key is missing"},
+        {"{\"key\":\"a\",\"kind\":1,\"value\":{}}", "goes with an id"},
+        {"{\"id\":\"1\",\"key\":\"a\",\"kind\":1,\"value\":{}}", "second key"},
+        {"{\"id\":\"1\",\"id\":\"1\",\"kind\":1,\"value\":{}}", "second id"},
+        {"{\"id\":\"1\",\"kind\":1,\"value\":[1]}", "is a map"},
+        {"{\"id\":\"1\",\"kind\":1}", "value is missing"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -119,11 +134,8 @@ static void a_bad_jsonl_line_is_named_by_what_is_wrong(void **state)
     }
 }
 
-static void every_shorter_prefix_is_bad(void **state)
+static void every_shorter_prefix_of_this_is_bad(const char *text)
 {
-    const char *text = "{\"key\":\"a\\\"\",\"value\":[{\"b\":\"}\"},2.5],\"ttl_ms\":5,"
-                       "\"full_ttl_ms\":10,\"sliding\":true}";
-    (void)state;
     assert_true(record_line_parse(&line, RECORD_LINE_JSONL, bytes_text(text)));
     for (size_t len = 0; len < strlen(text); len++) {
         /* Of its own memory, so that a sanitizer sees a look behind the end. */
@@ -132,6 +144,16 @@ static void every_shorter_prefix_is_bad(void **state)
         assert_false(record_line_parse(&line, RECORD_LINE_JSONL, buffer_bytes(&prefix)));
         buffer_fini(&prefix);
     }
+}
+
+static void every_shorter_prefix_is_bad(void **state)
+{
+    (void)state;
+    every_shorter_prefix_of_this_is_bad(
+        "{\"key\":\"a\\\"\",\"value\":[{\"b\":\"}\"},2.5],\"ttl_ms\":5,"
+        "\"full_ttl_ms\":10,\"sliding\":true}");
+    every_shorter_prefix_of_this_is_bad(
+        "{\"id\":\"11637205501278089\",\"kind\":12,\"value\":{\"a\":1}}");
 }
 
 static void pyshards_lines_are_typed_as_pyshard_types_them(void **state)
@@ -210,6 +232,48 @@ static void expect_round_trip(struct bytes key, struct bytes value)
     assert_true(bytes_equal(buffer_bytes(&line.value), value));
     assert_int_equal(line.expiry.left_ms, -1);
     buffer_fini(&text);
+}
+
+static void a_line_of_an_entity_has_its_id_and_its_kind(void **state)
+{
+    const char *text = "{\"id\":\"307821103844175873\",\"kind\":1,\"value\":{\"beep\":\"boop\"}}";
+    struct buffer printed = {0};
+    (void)state;
+    assert_true(record_line_parse(&line, RECORD_LINE_JSONL, bytes_text(text)));
+    assert_true(line.is_entity);
+    assert_int_equal(line.kind, 1);
+    expect_json("{\"beep\":\"boop\"}");
+    assert_int_equal(line.key.len, 8);
+    assert_int_equal(endian_get_be64(line.key.data), UINT64_C(307821103844175873));
+    record_line_print_entity(UINT64_C(307821103844175873), 1, buffer_bytes(&line.value),
+                             &line.expiry, &printed);
+    assert_true(bytes_equal(bytes_of(printed.data, printed.len - 1), bytes_text(text)));
+    /* And the next line is no entity because one was. */
+    assert_true(record_line_parse(&line, RECORD_LINE_LINES, bytes_text("k|5")));
+    assert_false(line.is_entity);
+    assert_int_equal(line.kind, 0);
+    buffer_fini(&printed);
+}
+
+static void the_first_and_the_last_id_and_kind_make_the_round_trip(void **state)
+{
+    static const struct {
+        uint64_t id;
+        uint16_t kind;
+    } cases[] = {{0, 0}, {1, UINT16_MAX}, {UINT64_MAX, 1}, {UINT64_C(1) << 63, 256}};
+    const struct record_expiry sliding = {.left_ms = 9300, .ttl_ms = 10000, .is_sliding = true};
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct buffer text = {0};
+        record_line_print_entity(cases[i].id, cases[i].kind, bytes_text("\x80"), &sliding, &text);
+        assert_true(record_line_parse(&line, RECORD_LINE_JSONL, buffer_bytes(&text)));
+        assert_true(endian_get_be64(line.key.data) == cases[i].id);
+        assert_int_equal(line.kind, cases[i].kind);
+        assert_int_equal(line.value.len, 1);
+        assert_int_equal(line.expiry.left_ms, 9300);
+        assert_true(line.expiry.is_sliding);
+        buffer_fini(&text);
+    }
 }
 
 static void expiry_makes_the_round_trip(void **state)
@@ -357,6 +421,8 @@ int main(void)
         cmocka_unit_test(a_bad_line_of_pyshard_is_named_by_what_is_wrong),
         cmocka_unit_test(a_key_has_its_limit),
         cmocka_unit_test(parsing_what_was_printed_is_the_identity_for_random_records),
+        cmocka_unit_test(a_line_of_an_entity_has_its_id_and_its_kind),
+        cmocka_unit_test(the_first_and_the_last_id_and_kind_make_the_round_trip),
         cmocka_unit_test(expiry_makes_the_round_trip),
         cmocka_unit_test(time_left_is_never_above_the_time_to_live),
         cmocka_unit_test(what_never_expires_may_say_so),

@@ -98,6 +98,24 @@ static void expect_key(struct bytes key, const char *printed, const char *quoted
     buffer_fini(&text);
 }
 
+static void expect_name(struct bytes key, bool is_id, const char *name)
+{
+    struct buffer text = {0};
+    key_text_name(key, is_id, &text);
+    assert_true(bytes_equal(buffer_bytes(&text), bytes_text(name)));
+    buffer_fini(&text);
+}
+
+static void a_key_that_is_an_id_is_named_as_its_number(void **state)
+{
+    (void)state;
+    expect_name(bytes_text("test"), false, "key test");
+    expect_name(bytes_of("\x04\x45\x99\xa9\xbd\0\x30\x01", 8), true, "id 307821103844175873");
+    expect_name(bytes_of("\xff\xff\xff\xff\xff\xff\xff\xff", 8), true, "id 18446744073709551615");
+    /* Of a damaged record the key may be gone. */
+    expect_name(bytes_of("", 0), true, "key ");
+}
+
 static void a_key_is_printed_so_that_a_shell_takes_it_back(void **state)
 {
     (void)state;
@@ -116,6 +134,7 @@ int main(void)
         cmocka_unit_test(a_word_is_json_only_if_it_prints_back_identically),
         cmocka_unit_test(bytes_that_are_no_text_are_bin),
         cmocka_unit_test(a_value_is_read_as_it_was_typed),
+        cmocka_unit_test(a_key_that_is_an_id_is_named_as_its_number),
         cmocka_unit_test(a_key_is_printed_so_that_a_shell_takes_it_back),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
