@@ -467,8 +467,8 @@ static void many_ids_are_asked_for_in_pieces_one_after_the_other(void **state)
 static void ids_of_any_shard_are_spread_over_servers_and_grow_all_the_same(void **state)
 {
     struct fixture *fixture = *state;
-    set_script(fixture->servers[0], note_point);
-    set_script(fixture->servers[1], note_point);
+    set_script(fixture->servers[0], answer);
+    set_script(fixture->servers[1], answer);
     static const uint32_t counts[] = {1, 2, 255, 256, 257, 1000, 100000};
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
         uint32_t asked = asked_count(fixture->servers[0]) + asked_count(fixture->servers[1]);
@@ -476,8 +476,8 @@ static void ids_of_any_shard_are_spread_over_servers_and_grow_all_the_same(void 
         assert_growing(counts[i]);
         asked = asked_count(fixture->servers[0]) + asked_count(fixture->servers[1]) - asked;
         assert_int_equal(asked, counts[i] < 256 ? counts[i] : 256);
-        set_script(fixture->servers[0], note_point);
-        set_script(fixture->servers[1], note_point);
+        set_script(fixture->servers[0], answer);
+        set_script(fixture->servers[1], answer);
     }
     uint32_t upper_count = 0;
     for (uint32_t i = 0; i < 100000; i++) {
@@ -485,18 +485,6 @@ static void ids_of_any_shard_are_spread_over_servers_and_grow_all_the_same(void 
     }
     /* Of 256 fair coins: eight deviations. */
     assert_in_range(upper_count, 25000, 75000);
-}
-
-/* As of a server that owns a sliver of the slice, or has given nearly all of the second ahead. */
-static void a_mint_that_got_fewer_asks_for_the_rest(void **state)
-{
-    struct fixture *fixture = *state;
-    fixture->servers[0]->mint_max = 400;
-    assert_int_equal(skv_mint(fixture->kv, 12, ids, 1000, &PATIENT), SKV_OK);
-    assert_trace(fixture->servers[0], "mint @12*1000; mint @12*600; mint @12*200; ");
-    for (size_t i = 1; i < 1000; i++) {
-        assert_true(ids[i] > ids[i - 1]);
-    }
 }
 
 static void a_mint_whose_reply_was_lost_is_asked_again_at_the_same_point(void **state)
@@ -509,17 +497,40 @@ static void a_mint_whose_reply_was_lost_is_asked_again_at_the_same_point(void **
     assert_growing(1000);
 }
 
-static enum fake_act too_few_first(struct fake *fake, const struct fake_request *request)
+static void set_mint_max(struct fixture *fixture, uint32_t mint_max)
+{
+    for (int i = 0; i < 2; i++) {
+        pthread_mutex_lock(&fixture->servers[i]->lock);
+        fixture->servers[i]->mint_max = mint_max;
+        pthread_mutex_unlock(&fixture->servers[i]->lock);
+    }
+}
+
+static void a_server_that_gives_fewer_is_asked_for_the_rest(void **state)
+{
+    struct fixture *fixture = *state;
+    set_mint_max(fixture, 1500);
+    assert_int_equal(skv_mint(fixture->kv, 12, ids, 3500, &PATIENT), SKV_OK);
+    assert_trace(fixture->servers[0], "mint @12*3500; mint @12*2000; mint @12*500; ");
+    assert_growing(3500);
+    ids[100000] = 4711;
+    set_mint_max(fixture, 150);
+    assert_int_equal(skv_mint(fixture->kv, SKV_SHARD_ANY, ids, 100000, &PATIENT), SKV_OK);
+    assert_growing(100000);
+    assert_int_equal(ids[100000], 4711);
+}
+
+static enum fake_act none_first(struct fake *fake, const struct fake_request *request)
 {
     (void)request;
-    fake->result = bytes_text("\x91\x92\x01\x01");
+    fake->result = bytes_text("\x90");
     return fake->asked_count == 1 ? FAKE_RESULT : FAKE_ANSWER;
 }
 
-static void too_few_ids_are_a_malformed_reply(void **state)
+static void no_id_at_all_is_a_malformed_reply(void **state)
 {
     struct fixture *fixture = *state;
-    set_script(fixture->servers[0], too_few_first);
+    set_script(fixture->servers[0], none_first);
     assert_int_equal(skv_mint(fixture->kv, 0, ids, 2, &PATIENT), SKV_OK);
     assert_int_equal(asked_count(fixture->servers[0]), 2);
     assert_growing(2);
@@ -533,6 +544,20 @@ static void a_mint_that_nobody_answers_is_certainly_not_done(void **state)
     assert_int_equal(skv_mint(fixture->kv, 12, ids, 1, &BRIEF), SKV_UNAVAILABLE);
     assert_non_null(strstr(skv_error()->text, "mint in logical shard 12: 127.0.0.1:"));
     assert_non_null(strstr(skv_error()->text, "within 150 ms"));
+}
+
+static void a_server_whose_clock_is_behind_is_not_waited_for(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t id = 4711;
+    set_refusal(fixture->servers[0], STATUS_CLOCK_BEHIND, 0);
+    assert_int_equal(skv_mint(fixture->kv, 12, ids, 1, &PATIENT), SKV_UNAVAILABLE);
+    assert_int_equal(skv_error()->wire_code, STATUS_CLOCK_BEHIND);
+    assert_int_equal(skv_entity_put(fixture->kv, 12, 1, DOCUMENT, &PATIENT, &id), SKV_UNAVAILABLE);
+    assert_non_null(strstr(skv_error()->text, status_text(STATUS_CLOCK_BEHIND)));
+    assert_null(strstr(skv_error()->text, "within"));
+    assert_int_equal(asked_count(fixture->servers[0]), 2);
+    assert_int_equal(id, 4711);
 }
 
 static enum fake_act silence_after_one(struct fake *fake, const struct fake_request *request)
@@ -563,7 +588,7 @@ static void the_formats_rate_comes_on_top_of_the_timeout(void **state)
     struct fixture *fixture = *state;
     const struct skv_call call = {.timeout_ms = 20000};
     set_script(fixture->servers[0], note_deadline);
-    assert_int_equal(skv_mint(fixture->kv, 12, ids, 3 * 65536, &call), SKV_OK);
+    assert_int_equal(skv_mint(fixture->kv, 12, ids, UINT64_C(3) * 65536, &call), SKV_OK);
     for (uint64_t i = 0; i < 3; i++) {
         uint64_t most_ms = (20000 + 64 * (i + 1)) / 8 * 7;
         assert_in_range(deadlines[i], most_ms - 15000, most_ms);
@@ -608,10 +633,11 @@ int main(void)
         TEST(one_id_is_one_request_without_a_number),
         TEST(many_ids_are_asked_for_in_pieces_one_after_the_other),
         TEST(ids_of_any_shard_are_spread_over_servers_and_grow_all_the_same),
-        TEST(a_mint_that_got_fewer_asks_for_the_rest),
         TEST(a_mint_whose_reply_was_lost_is_asked_again_at_the_same_point),
-        TEST(too_few_ids_are_a_malformed_reply),
+        TEST(a_server_that_gives_fewer_is_asked_for_the_rest),
+        TEST(no_id_at_all_is_a_malformed_reply),
         TEST(a_mint_that_nobody_answers_is_certainly_not_done),
+        TEST(a_server_whose_clock_is_behind_is_not_waited_for),
         TEST(a_piece_that_fails_fails_the_call),
         TEST(the_formats_rate_comes_on_top_of_the_timeout),
         TEST(the_origin_is_the_maps),
