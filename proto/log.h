@@ -107,7 +107,8 @@ enum { LOG_IS_STOP = 1 /* a marker that ends a clean stop */ };
 enum log_control {
     LOG_STATE = 1, /* the owner's control state; all accounts stand before it */
     LOG_CLEAR = 2, /* u64 start, u64 end: what stood in this interval before is gone (RULES V2) */
-    LOG_RESERVE = 4, /* u64 LE: ids up to so many ms since the origin may have been given (RULES I2) */
+    LOG_RESERVE =
+        4,        /* u64 LE: ids up to so many ms since the origin may have been given (RULES I2) */
     LOG_TICK = 3, /* nothing but its stamp: only log salvage writes it, above what it left behind */
 };
 
