@@ -4,6 +4,7 @@
  * The load generator: loads its records, warms up, measures, prints.
  *
  *     bench ──> bench_client ──> bench_workload ──> bench_zipf, bench_cluster
+ *       │            ├──> bench_ids
  *       │            └──> bench_driver: bench_shardkv, bench_redis, bench_echo
  *       └──> bench_report ──> bench_histogram          bench_process
  */
@@ -16,6 +17,7 @@
 #include "cli/bench_rebalance.h"
 #include "cli/bench_report.h"
 #include "io/listener.h"
+#include "proto/id.h"
 #include "proto/limits.h"
 #include "proto/noun.h"
 
@@ -30,6 +32,12 @@
 #define RATE_MAX        UINT64_C(1000000000)
 #define SECONDS_MAX     1000000
 
+/* Of one call (proto/PROTOCOL.md). */
+#define MINT_COUNT_MAX 65536
+
+/* Unless told: so many that servers of any small cluster have some each. */
+#define PUT_SHARDS 64
+
 /* Beside connections: standard files, the poller, the library's. */
 #define OTHER_FILES 64
 
@@ -40,10 +48,17 @@ struct bench {
     struct bench_processes processes;
     struct bench_driver driver;
     struct bench_cluster cluster;
+    struct bench_slices slices;
+    struct bench_ids *ids; /* of mint and put */
     struct bench_tally tally;
 };
 
 /* --- what was asked for --- */
+
+static bool gives_ids(const struct bench *bench)
+{
+    return bench->mix.keys == BENCH_KEYS_IDS;
+}
 
 static void set_default(uint64_t *number, uint64_t value)
 {
@@ -76,6 +91,8 @@ static enum exit_code check_numbers(const struct session *session,
         {"seconds", options->seconds, SECONDS_MAX},
         {"warmup", options->warmup, SECONDS_MAX},
         {"rate", options->rate, RATE_MAX},
+        {"count", options->count, MINT_COUNT_MAX},
+        {"shards", options->shards, ID_SHARD_COUNT},
     };
     enum exit_code code = EXIT_CODE_DONE;
     for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]) && code == EXIT_CODE_DONE; i++) {
@@ -113,7 +130,9 @@ static enum exit_code take_mix(struct bench *bench)
     if (!found) {
         return session_say_usage(
             bench->session,
-            "there is no workload \"%s\"; read, write, mixed, ycsb-a ... ycsb-f, rebalance", name);
+            "there is no workload \"%s\"; read, write, mixed, ycsb-a ... ycsb-f, mint, put, "
+            "rebalance",
+            name);
     }
     *mix = *found;
     if (bench->options.zipf && mix->keys == BENCH_KEYS_UNIFORM) {
@@ -124,6 +143,48 @@ static enum exit_code take_mix(struct bench *bench)
         return session_say_usage(bench->session, "%s needs --records 2 at least", name);
     }
     return EXIT_CODE_DONE;
+}
+
+/* The number of a logical shard, without sign and spaces. */
+static bool parse_shard(const char *text, uint32_t *shard)
+{
+    size_t len = strlen(text);
+    if (len == 0 || len > 4 || strspn(text, "0123456789") != len) {
+        return false;
+    }
+    *shard = (uint32_t)strtoul(text, NULL, 10);
+    return *shard < ID_SHARD_COUNT;
+}
+
+static enum exit_code take_id_options(struct bench *bench)
+{
+    struct session *session = bench->session;
+    struct bench_options *options = &bench->options;
+    bool is_put = bench->mix.percent[BENCH_PUT] > 0;
+    if (!gives_ids(bench)) {
+        return options->shard || options->shards || options->count
+                   ? session_say_usage(session, "--count, --shard and --shards are of mint and put")
+                   : EXIT_CODE_DONE;
+    }
+    if (options->redis || options->echo) {
+        return session_say_usage(session, "%s is of shardkv alone", bench->mix.name);
+    }
+    if (options->shard && !parse_shard(options->shard, &bench->slices.first)) {
+        return session_say_usage(session, "--shard: \"%s\" is no logical shard, 0 to %u",
+                                 options->shard, ID_SHARD_COUNT - 1);
+    }
+    if (is_put && options->value_size < BENCH_DOCUMENT_LEN_MIN) {
+        return session_say_usage(session, "--value-size: a document takes %d bytes at least",
+                                 BENCH_DOCUMENT_LEN_MIN);
+    }
+    if (is_put && options->count) {
+        return session_say_usage(session, "--count is of mint");
+    }
+    set_default(&options->count, 1);
+    set_default(&options->shards, is_put && !options->shard ? PUT_SHARDS : 1);
+    bench->slices.count = (uint32_t)options->shards;
+    bench->ids = bench_ids_new();
+    return bench->ids ? EXIT_CODE_DONE : failure_say_no_memory();
 }
 
 /* --- against whom --- */
@@ -149,7 +210,8 @@ static enum exit_code find_cluster(struct bench *bench)
     if (code == EXIT_CODE_DONE && !bench_cluster_init(&bench->cluster, &map)) {
         code = failure_say_no_memory();
     }
-    if (code == EXIT_CODE_DONE && options->connections < bench->cluster.server_count) {
+    if (code == EXIT_CODE_DONE && !gives_ids(bench) &&
+        options->connections < bench->cluster.server_count) {
         code = session_say_usage(bench->session, "--connections: there are %u servers",
                                  bench->cluster.server_count);
     }
@@ -163,8 +225,12 @@ static bool init_driver(struct bench *bench, uint32_t slot_count)
     if (options->redis) {
         return bench_redis_init(&bench->driver, options->value_size);
     }
-    return options->echo ? bench_echo_init(&bench->driver, options->value_size)
-                         : bench_shardkv_init(&bench->driver, options->value_size, slot_count);
+    if (options->echo) {
+        return bench_echo_init(&bench->driver, options->value_size);
+    }
+    return bench_shardkv_init(&bench->driver, options->value_size, slot_count) &&
+           (!gives_ids(bench) ||
+            bench_shardkv_add_ids(&bench->driver, (uint32_t)options->count, options->value_size));
 }
 
 /* --- running --- */
@@ -177,7 +243,9 @@ static struct bench_client *open_client(struct bench *bench, struct bench_worklo
                                                .cluster = &bench->cluster,
                                                .connections = connections,
                                                .pipeline = pipeline,
-                                               .rate = rate};
+                                               .rate = rate,
+                                               .ids = bench->ids,
+                                               .mint_count = (uint32_t)bench->options.count};
     struct bench_client *client = init_driver(bench, pipeline)
                                       ? bench_client_open(&config, workload, error, sizeof(error))
                                       : NULL;
@@ -254,10 +322,23 @@ static enum exit_code print_result(const struct bench *bench, struct bench_resul
     result->driver = bench->driver.name;
     result->options = bench->options;
     result->tally = &bench->tally;
+    result->has_ids = gives_ids(bench);
+    result->slices = bench->slices;
     result->has_server = bench->processes.count > 0 &&
                          bench_processes_memory(&bench->processes, &result->server_memory);
     return bench->session->arguments->json ? bench_report_print_json(result)
                                            : bench_report_print_table(result);
+}
+
+/* Ids are wrong in the warm-up, too. */
+static void end_warmup(struct bench_tally *tally)
+{
+    uint64_t wrong_ids = tally->wrong_ids;
+    const char *wrong = tally->wrong;
+    *tally = (struct bench_tally){.errors = wrong_ids};
+    if (wrong) {
+        (void)snprintf(tally->first_error, sizeof(tally->first_error), "%s", wrong);
+    }
 }
 
 static enum exit_code measure(struct bench *bench, struct bench_client *client)
@@ -267,7 +348,7 @@ static enum exit_code measure(struct bench *bench, struct bench_client *client)
     uint64_t begin_ns = 0, end_ns = 0;
     enum bench_ended ended = bench_client_run(client, bench->options.warmup * NS_PER_S, tally);
     if (ended == BENCH_ENDED_TIME) {
-        *tally = (struct bench_tally){0};
+        end_warmup(tally);
         enum exit_code code = sample_cpu(bench, &begin_ns);
         if (code != EXIT_CODE_DONE) {
             return code;
@@ -295,6 +376,9 @@ static enum exit_code run(struct bench *bench)
                              options->value_size)) {
         bench_workload_fini(&workload);
         return failure_say_no_memory();
+    }
+    if (gives_ids(bench)) {
+        workload.slices = bench->slices;
     }
     struct bench_client *client = open_client(bench, &workload, (uint32_t)options->connections,
                                               (uint32_t)options->pipeline, options->rate);
@@ -332,9 +416,9 @@ static bool is_rebalance_told(const struct session *session)
 {
     const struct arguments *told = session->arguments;
     const struct bench_options *options = &told->bench;
-    return told->words.count > 1 || told->to || options->share || options->shard ||
-           options->moves || options->parts || options->moving_only || options->local ||
-           options->cluster_pipeline || options->plot;
+    return told->words.count > 1 || told->to || options->share || options->moves ||
+           options->parts || options->moving_only || options->local || options->cluster_pipeline ||
+           options->plot;
 }
 
 enum exit_code bench_run(struct session *session)
@@ -343,10 +427,9 @@ enum exit_code bench_run(struct session *session)
         return bench_rebalance_run(session);
     }
     if (is_rebalance_told(session)) {
-        return session_say_usage(session,
-                                 "a second word, --share, --shard, --to, --moves, --parts, "
-                                 "--moving-only, --local, --cluster-pipeline and --plot "
-                                 "are of `bench rebalance`");
+        return session_say_usage(session, "a second word, --share, --to, --moves, --parts, "
+                                          "--moving-only, --local, --cluster-pipeline and --plot "
+                                          "are of `bench rebalance`");
     }
     struct bench *bench = calloc(1, sizeof(*bench));
     if (!bench) {
@@ -361,12 +444,15 @@ enum exit_code bench_run(struct session *session)
         code = check_driver(bench);
     }
     if (code == EXIT_CODE_DONE) {
+        code = take_id_options(bench);
+    }
+    if (code == EXIT_CODE_DONE) {
         code = raise_file_limit(bench);
     }
     if (code == EXIT_CODE_DONE) {
         code = find_cluster(bench);
     }
-    if (code == EXIT_CODE_DONE && !bench->options.no_load) {
+    if (code == EXIT_CODE_DONE && !bench->options.no_load && !gives_ids(bench)) {
         code = load(bench);
     }
     if (code == EXIT_CODE_DONE) {
@@ -374,6 +460,7 @@ enum exit_code bench_run(struct session *session)
     }
     bench_driver_fini(&bench->driver);
     bench_cluster_fini(&bench->cluster);
+    bench_ids_free(bench->ids);
     free(bench);
     return code;
 }

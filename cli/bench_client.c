@@ -28,9 +28,11 @@
 struct slot {
     uint64_t begun_ns; /* or, in the open loop, when it was to begin */
     uint64_t record;
+    uint64_t point; /* of a mint or put */
     enum bench_kind kind;
     bool is_taken;
     bool is_written; /* of BENCH_MODIFY: the read was answered, this is the write */
+    bool is_moved;   /* of BENCH_MINT: not done, and to be asked elsewhere */
 };
 
 /* One connection. */
@@ -41,7 +43,12 @@ struct line {
     uint32_t *free_slots; /* a ring: slots are taken in the order in which they were given back */
     uint32_t taken;       /* counts of both, ever; their difference is what is in flight */
     uint32_t given;
-    uint32_t replies; /* ever: of a protocol in order, whose reply is next */
+    uint32_t replies;     /* ever: of a protocol in order, whose reply is next */
+    uint64_t home;        /* the point whose ids it mints */
+    uint64_t last_id;     /* that it minted */
+    struct address owner; /* of the point, as far as was heard; with the epoch of that */
+    uint64_t owner_epoch;
+    uint32_t moved_count; /* slots that are moved: nothing new is asked until all are */
     bool wants_write;
     size_t sent; /* of output */
     struct buffer output;
@@ -56,6 +63,9 @@ struct bench_client {
     uint32_t line_count;
     uint32_t depth; /* slots of each line */
     uint64_t in_flight;
+    struct bench_ids *ids;
+    uint32_t mint_count;
+    uint64_t id_ns; /* when the last id came; 0: none has */
     uint64_t rate;
     uint64_t start_ns; /* of the open loop */
     uint64_t issued;   /* operations of the open loop so far */
@@ -96,12 +106,22 @@ static const char *open_line(struct bench_client *client, struct line *line,
     return watch(client, line, EPOLL_CTL_ADD, EPOLLIN) ? NULL : socket_error_text(errno);
 }
 
+static uint32_t server_of(struct bench_client *client, const struct bench_cluster *cluster,
+                          struct line *line, uint32_t index)
+{
+    if (client->workload->mix.keys != BENCH_KEYS_IDS) {
+        return bench_cluster_server_of(cluster, index, client->line_count);
+    }
+    line->home = bench_workload_home(client->workload, index, client->line_count);
+    return bench_cluster_find(cluster, line->home);
+}
+
 static bool open_lines(struct bench_client *client, const struct bench_cluster *cluster,
                        char *error, size_t error_len)
 {
     for (uint32_t i = 0; i < client->line_count; i++) {
         struct line *line = &client->lines[i];
-        line->server = bench_cluster_server_of(cluster, i, client->line_count);
+        line->server = server_of(client, cluster, line, i);
         const char *problem = open_line(client, line, &cluster->servers[line->server]);
         if (problem) {
             char text[ADDRESS_TEXT_LEN];
@@ -140,6 +160,8 @@ struct bench_client *bench_client_open(const struct bench_client_config *config,
     client->workload = workload;
     client->depth = config->pipeline;
     client->rate = config->rate;
+    client->ids = config->ids;
+    client->mint_count = config->mint_count;
     if (!open_lines(client, config->cluster, error, error_len)) {
         bench_client_close(client);
         return NULL;
@@ -199,15 +221,16 @@ static void break_off_text(struct bench_client *client, const char *why)
 
 static bool has_free_slot(const struct bench_client *client, const struct line *line)
 {
-    return line->taken - line->given < client->depth;
+    return line->taken - line->given < client->depth && line->moved_count == 0;
 }
 
 static void encode(struct bench_client *client, struct line *line, uint32_t slot_index,
                    const struct bench_op *op, enum bench_method method)
 {
-    struct bench_request request = {.method = method, .slot = slot_index, .limit = op->limit};
+    struct bench_request request = {
+        .method = method, .slot = slot_index, .point = op->point, .limit = op->limit};
     memcpy(request.key, op->key, sizeof(request.key));
-    if (method == BENCH_METHOD_WRITE) {
+    if (method == BENCH_METHOD_WRITE || method == BENCH_METHOD_PUT) {
         request.value = bench_workload_value(client->workload);
     }
     bench_driver_encode(client->driver, &request, &line->output);
@@ -215,10 +238,13 @@ static void encode(struct bench_client *client, struct line *line, uint32_t slot
 
 static enum bench_method first_method(enum bench_kind kind)
 {
-    if (kind == BENCH_SCAN) {
-        return BENCH_METHOD_SCAN;
-    }
-    return kind == BENCH_WRITE || kind == BENCH_INSERT ? BENCH_METHOD_WRITE : BENCH_METHOD_READ;
+    static const enum bench_method methods[BENCH_KIND_COUNT] = {
+        [BENCH_READ] = BENCH_METHOD_READ,    [BENCH_WRITE] = BENCH_METHOD_WRITE,
+        [BENCH_INSERT] = BENCH_METHOD_WRITE, [BENCH_SCAN] = BENCH_METHOD_SCAN,
+        [BENCH_MODIFY] = BENCH_METHOD_READ,  [BENCH_MINT] = BENCH_METHOD_MINT,
+        [BENCH_PUT] = BENCH_METHOD_PUT,
+    };
+    return methods[kind];
 }
 
 /* Takes a slot, which is free, for the workload's next. False when there is none. */
@@ -228,9 +254,15 @@ static bool begin_op(struct bench_client *client, struct line *line, uint64_t be
     if (!bench_workload_next(client->workload, line->server, &op)) {
         return false;
     }
+    if (op.kind == BENCH_MINT) {
+        op.point = line->home;
+    }
     uint32_t slot_index = line->free_slots[line->taken++ % client->depth];
-    line->slots[slot_index] =
-        (struct slot){.begun_ns = begun_ns, .record = op.record, .kind = op.kind, .is_taken = true};
+    line->slots[slot_index] = (struct slot){.begun_ns = begun_ns,
+                                            .record = op.record,
+                                            .point = op.point,
+                                            .kind = op.kind,
+                                            .is_taken = true};
     client->in_flight++;
     encode(client, line, slot_index, &op, first_method(op.kind));
     return true;
@@ -307,6 +339,9 @@ static void issue_due(struct bench_client *client)
     uint64_t at_ns = bench_now_ns();
     while (!is_full(client) && intended_ns(client, client->issued) <= at_ns) {
         struct line *line = free_line(client);
+        if (!line) {
+            break; /* what has free slots is moving */
+        }
         if (!begin_op(client, line, intended_ns(client, client->issued))) {
             client->is_exhausted = true;
             break;
@@ -336,6 +371,91 @@ static void write_again(struct bench_client *client, struct line *line, uint32_t
     encode(client, line, slot_index, &op, BENCH_METHOD_WRITE);
 }
 
+/* --- ids --- */
+
+/* A redirect: the slot waits until all of its connection are answered. False: it is none. */
+static bool take_redirect(struct bench_client *client, struct line *line, struct slot *slot,
+                          const struct bench_reply *reply)
+{
+    struct bench_answer answer = {0};
+    if (!reply->is_error || slot->kind != BENCH_MINT) {
+        return false;
+    }
+    client->driver->body->answer(BENCH_METHOD_MINT, reply->whole, &answer);
+    if (answer.kind != BENCH_ANSWER_MOVED) {
+        return false;
+    }
+    if (answer.epoch > line->owner_epoch) {
+        line->owner = answer.server;
+        line->owner_epoch = answer.epoch;
+    } else if (line->moved_count == 0) {
+        client->wants_rest = true; /* two servers send it to each other */
+    }
+    slot->is_moved = true;
+    line->moved_count++;
+    return true;
+}
+
+static void mint_moved(struct bench_client *client, struct line *line)
+{
+    const struct bench_op op = {.point = line->home};
+    for (uint32_t i = 0; i < client->depth; i++) {
+        if (line->slots[i].is_taken && line->slots[i].is_moved) {
+            line->slots[i].is_moved = false;
+            encode(client, line, i, &op, BENCH_METHOD_MINT);
+        }
+    }
+    line->moved_count = 0;
+}
+
+/* All that the connection has asked is answered, and some of it by a redirect: goes to the owner, and asks there. */
+static void follow(struct bench_client *client, struct line *line)
+{
+    const char *problem = NULL;
+    close(line->fd);
+    buffer_clear(&line->output);
+    buffer_clear(&line->input);
+    line->sent = 0;
+    line->wants_write = false;
+    line->fd = bench_connect(&line->owner, &problem);
+    if (line->fd < 0) {
+        break_off_text(client, problem);
+    } else if (!watch(client, line, EPOLL_CTL_ADD, EPOLLIN)) {
+        break_off_text(client, socket_error_text(errno));
+    } else {
+        mint_moved(client, line);
+    }
+}
+
+static void note_gap(struct bench_client *client, uint64_t at_ns)
+{
+    uint64_t gap_ns = client->id_ns > 0 && at_ns > client->id_ns ? at_ns - client->id_ns : 0;
+    struct bench_tally *tally = client->tally;
+    tally->longest_gap_ns = gap_ns > tally->longest_gap_ns ? gap_ns : tally->longest_gap_ns;
+}
+
+/* With more than one under way on a connection replies may overtake. */
+static void take_ids(struct bench_client *client, struct line *line, const struct slot *slot,
+                     const struct bench_reply *reply, uint64_t at_ns)
+{
+    struct bench_minted minted = {.shard = (uint32_t)(slot->point >> 51),
+                                  .count = client->mint_count,
+                                  .last = client->depth == 1 ? line->last_id : 0};
+    struct bench_tally *tally = client->tally;
+    bool is_mint = slot->kind == BENCH_MINT;
+    const char *wrong = is_mint ? bench_ids_take_mint(client->ids, reply->result, &minted)
+                                : bench_ids_take_put(client->ids, reply->result, minted.shard);
+    if (wrong) {
+        note_error(tally, bytes_text(wrong));
+        tally->wrong_ids++;
+        tally->wrong = wrong;
+    }
+    note_gap(client, at_ns);
+    client->id_ns = at_ns;
+    line->last_id = minted.last;
+    tally->ids += is_mint ? minted.taken : 1;
+}
+
 /* False: the reply belongs to no request. */
 static bool take_reply(struct bench_client *client, struct line *line,
                        const struct bench_reply *reply, uint64_t at_ns)
@@ -352,6 +472,9 @@ static bool take_reply(struct bench_client *client, struct line *line,
         write_again(client, line, slot_index);
         return true;
     }
+    if (take_redirect(client, line, slot, reply)) {
+        return true;
+    }
     if (reply->is_error) {
         note_error(client->tally, reply->error);
     } else if (slot->kind == BENCH_MODIFY && !slot->is_written) {
@@ -360,6 +483,9 @@ static bool take_reply(struct bench_client *client, struct line *line,
         return true;
     } else {
         client->tally->missing += reply->is_missing;
+        if (client->ids) {
+            take_ids(client, line, slot, reply, at_ns);
+        }
         uint64_t time_ns = at_ns > slot->begun_ns ? at_ns - slot->begun_ns : 0;
         bench_histogram_add(&client->tally->kinds[slot->kind], time_ns);
     }
@@ -414,6 +540,10 @@ static void read_line(struct bench_client *client, struct line *line)
     } else {
         size_t used = take_replies(client, line, bytes_of(to, (size_t)len), at_ns);
         buffer_append(&line->input, to + used, (size_t)len - used);
+    }
+    if (line->moved_count > 0 && line->moved_count == line->taken - line->given &&
+        !client->is_broken) {
+        follow(client, line);
     }
     if (client->rate == 0) {
         fill(client, line, at_ns);
@@ -504,5 +634,6 @@ enum bench_ended bench_client_run(struct bench_client *client, uint64_t duration
         }
     }
     tally->elapsed_ns = bench_now_ns() - begun_ns;
+    note_gap(client, bench_now_ns());
     return client->is_broken ? BENCH_ENDED_BROKEN : ended;
 }

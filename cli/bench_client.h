@@ -11,12 +11,15 @@
  *                   though it may have left later, all slots being taken. So a server that stalls
  *                   cannot hide it ("coordinated omission")
  *
+ * A connection that mints asks for ids of one point, and goes after it when it moves to another server.
+ *
  * Written on epoll, not on io/loop.h, whose timers are whole milliseconds: in the open loop requests
  * are microseconds apart, and one that leaves late counts as a slow server. (In the closed loop both
  * cost the same at 50 connections: 3.7 us of CPU an operation without a pipeline, 0.27 with 16.)
  */
 
 #include "cli/bench_histogram.h"
+#include "cli/bench_ids.h"
 #include "cli/bench_workload.h"
 
 struct bench_client;
@@ -27,6 +30,10 @@ struct bench_tally {
     uint64_t errors;
     uint64_t missing; /* reads of what is not there; they count as done */
     uint64_t elapsed_ns;
+    uint64_t ids;            /* that were minted or put */
+    uint64_t wrong_ids;      /* errors that a reply's ids were */
+    const char *wrong;       /* the last of them; NULL: none */
+    uint64_t longest_gap_ns; /* without an id from any connection */
     char first_error[256];
 };
 
@@ -40,9 +47,11 @@ enum bench_ended {
 struct bench_client_config {
     const struct bench_driver *driver;
     const struct bench_cluster *cluster;
-    uint32_t connections; /* at least one for each server */
-    uint32_t pipeline;    /* 1 to BENCH_SLOTS_MAX */
-    uint64_t rate;        /* operations per second; 0: closed loop */
+    uint32_t connections;  /* at least one for each server */
+    uint32_t pipeline;     /* 1 to BENCH_SLOTS_MAX */
+    uint64_t rate;         /* operations per second; 0: closed loop */
+    struct bench_ids *ids; /* of a workload of ids: those that came */
+    uint32_t mint_count;   /* ids in each mint */
 };
 
 /*

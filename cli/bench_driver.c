@@ -3,6 +3,8 @@
 
 #include <assert.h>
 
+#include "proto/endian.h"
+
 void bench_driver_fini(struct bench_driver *driver)
 {
     for (unsigned i = 0; i < BENCH_FRAME_COUNT; i++) {
@@ -45,7 +47,11 @@ static void put_frame(const struct bench_driver *driver, const struct bench_fram
         memcpy(to + frame->value_at, request->value, frame->value_len);
     }
     memcpy(to + value_end, frame->bytes.data + value_end, len - value_end);
-    memcpy(to + frame->key_at, request->key, BENCH_KEY_LEN);
+    if (frame->point_at > 0) {
+        endian_put_be64(to + frame->point_at, request->point);
+    } else {
+        memcpy(to + frame->key_at, request->key, BENCH_KEY_LEN);
+    }
     if (frame->slot_at > 0) {
         put_slot(driver, request->slot, to + frame->slot_at);
     }

@@ -21,16 +21,24 @@
 /* Requests in flight on one connection. */
 #define BENCH_SLOTS_MAX 4096
 
-enum bench_method { BENCH_METHOD_READ, BENCH_METHOD_WRITE, BENCH_METHOD_INCR, BENCH_METHOD_SCAN };
+enum bench_method {
+    BENCH_METHOD_READ,
+    BENCH_METHOD_WRITE,
+    BENCH_METHOD_INCR,
+    BENCH_METHOD_MINT,
+    BENCH_METHOD_PUT,
+    BENCH_METHOD_SCAN,
+};
 
 /* Methods of which a frame is kept: all but scan. */
-enum { BENCH_FRAME_COUNT = 3 };
+enum { BENCH_FRAME_COUNT = 5 };
 
 struct bench_request {
     enum bench_method method;
     uint32_t slot; /* below the driver's slot_count */
     uint8_t key[BENCH_KEY_LEN];
-    const uint8_t *value; /* of a write: value_len bytes */
+    uint64_t point;       /* of a mint or a put, which have no key */
+    const uint8_t *value; /* of a write or a put: the frame's value_len bytes */
     uint32_t limit;       /* of a scan, which begins at the key's point */
 };
 
@@ -38,6 +46,7 @@ struct bench_frame {
     struct buffer bytes;
     size_t slot_at; /* 0: the protocol has no slots */
     size_t key_at;
+    size_t point_at; /* 0: there is a key; else its 8 bytes, big-endian */
     size_t value_at;
     size_t value_len;
 };
@@ -59,12 +68,14 @@ enum bench_decoded {
 };
 
 struct bench_reply {
-    size_t len;         /* bytes of it */
-    uint32_t slot;      /* unless is_in_order */
-    bool is_error;      /* the server refused */
-    bool is_later;      /* and asks to be asked again */
-    bool is_missing;    /* a read of what is not there */
-    struct bytes error; /* text, of the server or our own; into the input, or static */
+    size_t len;          /* bytes of it */
+    uint32_t slot;       /* unless is_in_order */
+    bool is_error;       /* the server refused */
+    bool is_later;       /* and asks to be asked again */
+    bool is_missing;     /* a read of what is not there */
+    struct bytes error;  /* text, of the server or our own; into the input, or static */
+    struct bytes whole;  /* the reply; into the input */
+    struct bytes result; /* of shardkv, unless is_error; into the input */
 };
 
 enum bench_answer_kind {
@@ -108,6 +119,15 @@ struct bench_driver_body {
 bool bench_shardkv_init(struct bench_driver *driver, size_t value_len, uint32_t slot_count);
 bool bench_redis_init(struct bench_driver *driver, size_t value_len);
 bool bench_echo_init(struct bench_driver *driver, size_t value_len);
+
+/* A map of one pair takes so many bytes, at least. */
+#define BENCH_DOCUMENT_LEN_MIN 5
+
+/*
+ * Frames of mint, of `count` ids, and of put, of a document that takes `document_len` >= BENCH_DOCUMENT_LEN_MIN bytes: a
+ * map with one bin, whose bytes are the request's value. Of shardkv's driver. False when out of memory.
+ */
+bool bench_shardkv_add_ids(struct bench_driver *driver, uint32_t count, size_t document_len);
 
 void bench_driver_fini(struct bench_driver *driver);
 

@@ -21,9 +21,15 @@ struct bench_options {
     const char *echo;        /* "HOST:PORT" */
     const char *server_pids; /* "PID[,PID...]" */
 
+    /* Of `bench mint` and `bench put`. */
+    uint64_t count;  /* ids in each mint */
+    uint64_t shards; /* logical shards */
+
+    /* A name: of `bench rebalance`. The number of a logical shard: of `bench mint` and `bench put`. */
+    const char *shard;
+
     /* Of `bench rebalance`. */
     const char *share; /* of the hash space: "0.25" */
-    const char *shard; /* a name */
     uint64_t moves;
     uint64_t parts;
     bool moving_only;

@@ -161,9 +161,10 @@ static enum exit_code take_options(struct rebalance *run)
     set_default(&options->parts, 1);
     set_default(&options->cluster_pipeline, CLUSTER_PIPELINE);
     run->is_redis = options->redis;
-    if (options->echo || options->zipf || options->no_load || options->server_pids) {
-        return session_say_usage(run->session, "rebalance takes no --echo, --zipf, --no-load and "
-                                               "--server-pid");
+    if (options->echo || options->zipf || options->no_load || options->server_pids ||
+        options->count || options->shards) {
+        return session_say_usage(run->session, "rebalance takes no --echo, --zipf, --no-load, "
+                                               "--server-pid, --count and --shards");
     }
     if (run->is_redis && (options->local || options->shard)) {
         return session_say_usage(run->session, "--redis goes without --local and --shard");

@@ -77,6 +77,18 @@ static void write_options(struct json_writer *writer, const struct bench_result 
     json_writer_number(writer, "warmup", options->warmup);
 }
 
+/* What a put gives is one id each: its operations tell all. */
+static void write_ids(struct json_writer *writer, const struct bench_result *result)
+{
+    const struct bench_tally *tally = result->tally;
+    json_writer_number(writer, "shard", result->slices.first);
+    json_writer_number(writer, "shards", result->slices.count);
+    json_writer_number(writer, "count", result->options.count);
+    json_writer_number(writer, "ids", tally->ids);
+    json_writer_float(writer, "ids_per_s", ops_per_s(tally->ids, tally));
+    json_writer_float(writer, "longest_gap_us", (double)tally->longest_gap_ns / NS_PER_US);
+}
+
 static void write_server(struct json_writer *writer, const struct bench_result *result,
                          uint64_t count)
 {
@@ -102,6 +114,9 @@ enum exit_code bench_report_print_json(const struct bench_result *result)
     json_writer_float(&writer, "seconds", (double)tally->elapsed_ns / NS_PER_S);
     json_writer_bool(&writer, "interrupted", result->was_interrupted);
     write_times(&writer, all, tally);
+    if (result->has_ids) {
+        write_ids(&writer, result);
+    }
     json_writer_number(&writer, "errors", tally->errors);
     if (*tally->first_error) {
         json_writer_text(&writer, "first_error", bytes_text(tally->first_error));
@@ -142,6 +157,11 @@ static void print_rest(const struct bench_result *result, uint64_t count)
     if (result->has_server) {
         (void)printf("server: %.3f us of CPU an operation, %" PRIu64 " MiB of memory\n",
                      us_per_op(result->server_cpu_ns, count), result->server_memory >> 20);
+    }
+    if (result->has_ids) {
+        (void)printf("%" PRIu64 " ids, %.0f/s; longest time without one %.1f us\n",
+                     result->tally->ids, ops_per_s(result->tally->ids, result->tally),
+                     (double)result->tally->longest_gap_ns / NS_PER_US);
     }
     (void)printf("client: %.3f us of CPU an operation\n", us_per_op(result->client_cpu_ns, count));
     (void)printf("%" PRIu64 " %s, %" PRIu64 " not found\n", result->tally->errors,

@@ -13,6 +13,8 @@ struct bench_result {
     const char *driver;
     struct bench_options options; /* with what was not told filled in */
     const struct bench_tally *tally;
+    bool has_ids; /* of mint and put */
+    struct bench_slices slices;
     bool was_interrupted;
     uint64_t client_cpu_ns;
     bool has_server; /* processes were named: the next two are known */

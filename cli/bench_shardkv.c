@@ -45,6 +45,43 @@ static void make_incr(const struct bench_driver *driver, struct bench_frame *fra
     pack_uint(&frame->bytes, 1);
 }
 
+/* Of an entity that is put: any. */
+#define KIND 1
+
+/* Up to the point, which always takes 9 bytes. */
+static void begin_point_frame(const struct bench_driver *driver, struct bench_frame *frame,
+                              const char *method, uint32_t param_count)
+{
+    frame->slot_at = 2;
+    rpc_request(&frame->bytes, driver->slot_first, method);
+    pack_array(&frame->bytes, param_count);
+    pack_uint(&frame->bytes, UINT64_MAX);
+    frame->point_at = frame->bytes.len - sizeof(uint64_t);
+    frame->value_at = frame->bytes.len;
+}
+
+/* {"v": bin}, the bin's head as short as it can be with just so many bytes in all. */
+static void add_document(struct bench_frame *frame, size_t document_len)
+{
+    static const uint8_t heads[] = {0xc4, 0xc5, 0xc6};
+    const uint8_t start[] = {0x81, 0xa1, 'v'};
+    size_t rest = document_len - sizeof(start);
+    unsigned head = rest - 2 <= UINT8_MAX ? 0 : rest - 3 <= UINT16_MAX ? 1 : 2;
+    size_t width = (size_t)1 << head;
+    frame->value_len = rest - 1 - width;
+    buffer_append(&frame->bytes, start, sizeof(start));
+    buffer_append(&frame->bytes, &heads[head], 1);
+    uint8_t *to = buffer_reserve(&frame->bytes, width + frame->value_len);
+    if (to) {
+        memset(to, 0, width + frame->value_len);
+        for (size_t i = 0; i < width; i++) {
+            to[i] = (uint8_t)(frame->value_len >> (8 * (width - 1 - i)));
+        }
+        frame->bytes.len += width + frame->value_len;
+    }
+    frame->value_at = frame->bytes.len - frame->value_len;
+}
+
 static void encode_scan(const struct bench_driver *driver, const struct bench_request *request,
                         struct buffer *out)
 {
@@ -83,6 +120,7 @@ static bool decode_done(const struct bench_driver *driver, struct bytes frame,
     }
     reply->len = frame.len;
     reply->slot = msgid - driver->slot_first;
+    reply->result = bytes_of(at + 3 + slot_len, frame.len - 3 - slot_len);
     reply->is_missing = at[3 + slot_len] == 0xc0;
     return true;
 }
@@ -91,6 +129,7 @@ static enum bench_decoded decode_frame(const struct bench_driver *driver, struct
                                        struct bench_reply *reply)
 {
     struct rpc_message message;
+    reply->whole = frame;
     if (decode_done(driver, frame, reply)) {
         return BENCH_DECODED_WHOLE;
     }
@@ -111,6 +150,7 @@ static enum bench_decoded decode_frame(const struct bench_driver *driver, struct
     reply->is_error = message.code != STATUS_OK;
     reply->is_later = message.code == STATUS_TRY_LATER;
     reply->error = message.text;
+    reply->result = message.result;
     reply->is_missing = !reply->is_error && *(const uint8_t *)message.result.data == 0xc0;
     return BENCH_DECODED_WHOLE;
 }
@@ -233,4 +273,16 @@ bool bench_shardkv_init(struct bench_driver *driver, size_t value_len, uint32_t 
     make_incr(driver, incr);
     free(value);
     return !read->bytes.failed && !write->bytes.failed && !incr->bytes.failed;
+}
+
+bool bench_shardkv_add_ids(struct bench_driver *driver, uint32_t count, size_t document_len)
+{
+    struct bench_frame *mint = &driver->frames[BENCH_METHOD_MINT];
+    struct bench_frame *put = &driver->frames[BENCH_METHOD_PUT];
+    begin_point_frame(driver, mint, "mint", 2);
+    pack_uint(&mint->bytes, count);
+    begin_point_frame(driver, put, "put", 3);
+    pack_uint(&put->bytes, KIND);
+    add_document(put, document_len);
+    return !mint->bytes.failed && !put->bytes.failed;
 }

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "proto/id.h"
 #include "proto/point.h"
 
 /* The same in each run, so that two runs ask for the same. */
@@ -26,6 +27,8 @@ static const struct bench_mix mixes[] = {
     {"ycsb-d", {[BENCH_READ] = 95, [BENCH_INSERT] = 5}, BENCH_KEYS_LATEST},
     {"ycsb-e", {[BENCH_SCAN] = 95, [BENCH_INSERT] = 5}, BENCH_KEYS_ZIPF},
     {"ycsb-f", {[BENCH_READ] = 50, [BENCH_MODIFY] = 50}, BENCH_KEYS_ZIPF},
+    {"mint", {[BENCH_MINT] = 100}, BENCH_KEYS_IDS},
+    {"put", {[BENCH_PUT] = 100}, BENCH_KEYS_IDS},
 };
 
 static const struct bench_mix load_mix = {"load", {[BENCH_INSERT] = 100}, BENCH_KEYS_EACH};
@@ -44,7 +47,8 @@ const char *bench_kind_name(enum bench_kind kind)
 {
     static const char *const names[BENCH_KIND_COUNT] = {
         [BENCH_READ] = "read", [BENCH_WRITE] = "write",   [BENCH_INSERT] = "insert",
-        [BENCH_SCAN] = "scan", [BENCH_MODIFY] = "modify",
+        [BENCH_SCAN] = "scan", [BENCH_MODIFY] = "modify", [BENCH_MINT] = "mint",
+        [BENCH_PUT] = "put",
     };
     return names[kind];
 }
@@ -67,6 +71,7 @@ bool bench_workload_init(struct bench_workload *workload, const struct bench_mix
         .mix = *mix,
         .cluster = cluster,
         .random = {SEED},
+        .slices = {.count = 1},
         .record_count = record_count,
         .value_len = value_len,
     };
@@ -102,7 +107,7 @@ static enum bench_kind draw_kind(struct bench_workload *workload)
         }
         draw -= workload->mix.percent[kind];
     }
-    return BENCH_MODIFY;
+    return (enum bench_kind)(BENCH_KIND_COUNT - 1);
 }
 
 static uint64_t draw_record(struct bench_workload *workload)
@@ -153,10 +158,42 @@ static void draw_op(struct bench_workload *workload, struct bench_op *op)
     }
 }
 
+/* Slice `index` of those of the workload, and a point of it. */
+static uint64_t draw_point(struct bench_workload *workload, uint64_t index)
+{
+    const struct bench_slices *slices = &workload->slices;
+    uint64_t slice = (slices->first + index * ID_SHARD_COUNT / slices->count) % ID_SHARD_COUNT;
+    return slice << 51 | bench_random_next(&workload->random) >> 13;
+}
+
+uint64_t bench_workload_home(struct bench_workload *workload, uint32_t index, uint32_t count)
+{
+    return draw_point(workload, (uint64_t)index * workload->slices.count / count);
+}
+
+static bool next_id(struct bench_workload *workload, uint32_t server, struct bench_op *op)
+{
+    op->kind = draw_kind(workload);
+    if (op->kind == BENCH_MINT) {
+        return true;
+    }
+    for (unsigned draws = 0; draws < DRAWS_MAX; draws++) {
+        op->point =
+            draw_point(workload, bench_random_below(&workload->random, workload->slices.count));
+        if (bench_cluster_find(workload->cluster, op->point) == server) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool bench_workload_next(struct bench_workload *workload, uint32_t server, struct bench_op *op)
 {
     if (workload->mix.keys == BENCH_KEYS_EACH) {
         return next_each(workload, server, op);
+    }
+    if (workload->mix.keys == BENCH_KEYS_IDS) {
+        return next_id(workload, server, op);
     }
     unsigned draws = 0;
     do {

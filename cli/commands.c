@@ -183,10 +183,14 @@ static const struct argument_spec bench_options[] = {
      "tell what these processes used, too"},
     {"redis", 0, ARGUMENT_TEXT, FIELD(bench.redis), "HOST:PORT", "ask this Redis instead"},
     {"echo", 0, ARGUMENT_TEXT, FIELD(bench.echo), "HOST:PORT", "ask this tests/bench/echo_server"},
+    {"count", 0, ARGUMENT_NUMBER, FIELD(bench.count), "N", "mint: ids in each call (1)"},
+    {"shards", 0, ARGUMENT_NUMBER, FIELD(bench.shards), "N",
+     "mint, put: logical shards, evenly spread (mint 1, put 64)"},
     {"share", 0, ARGUMENT_TEXT, FIELD(bench.share), "F",
      "rebalance: of the hash space that moves, 0 to 1 (all of the shard)"},
     {"shard", 0, ARGUMENT_TEXT, FIELD(bench.shard), "NAME",
-     "rebalance: that moves, or whose beginning does (the first)"},
+     "rebalance: that moves, or whose beginning does (the first); mint, put: the first logical "
+     "shard (0)"},
     {"to", 0, ARGUMENT_TEXT, FIELD(to), "HOST:PORT", "rebalance: where it moves (another server)"},
     {"moves", 0, ARGUMENT_NUMBER, FIELD(bench.moves), "N", "rebalance: there, back, ... (1)"},
     {"parts", 0, ARGUMENT_NUMBER, FIELD(bench.parts), "N",
@@ -346,6 +350,8 @@ const struct command commands[] = {
      "0000000000000001, ...: never in a cluster that has records of such names. It loads, warms "
      "up\n"
      "and measures; Ctrl-C ends it with what was measured. Times are in microseconds.\n"
+     "mint: ids, of which none may come twice; put: entities of --value-size bytes, which stay.\n"
+     "Neither loads anything; what mints goes after its logical shard when that moves.\n"
      "rebalance [mixed|read|write|idle]: moves a range while it measures, --seconds before and "
      "after,\n"
      "and reads all back: what was acknowledged and is gone is lost, what was done twice doubled. "

@@ -75,19 +75,20 @@ static bool read_end(const json_t *value, struct draft *draft, struct map_error 
     return read_bound(value, "end", &draft->entry.end, fault);
 }
 
-/* Digits of a number up to ID_SHARD_COUNT; moves behind them. */
-static bool take_slice(const char **text, uint64_t *bound)
+/* Digits without leading zeros, moves behind them; whatever is above ID_SHARD_COUNT is one more. */
+static bool take_slice(const char **text, uint32_t *slice)
 {
-    uint32_t shard = 0;
     const char *digit = *text;
-    for (; *digit >= '0' && *digit <= '9' && shard <= ID_SHARD_COUNT; digit++) {
-        shard = 10 * shard + (uint32_t)(*digit - '0');
+    uint32_t number = 0;
+    for (; *digit >= '0' && *digit <= '9'; digit++) {
+        number = 10 * number + (uint32_t)(*digit - '0');
+        number = number > ID_SHARD_COUNT ? ID_SHARD_COUNT + 1 : number;
     }
-    if (digit == *text || shard > ID_SHARD_COUNT) {
+    if (digit == *text || (**text == '0' && digit - *text > 1)) {
         return false;
     }
     *text = digit;
-    *bound = id_shard_bound(shard);
+    *slice = number;
     return true;
 }
 
@@ -95,19 +96,29 @@ static bool read_logical_shards(const json_t *value, struct draft *draft, struct
 {
     char string[64];
     const char *text = string;
+    uint32_t first, end;
     if (!read_string(value, "logical_shards", string, sizeof(string), fault)) {
         return false;
     }
-    bool is_fine = take_slice(&text, &draft->slices_start) && *text++ == '-' &&
-                   take_slice(&text, &draft->slices_end) && *text == '\0' &&
-                   draft->slices_start < draft->slices_end;
-    if (!is_fine) {
+    if (!take_slice(&text, &first) || *text++ != '-' || !take_slice(&text, &end) || *text) {
         map_error_set(fault,
-                      "logical_shards: \"%s\" is not FIRST-END with FIRST < END <= %u, as in "
-                      "\"1-9\" for 1 to 8",
-                      string, ID_SHARD_COUNT);
+                      "logical_shards: \"%s\" is not FIRST-END without spaces, signs and leading "
+                      "zeros, as in \"1-9\" for 1 to 8",
+                      string);
+        return false;
     }
-    return is_fine;
+    if (first > ID_SHARD_COUNT || end > ID_SHARD_COUNT) {
+        map_error_set(fault, "logical_shards: \"%s\" goes beyond %u", string, ID_SHARD_COUNT);
+        return false;
+    }
+    if (first >= end) {
+        map_error_set(fault, "logical_shards: \"%s\": %" PRIu32 " is not above %" PRIu32, string,
+                      end, first);
+        return false;
+    }
+    draft->slices_start = id_shard_bound(first);
+    draft->slices_end = id_shard_bound(end);
+    return true;
 }
 
 static bool read_size(const json_t *value, struct draft *draft, struct map_error *fault)
@@ -268,11 +279,11 @@ static bool read_fields(json_t *object, const struct field *fields, size_t field
     return true;
 }
 
-/* `written`: whether the file has the bound, too, beside logical_shards. */
-static bool take_slices_bound(const char *field, bool written, uint64_t slices_bound,
+/* A bound that the file has, too, beside logical_shards, must be the same. */
+static bool take_slices_bound(json_t *object, const char *field, uint64_t slices_bound,
                               uint64_t *bound, struct map_error *fault)
 {
-    if (!written || *bound == slices_bound) {
+    if (!json_object_get(object, field) || *bound == slices_bound) {
         *bound = slices_bound;
         return true;
     }
@@ -280,8 +291,9 @@ static bool take_slices_bound(const char *field, bool written, uint64_t slices_b
     char text[BOUND_TEXT_LEN];
     bound_print(slices_bound, slices_text);
     bound_print(*bound, text);
-    map_error_set(fault, "%s: %s, but logical_shards says %s: change both or leave one out", field,
-                  text, slices_text);
+    map_error_set(fault, "%s: %s, but logical_shards \"%s\" says %s: change both or leave one out",
+                  field, text, json_string_value(json_object_get(object, "logical_shards")),
+                  slices_text);
     return false;
 }
 
@@ -289,13 +301,12 @@ static bool take_slices_bound(const char *field, bool written, uint64_t slices_b
 static bool settle_bounds(json_t *object, struct draft *draft, struct map_error *fault)
 {
     bool has_start = json_object_get(object, "start") != NULL;
-    bool has_end = json_object_get(object, "end") != NULL;
+    struct map_entry *entry = &draft->entry;
     if (json_object_get(object, "logical_shards")) {
-        return take_slices_bound("start", has_start, draft->slices_start, &draft->entry.start,
-                                 fault) &&
-               take_slices_bound("end", has_end, draft->slices_end, &draft->entry.end, fault);
+        return take_slices_bound(object, "start", draft->slices_start, &entry->start, fault) &&
+               take_slices_bound(object, "end", draft->slices_end, &entry->end, fault);
     }
-    if (!has_start || !has_end) {
+    if (!has_start || !json_object_get(object, "end")) {
         map_error_set(fault, "%s: is missing", has_start ? "end" : "start");
         return false;
     }

@@ -22,7 +22,7 @@ _shardkv_options() { # COMMAND
   backup) echo --resume --verify --skip-damaged --piece-size ;;
   restore) echo --merge --if-absent --from-piece ;;
   import) echo --format --if-absent --acks ;;
-  bench) echo --records --value-size --connections --pipeline --seconds --warmup --rate --zipf --no-load --server-pid --redis --echo --share --shard --to --moves --parts --moving-only --local --cluster-pipeline --plot ;;
+  bench) echo --records --value-size --connections --pipeline --seconds --warmup --rate --zipf --no-load --server-pid --redis --echo --count --shards --share --shard --to --moves --parts --moving-only --local --cluster-pipeline --plot ;;
   'log dump') echo --from --limit ;;
   'log salvage') echo --to --without-tree ;;
   'map init') echo --server --size ;;
@@ -68,7 +68,7 @@ _shardkv() {
     *)
       case $command in
       '' | help) offer='write read pop delete exists incr expire id entity keys import export backup restore status map shard server move moves rebalance log ping bench version help' ;;
-      bench) offer='read write mixed ycsb-a ycsb-b ycsb-c ycsb-d ycsb-e ycsb-f rebalance' ;;
+      bench) offer='read write mixed ycsb-a ycsb-b ycsb-c ycsb-d ycsb-e ycsb-f mint put rebalance' ;;
       'id ') offer='mint show' ;;
       'entity ') offer='put get update delete scan' ;;
       'map ') offer='get init apply log' ;;

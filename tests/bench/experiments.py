@@ -13,9 +13,12 @@ import signal
 import subprocess
 import time
 
-from servers import CLIENT_CPU, Echo, Failure, Ours, Process, Redis, drop_page_cache, rss_anon
+from servers import CLIENT_CPU, Cluster, Echo, Failure, Ours, Process, Redis, drop_page_cache, rss_anon
 
 MILLION = 1_000_000
+
+# Ids that a logical shard can give in a second: 1,024 in each millisecond.
+IDS_PER_S = 1_024_000
 
 
 class Load:
@@ -30,7 +33,7 @@ class Load:
         self.bench = bench
         self.what = f"{server.name}: {workload} {' '.join(words)}"
         self.argv = [*pin, str(bench.bin / "shardkv"), *server.cluster, "bench", workload, "--json",
-                     *server.target, "--server-pid", str(server.pid), *words]
+                     *server.target, "--server-pid", ",".join(map(str, server.pids())), *words]
         self.child = None
 
     def start(self):
@@ -249,6 +252,73 @@ def half_rate(bench):
                 server.settle()
                 figures[f"{server.name} p99"] = result["p99_us"]
             yield figures
+
+
+# --- ids ---
+
+
+def batches(bench):
+    """Ids of one logical shard, 4,096 in a call: once the second is used up that may be borrowed."""
+    with Ours(bench) as ours:
+        for _ in range(bench.rounds()):
+            result = Load(bench, ours, "mint", count=4096, connections=4, warmup=3,
+                          seconds=bench.seconds).run()
+            yield {"ours": result["ids_per_s"], "format": IDS_PER_S}
+
+
+def single_mints(bench):
+    """One id in each call, beside reads of one key that is hot."""
+    with Ours(bench, is_pinned=True) as ours:
+        fill(bench, ours, 1)
+        for _ in range(bench.rounds(headline=True)):
+            figures = {}
+            for workload, options in (("mint", {}), ("read", {"records": 1, "no_load": True})):
+                result = Load(bench, ours, workload, is_pinned=True, seconds=bench.seconds,
+                              **options).run()
+                figures[f"{workload} cpu"] = result["server_cpu_us_per_op"]
+            yield figures
+
+
+def puts(bench):
+    """Documents of 100 bytes on disk before they are answered, beside values written to keys as new."""
+    for _ in range(bench.rounds(headline=True)):
+        figures = {}
+        for workload, options in (("put", {}), ("write", {"records": 10**12, "no_load": True})):
+            with Ours(bench, durability="disk") as ours:
+                for pipeline in (1, 16):
+                    result = Load(bench, ours, workload, pipeline=pipeline, seconds=bench.seconds,
+                                  **options).run()
+                    figures[f"{workload} p{pipeline} ops"] = result["ops_per_s"]
+                    ours.settle()
+        yield figures
+
+
+def moving_mints(bench):
+    """One connection mints 5,000 times a second while the shard that its ids are of, with its records, moves."""
+    options = {"connections": 1, "rate": 5000, "warmup": 2}
+    for _ in range(bench.rounds(headline=True)):
+        with Cluster(bench, count=2) as ours:
+            Load(bench, ours, "read", records=bench.million // 5, seconds=1).run()
+            ours.settle()
+            still = Load(bench, ours, "mint", seconds=bench.seconds, **options).run()["longest_gap_us"]
+            load = Load(bench, ours, "mint", seconds=999999, **options).start()
+            try:
+                time.sleep(3)
+                move(ours, "s0", ours.shardds[1].ready)
+                time.sleep(1)
+            finally:
+                load.interrupt()
+                result = load.finish()
+        if still > 5000:
+            bench.remark(f"the machine is not quiet: {still / 1000:.1f} ms without an id when nothing moved")
+        yield {"gap": result["longest_gap_us"] / 1000, "still": still / 1000}
+
+
+def move(cluster, shard, target):
+    done = subprocess.run([cluster.bin / "shardkv", *cluster.cluster, "move", shard, "--to", target],
+                          capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Failure(f"move: {done.stderr.strip()}")
 
 
 # --- the sweep ---

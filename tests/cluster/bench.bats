@@ -84,6 +84,37 @@ move_times() { awk '/^# begun/ { is_in = 1; next } /^#/ { is_in = 0 } is_in && N
   awk 'NR <= 6 { opened = $2 } NR > 6 && $1 < opened { exit 1 }' <<<"$output"
 }
 
+@test "bench mint gets ids one by one and in batches, none twice" {
+  run --separate-stderr shardkv bench mint --shard 5000 --seconds 1 --connections 4 --json
+  [ "$status" -eq 0 ]
+  jq -e '.ids > 0 and .ids == .operations and .ids_per_s > 0 and .longest_gap_us > 0 and .errors == 0' <<<"$output"
+  jq -e '.shard == 5000 and .shards == 1 and .count == 1 and .kinds.mint.operations == .operations' <<<"$output"
+  run --separate-stderr shardkv bench mint --shard 8191 --shards 3 --count 5000 --connections 6 --pipeline 2 --seconds 1 --json
+  [ "$status" -eq 0 ]
+  jq -e '.ids > 0 and .ids <= 5000 * .operations and .ids_per_s > 0 and .errors == 0' <<<"$output"
+}
+
+@test "bench mint goes after its logical shard when that moves" {
+  shardkv bench mint --shard 12 --connections 2 --seconds 1000 --json >"$home/result" 3>&- &
+  local bench=$!
+  # Longer than its warm-up, whose refusals do not count.
+  local end=$((SECONDS + 3))
+  while [ "$SECONDS" -lt "$end" ]; do
+    shardkv move low --to "$(address b)"
+    shardkv move low --to "$(address a)"
+  done
+  kill -INT "$bench"
+  wait "$bench"
+  jq -e '.ids > 0 and .errors == 0' "$home/result"
+}
+
+@test "bench put puts entities on both servers, each with an id of its own" {
+  run --separate-stderr shardkv bench put --seconds 1 --connections 8 --pipeline 4 --json
+  [ "$status" -eq 0 ]
+  jq -e '.ids > 0 and .ids == .operations and .errors == 0 and .shards == 64' <<<"$output"
+  [ "$(shardkv --json status | jq '[.servers[].shards[].records] | min > 0')" = true ]
+}
+
 @test "bench refuses what it cannot do, before it writes anything" {
   expect 2 shardkv bench ycsb-e --redis 127.0.0.1:1
   says "neither Redis nor the echo server can"
@@ -93,6 +124,16 @@ move_times() { awk '/^# begun/ { is_in = 1; next } /^#/ { is_in = 0 } is_in && N
   says "there are 2 servers"
   expect 2 shardkv bench read --share 0.5
   says "are of \`bench rebalance\`"
+  expect 2 shardkv bench read --count 2
+  says "are of mint and put"
+  expect 2 shardkv bench mint --shard 8192
+  says "is no logical shard"
+  expect 2 shardkv bench mint --count 65537
+  says "at most 65536"
+  expect 2 shardkv bench put --value-size 4
+  says "5 bytes at least"
+  expect 2 shardkv bench mint --redis 127.0.0.1:1
+  says "of shardkv alone"
   expect 2 shardkv bench rebalance --share 2
   says "above 0 and at most 1"
   expect 2 shardkv bench rebalance faster

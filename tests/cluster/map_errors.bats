@@ -54,7 +54,15 @@ refused() { # JSON WORD...
 
 @test "hypervault's own sample is refused with the uncovered part" {
   refused '{"shards":[{"name":"a","logical_shards":"1-9","size":"1GiB","host":"127.0.0.1","port":1},
-    {"name":"b","logical_shards":"9-17","size":"1GiB","host":"127.0.0.1","port":2}]}' '0.0'
+    {"name":"b","logical_shards":"9-17","size":"1GiB","host":"127.0.0.1","port":2}]}' \
+    '0.0 to 0.0001220703, logical shards 0-1 ' '0.0020751953 to 1.0, logical shards 17-8192 '
+}
+
+@test "wrong logical shards are named with their entry" {
+  slices() { entry "$1" 0 1 | sed 's/"start":0,"end":1/"logical_shards":"'"$2"'"/'; }
+  refused "{\"shards\":[$(slices a 0-9),$(slices b 9-8193)]}" 'shards[1]' '"b"' logical_shards '"9-8193"' 8192
+  refused "{\"shards\":[$(slices a 0-09)]}" 'shards[0]' '"a"' logical_shards '"0-09"' 'leading zeros'
+  refused "{\"shards\":[$(slices a '0-8192","end":"0.5' | sed 's/"0.5"/0.5/')]}" 'shards[0]' '"a"' end 0.5 '"0-8192"'
 }
 
 @test "a missing map file and a missing --config are said" {

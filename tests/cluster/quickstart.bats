@@ -169,6 +169,17 @@ teardown_file() {
   [ "$(shardkv --json status | jq .map_revision)" -eq "$before" ]
 }
 
+@test "map get shows logical shards, which map apply takes beside start and end or in their place" {
+  shardkv map get >"$BATS_TEST_TMPDIR/map.json"
+  jq -e '[.shards[].logical_shards] == ["0-4096", "4096-8192"]' "$BATS_TEST_TMPDIR/map.json"
+  jq 'del(.shards[].start, .shards[].end)' "$BATS_TEST_TMPDIR/map.json" >"$BATS_TEST_TMPDIR/slices.json"
+  expect 0 shardkv map apply --dry-run "$BATS_TEST_TMPDIR/slices.json"
+  says "no change"
+  jq '.shards[1].end = 0.75' "$BATS_TEST_TMPDIR/map.json" >"$BATS_TEST_TMPDIR/other.json"
+  expect 2 shardkv map apply --dry-run "$BATS_TEST_TMPDIR/other.json"
+  says 'shards[1] "high": end: 0.75, but logical_shards "4096-8192" says 1.0'
+}
+
 @test "map init writes a file that bootstrapd accepts" {
   shardkv map init --server 127.0.0.1:7001 --server 127.0.0.1:7002 --server 127.0.0.1:7003 --size 1GiB \
     >"$BATS_TEST_TMPDIR/three.json"

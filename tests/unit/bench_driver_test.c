@@ -145,6 +145,94 @@ static void shardkv_slots_beyond_a_fixint_take_more_bytes_and_come_back(void **s
     bench_driver_fini(&driver);
 }
 
+static struct buffer encoded_at(const struct bench_driver *driver, enum bench_method method,
+                                uint64_t point)
+{
+    struct buffer out = {0};
+    struct bench_request request = {.method = method, .slot = 9, .point = point, .value = value};
+    bench_driver_encode(driver, &request, &out);
+    assert_false(out.failed);
+    return out;
+}
+
+static void a_shardkv_mint_asks_for_so_many_ids_at_a_point(void **state)
+{
+    static const uint64_t points[] = {0, UINT64_C(0x0123456789abcdef), UINT64_MAX};
+    struct bench_driver driver;
+    (void)state;
+    assert_true(bench_shardkv_init(&driver, VALUE_LEN, 16));
+    assert_true(bench_shardkv_add_ids(&driver, 65536, BENCH_DOCUMENT_LEN_MIN));
+    for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
+        struct buffer mint = encoded_at(&driver, BENCH_METHOD_MINT, points[i]);
+        struct rpc_message message = message_of(&mint);
+        struct unpack in = unpack_of(message.params);
+        assert_int_equal(message.msgid, 9);
+        assert_true(bytes_equal(message.method, bytes_text("mint")));
+        assert_int_equal(unpack_array(&in), 2);
+        assert_true(unpack_uint(&in) == points[i]);
+        assert_int_equal(unpack_uint(&in), 65536);
+        assert_true(unpack_is_done(&in));
+        buffer_fini(&mint);
+    }
+    bench_driver_fini(&driver);
+}
+
+/* A bin's head grows at 256 and 65,536 bytes. */
+static void a_shardkv_put_has_a_document_of_just_so_many_bytes(void **state)
+{
+    static const size_t lens[] = {
+        BENCH_DOCUMENT_LEN_MIN, 6, 100, 260, 261, 262, 263, 65541, 65542, 65543, 65544};
+    static uint8_t bytes[70000] = {1, 2, 3};
+    (void)state;
+    for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+        struct bench_driver driver;
+        struct buffer put = {0};
+        assert_true(bench_shardkv_init(&driver, VALUE_LEN, 16));
+        assert_true(bench_shardkv_add_ids(&driver, 1, lens[i]));
+        struct bench_request request = {
+            .method = BENCH_METHOD_PUT, .slot = 9, .point = 77, .value = bytes};
+        bench_driver_encode(&driver, &request, &put);
+        struct rpc_message message = message_of(&put);
+        struct unpack in = unpack_of(message.params);
+        assert_true(bytes_equal(message.method, bytes_text("put")));
+        assert_int_equal(unpack_array(&in), 3);
+        assert_int_equal(unpack_uint(&in), 77);
+        assert_true(unpack_uint(&in) <= UINT16_MAX);
+        assert_int_equal((size_t)(in.end - in.next), lens[i]);
+        assert_int_equal(unpack_map(&in), 1);
+        (void)unpack_text(&in);
+        struct bytes bin = unpack_text(&in);
+        assert_memory_equal(bin.data, bytes, bin.len);
+        assert_true(unpack_is_done(&in));
+        buffer_fini(&put);
+        bench_driver_fini(&driver);
+    }
+}
+
+static void a_shardkv_reply_has_its_result(void **state)
+{
+    static const uint32_t slot_counts[] = {16, BENCH_SLOTS_MAX};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct bench_driver driver;
+        struct buffer answer = {0};
+        struct bench_reply reply;
+        assert_true(bench_shardkv_init(&driver, VALUE_LEN, slot_counts[i]));
+        rpc_response(&answer, driver.slot_first + 9);
+        size_t head_len = answer.len;
+        pack_array(&answer, 1);
+        pack_uint(&answer, 7);
+        size_t len = answer.len;
+        pack_nil(&answer); /* the next one's beginning */
+        assert_int_equal(bench_driver_decode(&driver, buffer_bytes(&answer), &reply),
+                         BENCH_DECODED_WHOLE);
+        assert_true(bytes_equal(reply.whole, bytes_of(answer.data, len)));
+        assert_true(bytes_equal(reply.result, bytes_of(answer.data + head_len, len - head_len)));
+        buffer_fini(&answer);
+        bench_driver_fini(&driver);
+    }
+}
+
 static void pack_record(struct buffer *out, uint32_t msgid)
 {
     rpc_response(out, msgid);
@@ -509,6 +597,9 @@ int main(void)
         cmocka_unit_test(shardkv_requests_are_those_of_the_protocol),
         cmocka_unit_test(shardkv_scans_begin_at_the_keys_point),
         cmocka_unit_test(shardkv_slots_beyond_a_fixint_take_more_bytes_and_come_back),
+        cmocka_unit_test(a_shardkv_mint_asks_for_so_many_ids_at_a_point),
+        cmocka_unit_test(a_shardkv_put_has_a_document_of_just_so_many_bytes),
+        cmocka_unit_test(a_shardkv_reply_has_its_result),
         cmocka_unit_test(no_prefix_of_a_shardkv_reply_is_whole),
         cmocka_unit_test(a_shardkv_reply_without_record_is_missing),
         cmocka_unit_test(a_shardkv_error_is_an_error_with_its_text),

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "proto/id.h"
 #include "proto/point.h"
 #include "tests/unit/sample_map.h"
 
@@ -252,6 +253,55 @@ static void a_server_without_records_is_asked_nothing(void **state)
     bench_cluster_fini(&cluster);
 }
 
+/* Eight slices, 1,024 apart: two or more of each server. */
+static void puts_go_to_the_slices_servers_evenly(void **state)
+{
+    struct map map = three_servers();
+    struct bench_cluster cluster;
+    struct bench_workload workload;
+    uint32_t seen[ID_SHARD_COUNT] = {0};
+    (void)state;
+    assert_true(bench_cluster_init(&cluster, &map));
+    assert_true(bench_workload_init(&workload, bench_mix_find("put"), &cluster, 1, VALUE_LEN));
+    workload.slices = (struct bench_slices){1000, 8};
+    for (uint32_t server = 0; server < cluster.server_count; server++) {
+        for (int i = 0; i < 1000; i++) {
+            struct bench_op op = {0};
+            assert_true(bench_workload_next(&workload, server, &op));
+            assert_int_equal(op.kind, BENCH_PUT);
+            assert_int_equal(bench_cluster_find(&cluster, op.point), server);
+            seen[op.point >> 51]++;
+        }
+    }
+    uint32_t all = 0;
+    for (uint32_t i = 0; i < 8; i++) {
+        uint32_t slice = (1000 + i * 1024) % ID_SHARD_COUNT;
+        assert_true(seen[slice] > 150);
+        all += seen[slice];
+    }
+    assert_int_equal(all, 3000);
+    bench_workload_fini(&workload);
+    bench_cluster_fini(&cluster);
+}
+
+static void connections_that_mint_are_shared_out_among_the_slices(void **state)
+{
+    struct bench_cluster cluster = single_cluster();
+    struct bench_workload workload;
+    (void)state;
+    assert_true(bench_workload_init(&workload, bench_mix_find("mint"), &cluster, 1, VALUE_LEN));
+    for (uint32_t i = 0; i < 10; i++) {
+        assert_int_equal(bench_workload_home(&workload, i, 10) >> 51, 0);
+    }
+    workload.slices = (struct bench_slices){ID_SHARD_COUNT - 1, 2};
+    for (uint32_t i = 0; i < 10; i++) {
+        uint64_t slice = i < 5 ? ID_SHARD_COUNT - 1 : ID_SHARD_COUNT / 2 - 1;
+        assert_int_equal(bench_workload_home(&workload, i, 10) >> 51, slice);
+    }
+    bench_workload_fini(&workload);
+    bench_cluster_fini(&cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +316,8 @@ int main(void)
         cmocka_unit_test(loading_gives_each_record_once_to_the_server_that_has_it),
         cmocka_unit_test(each_server_gets_a_connection_and_the_others_go_by_share),
         cmocka_unit_test(a_server_without_records_is_asked_nothing),
+        cmocka_unit_test(puts_go_to_the_slices_servers_evenly),
+        cmocka_unit_test(connections_that_mint_are_shared_out_among_the_slices),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -79,6 +79,18 @@ static void logical_shards_are_half_open_and_mix_with_fractions(void **state)
     map_fini(&map);
 }
 
+static void logical_shards_may_stand_beside_the_same_bounds(void **state)
+{
+    (void)state;
+    struct map map = parse(
+        "{\"shards\":[" A("\"logical_shards\":\"0-1\",\"start\":0,\"end\":0.0001220703,") "," B(
+            "\"start\":0.0001220703125,\"logical_shards\":\"1-8192\",") "]}");
+    assert_int_equal(map.entries[0].end, id_shard_bound(1));
+    assert_int_equal(map.entries[1].start, id_shard_bound(1));
+    assert_int_equal(map.entries[1].end, BOUND_END);
+    map_fini(&map);
+}
+
 static void bounds_go_to_the_nearest_multiple(void **state)
 {
     (void)state;
@@ -136,20 +148,13 @@ static const struct {
     {ONE(A("\"start\":0.5,\"end\":0.50000000001,")),
      "shards[0] \"a\": end: 0.5 is not above start 0.5"},
     {ONE(A("\"logical_shards\":5,")), "shards[0] \"a\": logical_shards: must be a string"},
-    {ONE(A("\"logical_shards\":\"9-1\",")), "shards[0] \"a\": logical_shards: \"9-1\" is not "
-                                            "FIRST-END with FIRST < END <= 8192, as in "
-                                            "\"1-9\" for 1 to 8"},
-    {ONE(A("\"logical_shards\":\"0-8193\",")), "shards[0] \"a\": logical_shards: \"0-8193\" is "
-                                               "not FIRST-END with FIRST < END <= 8192, as "
-                                               "in \"1-9\" for 1 to 8"},
-    {ONE(A("\"logical_shards\":\"0-4294967297\",")),
-     "shards[0] \"a\": logical_shards: \"0-4294967297\" is not FIRST-END with FIRST < END <= "
-     "8192, as in \"1-9\" for 1 to 8"},
-    {ONE(A("\"logical_shards\":\"0 - 1\",")),
-     "shards[0] \"a\": logical_shards: \"0 - 1\" is not FIRST-END with FIRST < END <= 8192, as "
-     "in \"1-9\" for 1 to 8"},
+    {ONE(A("\"logical_shards\":[1,9],")), "shards[0] \"a\": logical_shards: must be a string"},
     {ONE(A("\"logical_shards\":\"0-8192\",\"end\":0.5,")),
-     "shards[0] \"a\": end: 0.5, but logical_shards says 1.0: change both or leave one out"},
+     "shards[0] \"a\": end: 0.5, but logical_shards \"0-8192\" says 1.0: change both or leave "
+     "one out"},
+    {ONE(A("\"logical_shards\":\"0-8192\",\"start\":0.25,\"end\":0.5,")),
+     "shards[0] \"a\": start: 0.25, but logical_shards \"0-8192\" says 0.0: change both or "
+     "leave one out"},
     /* its other fields */
     {ONE("{\"name\":\"a\"," ALL "\"host\":\"h\",\"port\":1}"), "shards[0] \"a\": size: is missing"},
     {ONE("{\"name\":\"a\"," ALL "\"size\":\"12 elephants\",\"host\":\"h\",\"port\":1}"),
@@ -194,10 +199,67 @@ static const struct {
      "\"a\" and \"b\" overlap from 0.2 to 0.5"},
     {ONE(B("\"start\":0.25,\"end\":1,") "," A("\"start\":0,\"end\":0.5,")),
      "\"a\" and \"b\" overlap from 0.25 to 0.5, logical shards 2048-4096"},
+    {ONE(A("\"logical_shards\":\"0-9\",") "," A("\"logical_shards\":\"9-8192\",")),
+     "shards[1] \"a\": name: shards[0] has it, too"},
+    {ONE(A("\"logical_shards\":\"0-9\",") "," B("\"logical_shards\":\"8-8192\",")),
+     "\"a\" and \"b\" overlap from 0.0009765625 to 0.0010986328, logical shards 8-9"},
     {ONE(A("\"logical_shards\":\"1-9\",") "," B("\"logical_shards\":\"9-17\",")),
      "nothing covers 0.0 to 0.0001220703, logical shards 0-1 (before \"a\"); nothing covers "
      "0.0020751953 to 1.0, logical shards 17-8192 (after \"b\")"},
 };
+
+#define NO_FORM                                                                                    \
+    " is not FIRST-END without spaces, signs and leading zeros, as in \"1-9\" for 1 to 8"
+
+/* Of "logical_shards": what follows the text in the error. */
+static const struct {
+    const char *slices, *fault;
+} wrong_slices[] = {
+    {"", NO_FORM},
+    {"-", NO_FORM},
+    {"5", NO_FORM},
+    {"1-", NO_FORM},
+    {"-9", NO_FORM},
+    {"-1-9", NO_FORM},
+    {"+1-9", NO_FORM},
+    {"1-+9", NO_FORM},
+    {"1--9", NO_FORM},
+    {"0 - 1", NO_FORM},
+    {" 0-1", NO_FORM},
+    {"0-1 ", NO_FORM},
+    {"00-1", NO_FORM},
+    {"01-9", NO_FORM},
+    {"1-09", NO_FORM},
+    {"1-9-17", NO_FORM},
+    {"1-9,9-17", NO_FORM},
+    {"1..9", NO_FORM},
+    {"0x1-9", NO_FORM},
+    {"1.0-9.0", NO_FORM},
+    {"one-nine", NO_FORM},
+    {"0-8193", " goes beyond 8192"},
+    {"8193-8194", " goes beyond 8192"},
+    {"9000-1", " goes beyond 8192"},
+    {"0-4294967297", " goes beyond 8192"},
+    {"0-18446744073709551617", " goes beyond 8192"},
+    {"9-1", ": 1 is not above 9"},
+    {"5-5", ": 5 is not above 5"},
+    {"0-0", ": 0 is not above 0"},
+    {"8192-8192", ": 8192 is not above 8192"},
+};
+
+static void wrong_logical_shards_are_refused_with_what_is_wrong(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(wrong_slices); i++) {
+        char json[256];
+        char text[256];
+        const char *slices = wrong_slices[i].slices;
+        (void)snprintf(json, sizeof(json), ONE(A("\"logical_shards\":\"%s\",")), slices);
+        (void)snprintf(text, sizeof(text), "shards[0] \"a\": logical_shards: \"%s\"%s", slices,
+                       wrong_slices[i].fault);
+        assert_refused(json, text);
+    }
+}
 
 static void a_wrong_map_is_refused_with_entry_and_field(void **state)
 {
@@ -327,6 +389,39 @@ static void what_is_printed_is_read_again_as_a_person_would_have_written_it(void
     map_fini(&map);
 }
 
+static void each_logical_shard_of_a_founded_map_is_read_again_in_both_forms(void **state)
+{
+    (void)state;
+    static struct map_entry entries[ID_SHARD_COUNT];
+    for (uint32_t i = 0; i < ID_SHARD_COUNT; i++) {
+        entries[i] = (struct map_entry){.start = id_shard_bound(i),
+                                        .end = id_shard_bound(i + 1),
+                                        .epoch = 1,
+                                        .size = 1 << 30,
+                                        .server = {1},
+                                        .address = {"127.0.0.1", 5050}};
+        (void)snprintf(entries[i].name, sizeof(entries[i].name), "shard%u", i);
+    }
+    struct map map = {
+        .revision = 1, .cluster = {1}, .entries = entries, .entry_count = ID_SHARD_COUNT};
+    struct buffer json = {0};
+    struct map same;
+    struct map_error error = {0};
+    map_print(&map, &json);
+    assert_true(map_parse(buffer_bytes(&json), &same, &error));
+    assert_int_equal(same.entry_count, ID_SHARD_COUNT);
+    for (uint32_t i = 0; i < ID_SHARD_COUNT; i++) {
+        assert_int_equal(same.entries[i].start, entries[i].start);
+        assert_int_equal(same.entries[i].end, entries[i].end);
+        assert_string_equal(same.entries[i].name, entries[i].name);
+    }
+    buffer_append(&json, "", 1);
+    assert_non_null(strstr((const char *)json.data, "\"logical_shards\": \"0-1\""));
+    assert_non_null(strstr((const char *)json.data, "\"logical_shards\": \"8191-8192\""));
+    map_fini(&same);
+    buffer_fini(&json);
+}
+
 static void a_persons_map_is_printed_as_a_person_writes_it(void **state)
 {
     (void)state;
@@ -354,11 +449,14 @@ int main(void)
         cmocka_unit_test(the_sample_of_the_design_is_read),
         cmocka_unit_test(logical_shards_are_half_open_and_mix_with_fractions),
         cmocka_unit_test(bounds_go_to_the_nearest_multiple),
+        cmocka_unit_test(logical_shards_may_stand_beside_the_same_bounds),
+        cmocka_unit_test(wrong_logical_shards_are_refused_with_what_is_wrong),
         cmocka_unit_test(a_wrong_map_is_refused_with_entry_and_field),
         cmocka_unit_test(bytes_that_are_no_utf8_are_refused_by_place),
         cmocka_unit_test(more_faults_than_fit_are_cut_and_not_split),
         cmocka_unit_test(a_founded_map_is_printed_with_what_bootstrapd_knows_behind),
         cmocka_unit_test(what_is_printed_is_read_again_as_a_person_would_have_written_it),
+        cmocka_unit_test(each_logical_shard_of_a_founded_map_is_read_again_in_both_forms),
         cmocka_unit_test(a_persons_map_is_printed_as_a_person_writes_it),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
