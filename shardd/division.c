@@ -16,7 +16,7 @@ struct look {
     bool has_removed;
 };
 
-static struct interval common(const struct range *a, const struct range *b)
+static struct interval overlap(const struct range *a, const struct range *b)
 {
     return (struct interval){
         .start = a->start > b->start ? a->start : b->start,
@@ -51,14 +51,14 @@ static void hold_back(struct look *look, const struct range *range)
 static void add_parts(const struct range *range, const struct range *first, uint32_t count,
                       struct division *division)
 {
-    struct interval largest = common(range, first);
+    struct interval largest = overlap(range, first);
     uint64_t sum = width(&largest);
     uint32_t added_count = division->count;
     if (count < 2 || division->count + count - 1 > DIVISION_PARTS_MAX) {
         return;
     }
     for (uint32_t i = 1; i < count; i++) {
-        struct interval part = common(range, &first[i]);
+        struct interval part = overlap(range, &first[i]);
         bool is_larger = width(&part) > width(&largest);
         division->parts[added_count++] = is_larger ? largest : part;
         largest = is_larger ? part : largest;
