@@ -24,7 +24,7 @@ teardown() {
   expect 0 shardkv help
   grep -qx "  server set-address SERVER HOST:PORT" <<<"$output"
   grep -qE '^ {27}tell where a server is to be found' <<<"$output"
-  refute grep -E '^  .{24}[^ ]' <<<"$(sed '/^options/,$d; /server set-address/d' <<<"$output")"
+  refute grep -E '^  .{24}[^ ]' <<<"$(sed '/^options/,$d; /server set-address/d; /entity put/d' <<<"$output")"
 }
 
 @test "unknown flags and stray arguments are usage errors" {
