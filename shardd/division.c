@@ -9,13 +9,6 @@ struct ranges {
     uint32_t count;
 };
 
-struct look {
-    division_is_counted *is_counted;
-    void *context;
-    struct map *pushed;
-    bool has_removed;
-};
-
 static struct interval overlap(const struct range *a, const struct range *b)
 {
     return (struct interval){
@@ -29,10 +22,9 @@ static uint64_t width(const struct interval *interval)
     return interval->end - interval->start;
 }
 
-/* Nothing of the range stays undivided. */
-static void hold_back(struct look *look, const struct range *range)
+/* True: fewer are left. */
+static bool hold_back(struct map *pushed, const struct range *range)
 {
-    struct map *pushed = look->pushed;
     uint32_t kept_count = 0;
     for (uint32_t i = 0; i < pushed->entry_count; i++) {
         const struct map_entry *entry = &pushed->entries[i];
@@ -40,8 +32,9 @@ static void hold_back(struct look *look, const struct range *range)
             pushed->entries[kept_count++] = *entry;
         }
     }
-    look->has_removed |= kept_count < pushed->entry_count;
+    bool has_removed = kept_count < pushed->entry_count;
     pushed->entry_count = kept_count;
+    return has_removed;
 }
 
 /*
@@ -69,13 +62,25 @@ static void add_parts(const struct range *range, const struct range *first, uint
     }
 }
 
-static void look_at(struct look *look, const struct ranges *before, const struct ranges *after,
-                    struct division *division)
+static bool is_counted_from(const struct division *division, uint32_t first)
 {
+    for (uint32_t i = first; i < division->count; i++) {
+        if (!division->is_counted(division->context, &division->parts[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* True: entries were removed, and what is left may divide others, or in another way. */
+static bool look_at(const struct ranges *before, const struct ranges *after,
+                    struct division *division, struct map *pushed)
+{
+    bool has_removed = false;
     uint32_t first = 0;
-    *division = (struct division){0};
     for (uint32_t i = 0; i < before->count; i++) {
         const struct range *range = &before->items[i];
+        uint32_t known_count = division->count;
         while (first < after->count && after->items[first].end <= range->start) {
             first++;
         }
@@ -83,52 +88,41 @@ static void look_at(struct look *look, const struct ranges *before, const struct
         while (end < after->count && after->items[end].start < range->end) {
             end++;
         }
-        uint32_t known_count = division->count;
         if (end > first) {
             add_parts(range, &after->items[first], end - first, division);
         }
-        bool is_ready = true;
-        for (uint32_t j = known_count; j < division->count; j++) {
-            is_ready &= look->is_counted(look->context, &division->parts[j]);
-        }
-        if (!is_ready) {
-            hold_back(look, range);
+        if (!is_counted_from(division, known_count)) {
+            has_removed |= hold_back(pushed, range);
         }
     }
+    return has_removed;
 }
 
-static void find(struct look *look, const struct ownership *ownership, const struct ownership *next,
-                 struct division *division)
+static bool look(const struct ownership *ownership, const struct ownership *next,
+                 struct division *division, struct map *pushed)
 {
     struct ranges before;
     struct ranges after;
     before.items = ownership_held(ownership, &before.count);
     after.items = ownership_held(next, &after.count);
-    look->has_removed = false;
-    look_at(look, &before, &after, division);
+    bool has_removed = look_at(&before, &after, division, pushed);
     free(before.items);
     free(after.items);
+    return has_removed;
 }
 
 enum ownership_took division_take(const struct ownership *ownership, struct map *pushed,
-                                  const struct bootstrap *from, division_is_counted *is_counted,
-                                  void *context, struct division *division, struct ownership *next)
+                                  const struct bootstrap *from, struct division *division,
+                                  struct ownership *next)
 {
-    struct look look = {.is_counted = is_counted, .context = context, .pushed = pushed};
-    struct division rest;
-    *division = (struct division){0};
+    division->count = 0;
     enum ownership_took took = ownership_take(ownership, pushed, from, next);
-    if (took != OWNERSHIP_CHANGED) {
-        return took;
-    }
-    find(&look, ownership, next, division);
-    /* What is held back may leave others divided in another way: each time there are fewer entries. */
-    while (took == OWNERSHIP_CHANGED && look.has_removed) {
+    bool is_again = took == OWNERSHIP_CHANGED && look(ownership, next, division, pushed);
+    while (is_again) {
+        struct division rest = {.is_counted = division->is_counted, .context = division->context};
         ownership_fini(next);
         took = ownership_take(ownership, pushed, from, next);
-        if (took == OWNERSHIP_CHANGED) {
-            find(&look, ownership, next, &rest);
-        }
+        is_again = took == OWNERSHIP_CHANGED && look(ownership, next, &rest, pushed);
     }
     return took;
 }

@@ -20,19 +20,19 @@
 /* More at once are not counted before, but when they are taken. */
 #define DIVISION_PARTS_MAX 16
 
+typedef bool division_is_counted(void *context, const struct interval *part);
+
 struct division {
-    struct interval parts[DIVISION_PARTS_MAX]; /* that the map makes, and that are to be counted */
+    division_is_counted *is_counted;
+    void *context;
+    /* What the map divides: the parts that are to be counted. Filled in whatever comes of it. */
+    struct interval parts[DIVISION_PARTS_MAX];
     uint32_t count;
 };
 
-typedef bool division_is_counted(void *context, const struct interval *part);
-
-/*
- * ownership_take without the entries of `pushed` that are held back, which are removed from it. `division` is filled in
- * whatever comes of it.
- */
+/* ownership_take without the entries of `pushed` that are held back, which are removed from it. */
 enum ownership_took division_take(const struct ownership *ownership, struct map *pushed,
-                                  const struct bootstrap *from, division_is_counted *is_counted,
-                                  void *context, struct division *division, struct ownership *next);
+                                  const struct bootstrap *from, struct division *division,
+                                  struct ownership *next);
 
 #endif

@@ -437,10 +437,9 @@ static bool is_counted(void *context, const struct interval *part)
 /* What of it is held back is counted from now on, and the map asked for again. */
 static enum ownership_took take(struct membership *membership, struct push *push)
 {
-    struct division division;
-    enum ownership_took took =
-        division_take(&membership->ownership, &push->map, &push->from, is_counted,
-                      membership->store, &division, &membership->next);
+    struct division division = {.is_counted = is_counted, .context = membership->store};
+    enum ownership_took took = division_take(&membership->ownership, &push->map, &push->from,
+                                             &division, &membership->next);
     store_count(membership->store, division.parts, division.count);
     return took;
 }

@@ -46,8 +46,7 @@ static void count_part(struct world *w, uint64_t start, uint64_t end)
 static enum ownership_took take(struct world *w, struct map map)
 {
     struct ownership next;
-    enum ownership_took took =
-        division_take(&w->own, &map, &pusher, is_counted, &w->counted, &w->division, &next);
+    enum ownership_took took = division_take(&w->own, &map, &pusher, &w->division, &next);
     map_fini(&map);
     if (took == OWNERSHIP_CHANGED) {
         ownership_fini(&w->own);
@@ -60,6 +59,7 @@ static int set_up(void **state)
 {
     static struct world w;
     w = (struct world){.own = {.incarnation = 1}};
+    w.division = (struct division){.is_counted = is_counted, .context = &w.counted};
     sample_id(ME, w.own.server);
     assert_int_equal(
         take(&w, SAMPLE_MAP(2, {"low", HALF, 2, ME, true, 0}, {"high", BOUND_END, 2, ME, true, 0})),
