@@ -21,12 +21,12 @@
 #include "proto/id.h"
 
 /* RULES I3 */
-#define MINTER_AHEAD_MS  1000
-#define MINTER_BEHIND_MS (10 * 60 * 1000)
+#define MINTER_AHEAD_MS  UINT64_C(1000)
+#define MINTER_BEHIND_MS UINT64_C(600000) /* ten minutes */
 
 /* How far a reserve reaches, and how near its end the next is asked for: so at most one a second. */
-#define MINTER_RESERVE_MS 1500
-#define MINTER_EXTEND_MS  500
+#define MINTER_RESERVE_MS UINT64_C(1500)
+#define MINTER_EXTEND_MS  UINT64_C(500)
 
 /* Of one call. */
 #define MINTER_COUNT_MAX 65536
