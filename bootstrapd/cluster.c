@@ -18,6 +18,7 @@ struct cluster {
     struct address guest;
     uint64_t guest_capacity;
     struct text behind;
+    uint64_t seen_revision, seen_term; /* of servers that it is behind of */
     bool is_settled; /* cluster_next found nothing, and nothing that matters was heard since */
 };
 
@@ -200,21 +201,40 @@ void cluster_invite(struct cluster *cluster, const struct address *address, uint
 
 /* --- what was heard --- */
 
+#define WAY_OUT                                                                                    \
+    "nothing is changed until the newer one is back, or what the servers know is taken with: "     \
+    "shardkv map recover"
+
 static void note_behind(struct cluster *cluster, const struct site *site)
 {
     const struct map *map = &cluster->present.map;
     const struct site_hello *hello = &site->hello;
     uint64_t seen = hello->epoch > hello->revision ? hello->epoch : hello->revision;
-    if (seen <= map->revision || memcmp(hello->cluster, map->cluster, ID_LEN) != 0 ||
-        !text_is_empty(&cluster->behind)) {
+    if (seen <= map->revision || memcmp(hello->cluster, map->cluster, ID_LEN) != 0) {
         return;
     }
-    text_set(&cluster->behind, "server ");
-    text_add_address(&cluster->behind, &site->address);
-    text_add(&cluster->behind,
-             " has taken revision %llu and this map is at %llu: an old copy of it was restored; "
-             "nothing is changed until the newer one is back",
-             (unsigned long long)seen, (unsigned long long)map->revision);
+    cluster->seen_revision = seen > cluster->seen_revision ? seen : cluster->seen_revision;
+    if (text_is_empty(&cluster->behind)) {
+        text_set(&cluster->behind, "server ");
+        text_add_address(&cluster->behind, &site->address);
+        text_add(&cluster->behind,
+                 " has taken revision %llu and this map is at %llu: an old copy of it was "
+                 "restored; " WAY_OUT,
+                 (unsigned long long)seen, (unsigned long long)map->revision);
+    }
+}
+
+void cluster_on_outranked(struct cluster *cluster, const struct address *address, uint64_t term)
+{
+    cluster->seen_term = term > cluster->seen_term ? term : cluster->seen_term;
+    if (text_is_empty(&cluster->behind)) {
+        text_set(&cluster->behind, "server ");
+        text_add_address(&cluster->behind, address);
+        text_add(&cluster->behind,
+                 " knows of a bootstrapd with term %llu and this one has %llu: an old copy of its "
+                 "directory was restored; " WAY_OUT,
+                 (unsigned long long)term, (unsigned long long)cluster->present.term);
+    }
 }
 
 /* Its data may have come back. */
@@ -528,6 +548,11 @@ void cluster_adopt(struct cluster *cluster, struct plan *plan)
     cluster->present = plan->next;
     plan->next = (struct ledger){0};
     cluster->is_settled = false;
+    if (plan->is_recovery) {
+        text_clear(&cluster->behind);
+        cluster->seen_revision = 0;
+        cluster->seen_term = 0;
+    }
     gather_sites(cluster);
     judge_all(cluster);
 }
@@ -585,6 +610,16 @@ const struct site *cluster_take_news(struct cluster *cluster)
 const struct text *cluster_behind(const struct cluster *cluster)
 {
     return &cluster->behind;
+}
+
+uint64_t cluster_seen_revision(const struct cluster *cluster)
+{
+    return cluster->seen_revision;
+}
+
+uint64_t cluster_seen_term(const struct cluster *cluster)
+{
+    return cluster->seen_term;
 }
 
 void cluster_say_founding(const struct cluster *cluster, struct text *text)

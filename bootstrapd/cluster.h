@@ -14,8 +14,8 @@
  * cluster_next looks at what is known, not at what has just happened, so that an event that comes
  * while a change is being written is not lost and a restart in the middle goes on.
  *
- * A bootstrapd that is behind a server (an old copy of its map was restored) changes nothing
- * (RULES M4).
+ * A bootstrapd that is behind a server (an old copy of its directory was restored) changes nothing, until its map is
+ * recovered from them (RULES M4, bootstrapd/recover.h).
  */
 
 #include "bootstrapd/plan.h"
@@ -58,6 +58,9 @@ void cluster_on_hello(struct cluster *cluster, const struct address *address,
 /* It answered hello with an error. */
 void cluster_on_refused(struct cluster *cluster, const struct address *address, enum status code,
                         struct bytes text);
+
+/* What it knows of is a bootstrapd of a higher term, or another of the same, which is not at work. */
+void cluster_on_outranked(struct cluster *cluster, const struct address *address, uint64_t term);
 
 /* It answered a push: STATUS_OK, or an error. */
 void cluster_on_pushed(struct cluster *cluster, const struct address *address, enum status code,
@@ -127,6 +130,10 @@ const struct site *cluster_take_news(struct cluster *cluster);
 
 /* Empty unless behind. */
 const struct text *cluster_behind(const struct cluster *cluster);
+
+/* The highest that any server has told; 0 unless behind. */
+uint64_t cluster_seen_revision(const struct cluster *cluster);
+uint64_t cluster_seen_term(const struct cluster *cluster);
 
 /* While the founding goes on: the servers that are waited for. Empty afterwards. */
 void cluster_say_founding(const struct cluster *cluster, struct text *text);

@@ -5,6 +5,7 @@
 
 #include "bootstrapd/admin.h"
 #include "bootstrapd/push.h"
+#include "bootstrapd/survey.h"
 #include "io/clock.h"
 #include "io/logline.h"
 #include "io/memory.h"
@@ -33,6 +34,7 @@ struct order {
     coordinator_make *make;
     coordinator_made *made;
     void *context;
+    bool is_surveyed; /* the survey is for it */
 };
 
 /* A server that is to be added. */
@@ -45,6 +47,7 @@ struct guest {
 };
 
 struct coordinator {
+    struct loop *loop;
     struct mapstore *store;
     struct cluster *cluster;
     struct conduct *conduct;
@@ -62,7 +65,9 @@ struct coordinator {
     struct order *counting; /* likewise, those that wait for servers to be counted first */
     uint32_t order_count;   /* of both */
     struct timer *count_timer;
-    struct order *order; /* whose plan is being written; NULL: nobody's */
+    struct survey *survey;   /* until the plan that it is for is made; NULL: none */
+    struct order *surveying; /* waits for it; NULL: it is done */
+    struct order *order;     /* whose plan is being written; NULL: nobody's */
 
     struct history whole;
     uint64_t kept;       /* the last item that is in the store's history */
@@ -126,6 +131,10 @@ static bool next_order(struct coordinator *coordinator)
         const struct order_scope scope = {coordinator->cluster, coordinator->conduct,
                                           clock_wall_ms(), order->who};
         enum status status = order->make(order->context, &scope, &plan, &why);
+        if (order->is_surveyed) {
+            survey_free(coordinator->survey);
+            coordinator->survey = NULL;
+        }
         if (status == STATUS_OK && (plan.is_changed || plan.is_noted)) {
             coordinator->plan = plan;
             coordinator->order = order;
@@ -182,6 +191,36 @@ static void on_counted(void *context)
     struct coordinator *coordinator = context;
     release_counting(coordinator);
     pursue(coordinator);
+}
+
+static void on_surveyed(void *context)
+{
+    struct coordinator *coordinator = context;
+    append_order(&coordinator->orders, coordinator->surveying);
+    coordinator->surveying = NULL;
+    pursue(coordinator);
+}
+
+void coordinator_order_surveyed(struct coordinator *coordinator, const char *who,
+                                coordinator_make *make, coordinator_made *made, void *context)
+{
+    if (coordinator->survey) {
+        struct text why;
+        text_set(&why, "the servers are being asked already");
+        made(context, STATUS_TRY_LATER, NULL, &why);
+        return;
+    }
+    if (add_order(coordinator, &coordinator->surveying, who, make, made, context)) {
+        coordinator->surveying->is_surveyed = true;
+        coordinator->survey =
+            survey_new(coordinator->loop, &cluster_ledger(coordinator->cluster)->map, on_surveyed,
+                       coordinator);
+    }
+}
+
+const struct recover_answers *coordinator_answers(const struct coordinator *coordinator)
+{
+    return survey_answers(coordinator->survey);
 }
 
 /* --- what is to be done --- */
@@ -392,9 +431,9 @@ static void say_news(struct coordinator *coordinator)
     }
     const struct text *behind = cluster_behind(coordinator->cluster);
     if (!text_is_empty(behind) && !coordinator->has_said_behind) {
-        coordinator->has_said_behind = true;
         logline(LOGLINE_ERROR, "%s", behind->chars);
     }
+    coordinator->has_said_behind = !text_is_empty(behind);
 }
 
 /* Of a plan whose ledger the cluster has taken. */
@@ -492,6 +531,7 @@ struct coordinator *coordinator_new(struct loop *loop, struct mapstore *store,
                                     const struct coordinator_handler *handler, void *context)
 {
     struct coordinator *coordinator = memory_get(1, sizeof(*coordinator));
+    coordinator->loop = loop;
     coordinator->store = store;
     coordinator->cluster = cluster_new(ledger);
     coordinator->handler = handler;
@@ -593,6 +633,10 @@ static void give_up(struct coordinator *coordinator)
     struct text why;
     text_set(&why, "bootstrapd is stopping");
     release_counting(coordinator);
+    append_order(&coordinator->orders, coordinator->surveying);
+    coordinator->surveying = NULL;
+    survey_free(coordinator->survey);
+    coordinator->survey = NULL;
     while ((order = take_order(coordinator)) != NULL) {
         end_order(order, STATUS_SHUTTING_DOWN, NULL, &why);
     }

@@ -17,6 +17,7 @@
 #include "bootstrapd/orders.h"
 #include "bootstrapd/rebalance.h"
 #include "bootstrapd/mapstore.h"
+#include "bootstrapd/recover.h"
 #include "io/peer.h"
 
 struct coordinator;
@@ -76,6 +77,14 @@ void coordinator_order(struct coordinator *coordinator, const char *who, coordin
 /* The same, when all servers have told what they hold now, or could have: what it plans goes by that. */
 void coordinator_order_counted(struct coordinator *coordinator, const char *who,
                                coordinator_make *make, coordinator_made *made, void *context);
+
+/*
+ * The same, when all servers have told which map they hold, or could have: inside `make` coordinator_answers has that.
+ * One at a time.
+ */
+void coordinator_order_surveyed(struct coordinator *coordinator, const char *who,
+                                coordinator_make *make, coordinator_made *made, void *context);
+const struct recover_answers *coordinator_answers(const struct coordinator *coordinator);
 
 /* Plans that wait for one another. */
 #define COORDINATOR_ORDERS_MAX 1024

@@ -59,6 +59,10 @@ static void unpack_hello_field(struct unpack *in, struct site_hello *hello)
         hello->epoch = unpack_uint(in);
     } else if (bytes_equal(name, bytes_text("revision"))) {
         hello->revision = unpack_uint(in);
+    } else if (bytes_equal(name, bytes_text("term"))) {
+        hello->term = unpack_uint(in);
+    } else if (bytes_equal(name, bytes_text("at_work"))) {
+        unpack_id_or_nil(in, hello->at_work);
     } else if (bytes_equal(name, bytes_text("now_ms"))) {
         hello->now_ms = unpack_uint(in);
     } else if (bytes_equal(name, bytes_text("stamp"))) {
@@ -77,4 +81,20 @@ bool greeting_unpack(struct bytes result, struct site_hello *hello)
         unpack_hello_field(&in, hello);
     }
     return unpack_is_done(&in) && !id_bytes_is_zero(hello->server);
+}
+
+bool greeting_unpack_refusal(struct bytes detail, uint64_t *term)
+{
+    struct unpack in = unpack_of(detail);
+    if (unpack_peek(&in) != UNPACK_ARRAY) {
+        return false;
+    }
+    uint32_t count = unpack_array(&in);
+    uint64_t told = unpack_uint(&in);
+    bool is_alone = unpack_peek(&in) == UNPACK_NIL;
+    if (count < 2 || !is_alone || !unpack_is_fine(&in)) {
+        return false;
+    }
+    *term = told;
+    return true;
 }

@@ -11,10 +11,11 @@
  *                          |--> orders -> conduct -> parts   |  +-> plan -> ledger -> history -> moves
  *                          |       +--------+--> admission --+
  *                          |--> rebalance -> balance --------^
+ *                          |--> survey -> greeting, recover -+
  *                          |--> admin -----------------------+
  *                          +--> mapstore -> slot, ledger
  *
- * An arrow says "knows of"; what stands right of coordinator is pure, but for push and mapstore.
+ * An arrow says "knows of"; what stands right of coordinator is pure, but for push, survey and mapstore.
  */
 
 #include <errno.h>

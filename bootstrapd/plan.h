@@ -18,6 +18,7 @@ struct plan {
     uint64_t revision;   /* of the map, once something has changed */
     bool is_changed;     /* the map */
     bool is_noted;       /* something beside it */
+    bool is_recovery;    /* of a map that was behind (bootstrapd/recover.h) */
     char who[WHO_LEN];   /* asked for it; bootstrapd itself unless that was set */
     struct buffer lines; /* each ended by '\n' */
     uint32_t line_count;

@@ -42,6 +42,7 @@ struct link {
     bool is_asking;     /* `move.status` is not answered yet */
     uint64_t sent_revision;
     uint64_t taken_revision;  /* acknowledged on this connection */
+    uint64_t term;            /* that its hello told */
     uint8_t expected[ID_LEN]; /* the server that its hello named; zero: none */
     uint8_t server[ID_LEN];   /* that answered hello; zero: none yet on this connection */
 };
@@ -414,6 +415,16 @@ static void greeted(struct link *link, const struct site_hello *hello)
     heard(push);
 }
 
+/* A hello that left before the term was raised tells nothing. */
+static void take_refusal(const struct link *link, const struct rpc_message *message)
+{
+    uint64_t term;
+    if (message->code == STATUS_DENIED && greeting_unpack_refusal(message->detail, &term) &&
+        link->term == cluster_ledger(link->push->cluster)->term) {
+        cluster_on_outranked(link->push->cluster, &link->address, term);
+    }
+}
+
 static void on_greeted(void *context, const struct rpc_message *message)
 {
     struct link *link = context;
@@ -426,6 +437,7 @@ static void on_greeted(void *context, const struct rpc_message *message)
         peer_close(link->peer, "does not answer");
     } else if (message->code != STATUS_OK) {
         cluster_on_refused(push->cluster, &link->address, message->code, message->text);
+        take_refusal(link, message);
         link_part(link, "refused");
         heard(push);
     } else if (!greeting_unpack(message->result, &hello)) {
@@ -449,6 +461,7 @@ static void link_on_open(void *context, struct peer *peer)
     }
     struct buffer params = {0};
     link->state = LINK_GREETING;
+    link->term = cluster_ledger(link->push->cluster)->term;
     cluster_expected_server(link->push->cluster, site_of(link), link->expected);
     greeting_pack(link->push->cluster, site_of(link), &params);
     memory_must(!params.failed);
@@ -575,11 +588,14 @@ static void match_sites(struct push *push)
     push->link_count = count;
 }
 
-/* It was told that another server is expected there, and the map has changed its mind. */
+/* It was told of a term, or that another server is expected there, and that is no longer so. */
 static bool is_greeting_outdated(const struct link *link, const struct site *site)
 {
     uint8_t expected[ID_LEN];
     cluster_expected_server(link->push->cluster, site, expected);
+    if (link->term != cluster_ledger(link->push->cluster)->term) {
+        return true;
+    }
     return !id_bytes_is_zero(link->expected) && memcmp(link->expected, expected, ID_LEN) != 0;
 }
 

@@ -387,6 +387,7 @@ static const struct method methods[] = {
     {"map.watch", 0, 0, answer_map_watch},
     {"status", 0, 0, answer_status},
     {"map.apply", 1, 2, answer_map_apply},
+    {"map.recover", 0, 1, request_map_recover},
     {"shard.reset", 1, 2, answer_shard_reset},
     {"move.start", 1, 1, request_move_start},
     {"move.list", 0, 1, request_move_list},

@@ -72,6 +72,7 @@ void request_server_drain(struct request *request);
 void request_server_remove(struct request *request);
 void request_server_set_address(struct request *request);
 void request_shard_resize(struct request *request);
+void request_map_recover(struct request *request);
 void request_rebalance_plan(struct request *request);
 void request_rebalance_run(struct request *request);
 void request_rebalance_stop(struct request *request);

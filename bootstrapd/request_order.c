@@ -27,6 +27,9 @@ struct ask {
     enum balance_by by;
     struct rebalance rebalance;
     uint32_t queued_count;
+    bool is_dry_run;
+    struct buffer lines; /* encoded, one str behind the other */
+    uint32_t line_count;
 };
 
 static struct ask *ask_new(const struct request *request)
@@ -48,6 +51,7 @@ static void ask_free(struct ask *ask)
     peer_release(ask->peer);
     buffer_fini(&ask->params);
     rebalance_fini(&ask->rebalance);
+    buffer_fini(&ask->lines);
     free(ask);
 }
 
@@ -302,6 +306,60 @@ void request_shard_resize(struct request *request)
     ask->make = make_resize;
     ask->answer = answer_revision;
     send(ask, unpack_is_done(&ask->in), "shard.resize: a shard's name, and its size in bytes");
+}
+
+/* --- map.recover --- */
+
+static void keep_lines(struct ask *ask, const struct plan *plan)
+{
+    struct bytes line = {0};
+    while (plan_next_line(plan, &line)) {
+        pack_str(&ask->lines, line);
+        ask->line_count++;
+    }
+    memory_must(!ask->lines.failed);
+}
+
+static enum status make_recovery(void *context, const struct order_scope *scope, struct plan *plan,
+                                 struct text *why)
+{
+    struct ask *ask = context;
+    enum status status = recover_plan(scope->cluster, coordinator_answers(ask->coordinator),
+                                      ask->is_set, scope->now_ms, plan, why);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    move_set_text(plan->who, sizeof(plan->who), scope->who);
+    keep_lines(ask, plan);
+    if (ask->is_dry_run) {
+        plan_fini(plan);
+        plan_begin(plan, cluster_ledger(scope->cluster));
+    }
+    return STATUS_OK;
+}
+
+static void answer_recovery(const struct ask *ask, uint64_t revision, struct buffer *out)
+{
+    pack_array(out, 2);
+    pack_uint(out, revision);
+    pack_array(out, ask->line_count);
+    buffer_append_bytes(out, buffer_bytes(&ask->lines));
+}
+
+void request_map_recover(struct request *request)
+{
+    struct ask *ask = ask_new(request);
+    const struct request_option options[] = {
+        {"dry_run", REQUEST_BOOL, &ask->is_dry_run, NULL},
+        {"accept_missing", REQUEST_BOOL, &ask->is_set, NULL},
+    };
+    ask->make = make_recovery;
+    ask->answer = answer_recovery;
+    if (!request_take_options(&ask->in, ask->param_count > 0, options, 2)) {
+        refuse(ask, "map.recover: the options dry_run and accept_missing");
+        return;
+    }
+    coordinator_order_surveyed(ask->coordinator, peer_remote(ask->peer), ask->make, on_made, ask);
 }
 
 /* --- rebalance --- */

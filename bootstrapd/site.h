@@ -38,9 +38,11 @@ struct site_hello {
     bool is_restored; /* it does not know of the start that it was greeted with */
     uint64_t epoch;   /* highest taken */
     uint64_t revision;
-    uint64_t now_ms;   /* its clock, since 1970 */
-    uint64_t stamp;    /* its last */
-    uint64_t heard_ms; /* this clock, when that came */
+    uint64_t term;           /* highest of a bootstrapd whose map it took */
+    uint8_t at_work[ID_LEN]; /* the instance that it hears now; zero: none */
+    uint64_t now_ms;         /* its clock, since 1970 */
+    uint64_t stamp;          /* its last */
+    uint64_t heard_ms;       /* this clock, when that came */
 };
 
 /* Of its last `stat`. */

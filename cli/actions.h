@@ -17,7 +17,7 @@ action entity_put, entity_get, entity_update, entity_delete, entity_scan;
 action keys_list, import_run, export_run;
 action backup_run, backup_verify, restore_run;
 action status_show, ping_all, version_show;
-action map_commands_get, map_commands_init, map_commands_apply, map_log;
+action map_commands_get, map_commands_init, map_commands_apply, map_commands_recover, map_log;
 action shard_list, shard_resize, shard_reset;
 action server_add, server_list, server_drain, server_remove, server_set_address;
 action move_start, move_pause, move_resume, move_abort, move_undo, move_throttle, moves_list;

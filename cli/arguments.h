@@ -45,6 +45,7 @@ struct arguments {
     bool raw;
     bool dry_run;
     bool accept_loss;
+    bool accept_missing;
     bool resume;
     bool verify;
     bool merge;

@@ -122,6 +122,12 @@ static const struct argument_spec map_apply_options[] = {
     {"dry-run", 0, ARGUMENT_FLAG, FIELD(dry_run), NULL, "print the changes, make none"},
 };
 
+static const struct argument_spec map_recover_options[] = {
+    {"dry-run", 0, ARGUMENT_FLAG, FIELD(dry_run), NULL, "print what would be taken, take nothing"},
+    {"accept-missing", 0, ARGUMENT_FLAG, FIELD(accept_missing), NULL,
+     "go on without servers that do not answer: what only they know, and hold, is given up"},
+};
+
 static const struct argument_spec shard_reset_options[] = {
     {"accept-loss", 0, ARGUMENT_FLAG, FIELD(accept_loss), NULL,
      "yes, what the shard held is given up"},
@@ -303,6 +309,12 @@ const struct command commands[] = {
      OPTIONS(map_init_options), 0, 1, map_commands_init},
     {"map apply", "FILE", "make the map that of an edited file", NULL, OPTIONS(map_apply_options),
      1, 1, map_commands_apply},
+    {"map recover", "", "put bootstrapd's map together again from what the servers hold",
+     "For a bootstrapd whose directory is an old copy: it changes nothing, and status says so. If\n"
+     "the newer directory is there, use that instead; after this one it must never be started.\n"
+     "Waiting moves are given up; those that had begun go on. A server that did not answer and\n"
+     "comes back follows the new map.\n",
+     OPTIONS(map_recover_options), 0, 0, map_commands_recover},
     {"map log", "", "print who changed what in the map, and when",
      "The last thousand changes, the oldest first.\n", OPTIONS(map_log_options), 0, 0, map_log},
     {"shard list", "", "print all shards: bounds, server, records, bytes, size", NULL, NO_OPTIONS,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* map get, map init, map apply. */
+/* map get, map init, map apply, map recover. */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -214,20 +214,27 @@ static void print_changes_json(struct map_changes *changes, bool dry_run,
     json_writer_close(writer, '}');
 }
 
-static void print_changes_text(struct map_changes *changes, bool dry_run, struct buffer *text)
+struct outcomes {
+    const char *done;
+    const char *none;
+};
+
+static void print_changes_text(struct map_changes *changes, bool dry_run,
+                               const struct outcomes *outcomes, struct buffer *text)
 {
-    const char *outcome = dry_run ? "nothing was changed (--dry-run)" : "applied";
+    const char *outcome = dry_run ? "nothing was changed (--dry-run)" : outcomes->done;
     char line[80];
     for (uint32_t i = 0; i < changes->count; i++) {
         buffer_append_bytes(text, unpack_text(&changes->lines));
         buffer_append(text, "\n", 1);
     }
     int len = snprintf(line, sizeof(line), "%s, map revision %" PRIu64 "\n",
-                       changes->count ? outcome : "no change", changes->revision);
+                       changes->count ? outcome : outcomes->none, changes->revision);
     buffer_append(text, line, (size_t)len);
 }
 
-static enum exit_code print_changes(const struct session *session, struct bytes encoded)
+static enum exit_code print_changes(const struct session *session, struct bytes encoded,
+                                    const struct outcomes *outcomes)
 {
     struct map_changes changes = {.lines = unpack_of(encoded)};
     struct json_writer writer = {0};
@@ -238,13 +245,13 @@ static enum exit_code print_changes(const struct session *session, struct bytes 
         changes.count = unpack_array(&changes.lines);
     }
     if (changes.revision == 0) {
-        return failure_say(EXIT_CODE_UNKNOWN, "map apply: the answer is not understood");
+        return failure_say(EXIT_CODE_UNKNOWN, "%s: the answer is not understood", session->command);
     }
     if (session->arguments->json) {
         print_changes_json(&changes, dry_run, &writer);
         return json_writer_print(&writer);
     }
-    print_changes_text(&changes, dry_run, &text);
+    print_changes_text(&changes, dry_run, outcomes, &text);
     return output_print(&text);
 }
 
@@ -266,12 +273,44 @@ enum exit_code map_commands_apply(struct session *session)
         code = session_ask_bootstrapd(session, "map.apply", buffer_bytes(&params), &record);
     }
     if (code == EXIT_CODE_DONE) {
-        code = print_changes(session, session_bytes(record.encoded));
+        code = print_changes(session, session_bytes(record.encoded),
+                             &(struct outcomes){"applied", "no change"});
         code =
             session->arguments->dry_run ? code : output_finish_change(code, "the map is applied");
     }
     skv_record_fini(&record);
     buffer_fini(&params);
     buffer_fini(&json);
+    return code;
+}
+
+/* --- map recover --- */
+
+enum exit_code map_commands_recover(struct session *session)
+{
+    const struct arguments *arguments = session->arguments;
+    struct buffer params = {0};
+    struct skv_record record = {0};
+    enum exit_code code = EXIT_CODE_DONE;
+    pack_array(&params, 1);
+    pack_map(&params, 2);
+    pack_text(&params, "dry_run");
+    pack_bool(&params, arguments->dry_run);
+    pack_text(&params, "accept_missing");
+    pack_bool(&params, arguments->accept_missing);
+    if (params.failed) {
+        code = failure_say_no_memory();
+    }
+    if (code == EXIT_CODE_DONE) {
+        code = session_ask_bootstrapd(session, "map.recover", buffer_bytes(&params), &record);
+    }
+    if (code == EXIT_CODE_DONE) {
+        code = print_changes(
+            session, session_bytes(record.encoded),
+            &(struct outcomes){"recovered", "nothing to recover: no server has a newer map"});
+        code = arguments->dry_run ? code : output_finish_change(code, "the map is recovered");
+    }
+    skv_record_fini(&record);
+    buffer_fini(&params);
     return code;
 }

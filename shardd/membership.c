@@ -180,6 +180,11 @@ static bool is_bootstrap_alive(const struct membership *membership)
            clock_mono_ms() - membership->bootstrap_heard_ms < BOOTSTRAP_ALIVE_MS;
 }
 
+const struct bootstrap *membership_at_work(const struct membership *membership)
+{
+    return is_bootstrap_alive(membership) ? &membership->bootstrap : NULL;
+}
+
 static bool is_other_alive(const struct membership *membership, const struct peer *peer,
                            const struct bootstrap *from)
 {

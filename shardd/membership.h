@@ -95,6 +95,9 @@ void membership_on_changed(struct membership *membership, void (*on_changed)(voi
 /* The connection where the bootstrapd that is at work was heard last, or NULL. */
 struct peer *membership_bootstrapd(const struct membership *membership);
 
+/* Who that is; NULL when none has been heard lately. Valid until the loop's next turn. */
+const struct bootstrap *membership_at_work(const struct membership *membership);
+
 /*
  * A client knows of `epoch`, which is above what is held here (RULES M6). True: wait, the map of the
  * current bootstrapd is asked for or being taken. False: nobody can tell more than is known here.

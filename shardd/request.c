@@ -261,11 +261,18 @@ static void pack_id(struct buffer *out, const uint8_t id[ID_LEN])
     }
 }
 
+static void pack_at_work(const struct request *request, struct buffer *out)
+{
+    static const uint8_t nobody[ID_LEN];
+    const struct bootstrap *at_work = membership_at_work(request->scope->membership);
+    pack_id(out, at_work ? at_work->instance : nobody);
+}
+
 static void pack_hello(const struct request *request)
 {
     const struct ownership *ownership = ownership_of(request);
     struct buffer *out = request_answer(request);
-    pack_map(out, 11);
+    pack_map(out, 13);
     pack_text(out, "program");
     pack_text(out, "shardd");
     pack_text(out, "version");
@@ -284,10 +291,25 @@ static void pack_hello(const struct request *request)
     pack_uint(out, ownership_epoch(ownership));
     pack_text(out, "revision");
     pack_uint(out, ownership->map.revision);
+    pack_text(out, "term");
+    pack_uint(out, ownership->term);
+    pack_text(out, "at_work");
+    pack_at_work(request, out);
     pack_text(out, "now_ms");
     pack_uint(out, clock_wall_ms());
     pack_text(out, "stamp");
     pack_uint(out, store_last_stamp(request->scope->store));
+}
+
+/* A bootstrapd: with what it needs to know of the other one. */
+static void deny_hello(const struct request *request, const char *text)
+{
+    struct buffer *out = peer_output(request->peer);
+    rpc_error(out, request->msgid, STATUS_DENIED, text);
+    pack_array(out, 2);
+    pack_uint(out, ownership_of(request)->term);
+    pack_at_work(request, out);
+    rpc_error_end(out);
 }
 
 static enum status greet_bootstrapd(const struct request *request,
@@ -344,6 +366,8 @@ static void run_hello(struct request *request)
     }
     if (status == STATUS_OK) {
         pack_hello(request);
+    } else if (status == STATUS_DENIED) {
+        deny_hello(request, text);
     } else {
         request_refuse(request, status, text);
     }

@@ -27,6 +27,7 @@ _shardkv_options() { # COMMAND
   'log salvage') echo --to --without-tree ;;
   'map init') echo --server --size ;;
   'map apply') echo --dry-run ;;
+  'map recover') echo --dry-run --accept-missing ;;
   'map log') echo --limit ;;
   'shard reset' | 'move undo') echo --accept-loss ;;
   'server add') echo --capacity ;;

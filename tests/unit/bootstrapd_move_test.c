@@ -42,6 +42,8 @@ struct server {
     bool has_part;
     unsigned asked_count; /* move.status */
     uint64_t revision;    /* that it says to have taken */
+    uint64_t term;        /* of the last bootstrapd's hello that it took; a lower one is refused */
+    uint64_t lower_terms; /* how many were */
     struct move_pace pace;
 };
 
@@ -211,9 +213,40 @@ static void follow(struct server *server)
     server->has_part = server->has_part && is_in;
 }
 
+/* Of a bootstrapd's hello; 0: a client's. */
+static uint64_t told_term(struct bytes params)
+{
+    struct unpack in = unpack_of(params);
+    uint64_t term = 0;
+    assert_int_equal(unpack_array(&in), 1);
+    uint32_t pair_count = unpack_map(&in);
+    for (uint32_t i = 0; i < pair_count; i++) {
+        if (bytes_equal(unpack_text(&in), bytes_text("term"))) {
+            term = unpack_uint(&in);
+        } else {
+            unpack_skip(&in);
+        }
+    }
+    return term;
+}
+
+static void deny_hello(struct server *server, uint32_t msgid, struct buffer *out)
+{
+    server->lower_terms++;
+    rpc_error(out, msgid, STATUS_DENIED, "it runs on a copy");
+    pack_array(out, 2);
+    pack_uint(out, server->term);
+    pack_nil(out);
+    rpc_error_end(out);
+}
+
 static void answer_hello(const struct server *server, struct buffer *out)
 {
-    pack_map(out, 4);
+    pack_map(out, 6);
+    pack_text(out, "term");
+    pack_uint(out, server->term);
+    pack_text(out, "at_work");
+    pack_nil(out);
     pack_text(out, "revision");
     pack_uint(out, server->revision);
     pack_text(out, "server");
@@ -237,8 +270,13 @@ static void answer_push(struct server *server, uint32_t msgid, struct bytes para
     uint32_t opened_count = 0;
     assert_int_equal(unpack_array(&in), 1);
     assert_true(map_unpack(&in, &map, &error));
-    map_fini(&server->map);
-    server->map = map;
+    if (map.revision < server->map.revision) {
+        map_fini(&map); /* all of it is older */
+    } else {
+        map_fini(&server->map);
+        server->map = map;
+    }
+    map = server->map;
     follow(server);
     for (uint32_t i = 0; i < map.entry_count; i++) {
         opened_count += map.entries[i].is_new && is_mine(server, map.entries[i].server);
@@ -292,12 +330,23 @@ static void server_on_request(void *context, struct peer *peer, const struct rpc
     struct buffer *out = peer_output(peer);
     struct unpack in = unpack_of(message->params);
     if (bytes_equal(message->method, bytes_text("map.push"))) {
+        server->peer = peer;
         answer_push(server, message->msgid, message->params, out);
         return;
+    }
+    if (bytes_equal(message->method, bytes_text("hello"))) {
+        uint64_t term = told_term(message->params);
+        if (term != 0 && term < server->term) {
+            deny_hello(server, message->msgid, out);
+            return;
+        }
+        server->term = term != 0 ? term : server->term;
     }
     rpc_response(out, message->msgid);
     if (bytes_equal(message->method, bytes_text("hello"))) {
         answer_hello(server, out);
+    } else if (bytes_equal(message->method, bytes_text("map.get"))) {
+        map_pack(&server->map, out);
     } else if (bytes_equal(message->method, bytes_text("stat"))) {
         answer_stat(server, out);
     } else if (bytes_equal(message->method, bytes_text("move.status"))) {
@@ -888,6 +937,145 @@ static void a_bootstrapd_that_is_behind_its_servers_calls_no_move_off(void **sta
     assert_int_equal(call_bare(world, "rebalance.stop"), STATUS_DENIED);
 }
 
+/* [{option: true}], or [{}] */
+static uint32_t call_recover(struct world *world, const char *option)
+{
+    struct buffer params = {0};
+    pack_array(&params, 1);
+    pack_map(&params, option != NULL);
+    if (option) {
+        pack_text(&params, option);
+        pack_bool(&params, true);
+    }
+    return call(world, "map.recover", &params);
+}
+
+/* What [revision, lines] tells; the number of lines. */
+static uint32_t replied_lines(uint64_t *revision)
+{
+    struct unpack in = unpack_of(buffer_bytes(&last.result));
+    assert_int_equal(unpack_array(&in), 2);
+    *revision = unpack_uint(&in);
+    return unpack_array(&in);
+}
+
+static uint32_t call_resize(struct world *world, const char *shard, uint64_t size)
+{
+    struct buffer params = {0};
+    pack_array(&params, 2);
+    pack_text(&params, shard);
+    pack_uint(&params, size);
+    return call(world, "shard.resize", &params);
+}
+
+static bool is_recovered(const struct world *world)
+{
+    for (unsigned i = 0; i < SERVER_COUNT; i++) {
+        if (world->servers[i].map.revision < 1000000) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* As if changes had been made of which this bootstrapd's directory knows nothing: "high" is on server 2, and larger. */
+static void advance(struct world *world)
+{
+    struct map *map = &world->servers[2].map;
+    for (uint32_t i = 0; i < map->entry_count; i++) {
+        struct map_entry *high = &map->entries[i];
+        if (strcmp(high->name, "high") == 0) {
+            high->epoch = map->revision = map->revision + 100;
+            high->size *= 2;
+            high->address = world->servers[2].address;
+            memcpy(high->server, world->servers[2].id, ID_LEN);
+        }
+    }
+    world->servers[2].revision = map->revision;
+}
+
+/* RULES M4 */
+static void a_bootstrapd_that_is_behind_takes_what_its_servers_hold(void **state)
+{
+    struct world *world = *state;
+    uint64_t revision;
+    kill_bootstrapd(world);
+    advance(world);
+    start_bootstrapd(world);
+    while (call_number(world, "move.pause", 1) != STATUS_DENIED) {
+    }
+    assert_non_null(strstr(last.text, "shardkv map recover"));
+    assert_int_equal(call_recover(world, "dry_run"), STATUS_OK);
+    assert_true(replied_lines(&revision) >= 2);
+    assert_true(revision < 1000000);
+    assert_int_equal(call_recover(world, NULL), STATUS_OK);
+    assert_true(replied_lines(&revision) >= 2);
+    assert_true(revision > 1000000);
+    run_until(world, is_recovered);
+    assert_true(is_mine(&world->servers[2], entry(&world->servers[0], "high")->server));
+    assert_int_equal(call_resize(world, "low", 4096), STATUS_OK);
+    assert_int_equal(call_recover(world, NULL), STATUS_OK);
+    assert_int_equal(replied_lines(&revision), 0);
+}
+
+static void a_server_that_is_away_is_gone_without_only_if_that_is_accepted(void **state)
+{
+    struct world *world = *state;
+    kill_bootstrapd(world);
+    advance(world);
+    stop_server(world, 1);
+    start_bootstrapd(world);
+    while (call_number(world, "move.pause", 1) != STATUS_DENIED) {
+    }
+    assert_int_equal(call_recover(world, NULL), STATUS_DENIED);
+    assert_non_null(strstr(last.text, address_text(&world->servers[1])));
+    assert_int_equal(call_recover(world, "accept_missing"), STATUS_OK);
+    start_server(world, 1);
+    run_until(world, is_recovered);
+}
+
+static void a_bootstrapd_whose_term_is_too_low_changes_nothing_and_is_recovered(void **state)
+{
+    struct world *world = *state;
+    kill_bootstrapd(world);
+    for (unsigned i = 0; i < SERVER_COUNT; i++) {
+        world->servers[i].term = 50;
+    }
+    start_bootstrapd(world);
+    while (call_number(world, "move.pause", 1) != STATUS_DENIED) {
+    }
+    assert_non_null(strstr(last.text, "shardkv map recover"));
+    assert_int_equal(call_recover(world, NULL), STATUS_OK);
+    run_until(world, is_recovered);
+    for (unsigned i = 0; i < SERVER_COUNT; i++) {
+        assert_true(world->servers[i].lower_terms > 0);
+        assert_true(world->servers[i].term > 1000);
+    }
+    assert_int_equal(call_resize(world, "low", 4096), STATUS_OK);
+}
+
+static void a_bootstrapd_that_dies_while_it_asks_its_servers_asks_no_more(void **state)
+{
+    struct world *world = *state;
+    struct buffer params = {0};
+    kill_bootstrapd(world);
+    advance(world);
+    start_bootstrapd(world);
+    pack_array(&params, 0);
+    world->client =
+        peer_connect(world->loop, bootstrapd_address(world->bootstrapd), &client_handler, world);
+    call_reply_ask(&last, world->client, "map.recover", buffer_bytes(&params), CALL_MS);
+    buffer_fini(&params);
+    for (unsigned i = 0; i < 4; i++) {
+        run_turn(world);
+    }
+    kill_bootstrapd(world);
+    run_until(world, has_reply);
+    assert_true(last.is_lost || last.code == STATUS_SHUTTING_DOWN || last.code == STATUS_OK);
+    start_bootstrapd(world);
+    assert_int_equal(call_recover(world, NULL), STATUS_OK);
+}
+
 static bool is_drained(const struct world *world)
 {
     const struct map *map = &world->servers[1].map;
@@ -926,6 +1114,10 @@ int main(void)
         TEST(lists_have_what_they_are_said_to_have, make_with_server),
         TEST(a_plan_goes_by_what_servers_hold_when_it_is_asked_for, make_with_server),
         TEST(a_bootstrapd_that_is_behind_its_servers_calls_no_move_off, make_with_server),
+        TEST(a_bootstrapd_that_is_behind_takes_what_its_servers_hold, make_with_server),
+        TEST(a_server_that_is_away_is_gone_without_only_if_that_is_accepted, make_with_server),
+        TEST(a_bootstrapd_whose_term_is_too_low_changes_nothing_and_is_recovered, make_with_server),
+        TEST(a_bootstrapd_that_dies_while_it_asks_its_servers_asks_no_more, make_with_server),
         TEST(a_server_that_is_drained_is_empty_in_the_end_and_goes, make_with_server),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);

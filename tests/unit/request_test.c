@@ -747,6 +747,7 @@ static void an_old_copy_of_a_bootstrapd_is_refused(void **state)
     assert_error(reply, STATUS_DENIED,
                  "bootstrapd was here with term 4 (instance 69696969696969696969696969696969), "
                  "this one has 3: it runs on a copy of the other's directory");
+    assert_int_equal(memcmp(reply->json.data, "[4,", 3), 0);
 }
 
 /* Both copies had been started equally often: only the instance tells them apart. */
