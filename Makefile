@@ -174,18 +174,20 @@ $(BUILD)/tests/unit/checker_test: $(BUILD)/obj/tests/unit/checker_test.o $(CHECK
 
 # Both daemons and the library in one program: of each only its own names are to be seen, and of
 # shardd all but the tree, whose body is the simulator's. malloc is wrapped so that a crashed
-# process's memory goes with it, assert() so that a broken one names the seed.
-SIM_WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=aligned_alloc,--wrap=free,--wrap=strdup,--wrap=strndup,--wrap=__assert_fail
+# process's memory goes with it, assert() so that a broken one names the seed, minting so that who gave which ids is known:
+# the minter is therefore linked beside the rest of its daemon.
+SIM_WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=aligned_alloc,--wrap=free,--wrap=strdup,--wrap=strndup,--wrap=__assert_fail,--wrap=minter_mint
+SIM_MINTER := $(BUILD)/obj/shardd/minter.o
 SIM_PARTS := $(patsubst %,$(BUILD)/obj/sim_%.o,bootstrapd shardd skv)
 
 $(BUILD)/obj/sim_bootstrapd.o: $(call objects,bootstrapd)
-$(BUILD)/obj/sim_shardd.o: $(filter-out %/tree.o,$(call objects,shardd))
+$(BUILD)/obj/sim_shardd.o: $(filter-out %/tree.o $(SIM_MINTER),$(call objects,shardd))
 $(BUILD)/obj/sim_skv.o: $(call objects,libclient)
 $(SIM_PARTS): $(BUILD)/obj/sim_%.o:
 	ld -r -o $@ $^
 	objcopy --wildcard --keep-global-symbol='$*_*' $@
 
-$(SIMULATOR): $(call objects,tests/sim) $(SIM_PARTS) $(call archive,io) $(call archive,proto)
+$(SIMULATOR): $(call objects,tests/sim) $(SIM_PARTS) $(SIM_MINTER) $(call archive,io) $(call archive,proto)
 	$(LINK) $(SIM_WRAP) $(PROTO_LIBS) -lm
 
 # Fault tests with real processes. Libraries that are loaded before the server's are built plainly

@@ -97,7 +97,7 @@ static void extend_for(struct minter *minter, uint64_t ms)
 
 static bool is_behind(const struct minter *minter, const struct mint_wish *wish)
 {
-    return minter->origin_ms == 0 || wish->now_ms < minter->origin_ms ||
+    return wish->now_ms < minter->origin_ms ||
            wish->now_ms + MINTER_BEHIND_MS < minter->origin_ms + minter->reserved_ms;
 }
 
@@ -176,6 +176,9 @@ enum mint_result minter_mint(struct minter *minter, const struct mint_wish *wish
     *runs = minter->runs;
     *run_count = 0;
     note_durable(minter, wish->durable);
+    if (minter->origin_ms == 0) {
+        return MINT_LATER; /* the first map, which tells it, is becoming durable */
+    }
     if (is_behind(minter, wish)) {
         return MINT_BEHIND;
     }
@@ -232,7 +235,10 @@ void minter_take_over(struct minter *minter, uint64_t start, uint64_t end, uint6
 enum mint_result minter_meet(struct minter *minter, uint64_t id, const struct mint_wish *wish)
 {
     note_durable(minter, wish->durable);
-    if (minter->origin_ms == 0 || wish->now_ms < minter->origin_ms ||
+    if (minter->origin_ms == 0) {
+        return MINT_LATER;
+    }
+    if (wish->now_ms < minter->origin_ms ||
         id_ms(id) + minter->origin_ms > wish->now_ms + MINTER_BEHIND_MS) {
         return MINT_BEHIND;
     }

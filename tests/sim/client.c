@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/sim/client.h"
 
+#include "tests/sim/entity.h"
 #include "tests/sim/fiber.h"
 #include "tests/sim/heap.h"
 #include "tests/sim/value.h"
@@ -29,6 +30,7 @@ enum choice {
     CHOICE_EXPIRE,
     CHOICE_BATCH,
     CHOICE_SCAN,
+    CHOICE_ENTITY,
     CHOICE_COUNT,
 };
 
@@ -222,6 +224,11 @@ static void draw_time_to_live(struct operation *operation, bool is_wanted)
         operation->is_sliding = world_below(3) == 0;
         count(COUNT_TIME_TO_LIVE);
     }
+}
+
+void client_draw_time_to_live(struct operation *operation)
+{
+    draw_time_to_live(operation, false);
 }
 
 static struct operation draw_operation(struct client *client, enum choice choice)
@@ -428,10 +435,9 @@ bool client_scan(struct skv *kv, client_visit *visit, void *context)
             client_note(key, numbers[key], is_whole ? SKV_NOT_FOUND : SKV_UNAVAILABLE, NULL);
         }
     }
-    if (is_whole) {
-        count(COUNT_SCAN);
-    }
     free(numbers);
+    is_whole = is_whole && entity_scan(kv, visit, context);
+    count_if(is_whole, COUNT_SCAN);
     return is_whole;
 }
 
@@ -458,6 +464,8 @@ static void do_one(struct client *client, struct skv *kv)
         do_batch(client, kv);
     } else if (choice == CHOICE_SCAN) {
         client_scan(kv, NULL, NULL);
+    } else if (choice == CHOICE_ENTITY) {
+        entity_act(kv);
     } else {
         struct operation operation = draw_operation(client, choice);
         do_single(client, kv, &operation);
@@ -488,6 +496,7 @@ static void draw_weights(struct client *client)
     }
     /* A scan is a read of every key: more of them would only make histories long. */
     client->weights[CHOICE_SCAN] = 1;
+    client->weights[CHOICE_ENTITY] = 2 * weights[world_below(4)];
 }
 
 struct client *client_new(struct scene *scene, uint32_t number)

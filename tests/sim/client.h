@@ -25,11 +25,14 @@ struct skv *client_open(const struct scene *scene, uint32_t timeout_ms, uint64_t
 void client_note(uint32_t key, uint32_t number, enum skv_status status,
                  const struct skv_record *record);
 
+/* Of the seed's lengths, or none. */
+void client_draw_time_to_live(struct operation *operation);
+
 /* Reads several keys in one batch. False unless each got an answer. */
 bool client_read_keys(struct skv *kv, const uint32_t *keys, uint32_t key_count);
 
 /*
- * Scans the whole, each key of which counts as a read of it. False unless it reached the end. `visit`
+ * Scans the whole, each key and entity of which counts as a read of it. False unless it reached the end. `visit`
  * may be NULL.
  */
 typedef void client_visit(void *context, const struct skv_record *record);

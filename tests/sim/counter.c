@@ -16,6 +16,11 @@ void count_if(bool is_so, enum counter counter)
     }
 }
 
+void count_many(uint64_t times, enum counter counter)
+{
+    values[counter] += is_on ? times : 0;
+}
+
 uint64_t counter_value(enum counter counter)
 {
     return values[counter];

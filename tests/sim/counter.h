@@ -74,6 +74,15 @@
     X(OP_FULL,            "operations refused as full")                    \
     X(OP_UNAVAILABLE,     "operations unavailable")                        \
     X(OP_UNKNOWN,         "operations of unknown outcome")                 \
+    X(MINT,               "mints")                                         \
+    X(MINT_IDS,           "ids told")                                      \
+    X(MINT_BEHIND,        "mints refused for a clock that is behind")      \
+    X(MINT_AHEAD,         "looks for an id with the second ahead used up")  \
+    X(MINT_MOVED,         "mints after a move, by the new owner")          \
+    X(MINT_SPLIT,         "mints while another server gives of the slice, too") \
+    X(BROUGHT,            "entities written with an id of their own")      \
+    X(PUT,                "entities put")                                  \
+    X(PUT_DOUBLED,        "puts sent twice that have the same id")         \
     X(BATCH,              "batches")                                       \
     X(SCAN,               "whole scans")                                   \
     X(MAP_CHANGE,         "changes of the map")                            \
@@ -94,6 +103,7 @@ enum counter {
 
 void count(enum counter counter);
 void count_if(bool is_so, enum counter counter);
+void count_many(uint64_t times, enum counter counter);
 uint64_t counter_value(enum counter counter);
 const char *counter_text(enum counter counter);
 

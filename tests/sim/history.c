@@ -19,6 +19,7 @@ struct key_history {
 static struct {
     struct key_history *keys;
     uint32_t key_count;
+    uint32_t key_capacity;
     uint64_t moment;
     uint64_t told_versions[NODE_MAX]; /* by the server's index */
     bool is_torn[NODE_MAX];
@@ -32,12 +33,22 @@ static struct {
 void history_begin(uint32_t key_count)
 {
     history.keys = world_get(key_count, sizeof(struct key_history));
-    history.key_count = key_count;
+    history.key_count = history.key_capacity = key_count;
     history.moment = 0;
     memset(history.told_versions, 0, sizeof history.told_versions);
     memset(history.is_torn, 0, sizeof history.is_torn);
     memset(history.exchanged, 0, sizeof history.exchanged);
     history.server_count = 0;
+}
+
+void history_add_key(void)
+{
+    if (history.key_count == history.key_capacity) {
+        history.key_capacity *= 2;
+        history.keys =
+            world_resize(history.keys, history.key_capacity * sizeof(struct key_history));
+    }
+    history.keys[history.key_count++] = (struct key_history){0};
 }
 
 void history_end(void)
@@ -61,7 +72,7 @@ uint32_t history_ask(const struct operation *operation)
     assert(operation->key < history.key_count);
     struct key_history *key = &history.keys[operation->key];
     if (key->count == key->capacity) {
-        key->capacity = key->capacity ? 2 * key->capacity : 16;
+        key->capacity = key->capacity ? 2 * key->capacity : 4;
         key->operations = world_resize(key->operations, key->capacity * sizeof(struct operation));
     }
     struct operation *asked = &key->operations[key->count++];

@@ -34,7 +34,7 @@ struct operation {
     enum deed deed;
     uint32_t key;
     int64_t argument;           /* what is written, or added */
-    uint64_t condition_version; /* DEED_WRITE_IF_VERSION */
+    uint64_t condition_version; /* DEED_WRITE_IF_VERSION; 0: any, but something must be there */
     uint64_t ttl_ms;            /* writes, expire; 0: it lives for ever */
     uint32_t after;             /* of the same key, from 1: takes effect behind that one; 0: none */
     bool is_sliding;
@@ -60,9 +60,12 @@ struct node;
 /* `keys` are numbered from 0. */
 void history_begin(uint32_t key_count);
 
+/* One more, behind the others; to be placed. */
+void history_add_key(void);
+
 /*
  * The key's server, NULL for whichever has it just then, and whether it may remove the record for want of room.
- * Before anything is asked.
+ * Before anything is asked of it.
  */
 void history_place(uint32_t key, const struct node *server, bool may_evict);
 

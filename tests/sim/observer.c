@@ -4,6 +4,7 @@
 #include "proto/pack.h"
 #include "proto/point.h"
 #include "tests/sim/client.h"
+#include "tests/sim/entity.h"
 #include "tests/sim/fiber.h"
 #include "tests/sim/mixup.h"
 #include "tests/sim/oracle.h"
@@ -332,6 +333,16 @@ static void check_keys(struct skv *kv, uint64_t deadline_us)
     }
 }
 
+/* Whoever asks gets ids, and entities, or is told why not. */
+static void check_ids(struct skv *kv, uint64_t deadline_us)
+{
+    while (!entity_try_all(kv)) {
+        if (world_now_us() > deadline_us) {
+            violation("healed, but there are no ids: %s", skv_error()->text);
+        }
+    }
+}
+
 /* Shards have been split and joined. */
 static void take_map(struct skv *kv, struct scene *scene, uint64_t deadline_us)
 {
@@ -408,6 +419,7 @@ static void check_healed(struct scene *scene)
         deadline_us += SETTLE_US;
     }
     check_keys(kv, deadline_us);
+    check_ids(kv, deadline_us);
     wait_for_others(scene, deadline_us);
     fiber_sleep(SETTLE_US);
     check_sums(kv, scene, deadline_us + SETTLE_US);

@@ -9,6 +9,7 @@
 #include "proto/point.h"
 #include "proto/rpc.h"
 #include "tests/sim/client.h"
+#include "tests/sim/entity.h"
 #include "tests/sim/fiber.h"
 
 #include <assert.h>
@@ -32,7 +33,7 @@ struct call {
     bool is_over;
     bool is_answered;
     uint32_t code;
-    int64_t sum;
+    int64_t sum; /* the result's first number: of a put, its id */
 };
 
 static void call_begin(struct call *call, const struct address *address, struct bytes request)
@@ -113,14 +114,8 @@ static void run_calls(struct call *calls, size_t call_count, uint64_t deadline_u
 
 /* --- the doubler --- */
 
-static void pack_incr(struct buffer *out, const struct operation *operation,
-                      const uint8_t client[ID_LEN], uint64_t seq)
+static void pack_identity(struct buffer *out, const uint8_t client[ID_LEN], uint64_t seq)
 {
-    char text[KEY_LEN_MAX + 1];
-    rpc_request(out, (uint32_t)seq, "incr");
-    pack_array(out, 3);
-    pack_bin(out, key_text(operation->key, text));
-    pack_int(out, operation->argument);
     pack_map(out, 3);
     pack_text(out, "client");
     pack_bin(out, bytes_of(client, ID_LEN));
@@ -131,44 +126,71 @@ static void pack_incr(struct buffer *out, const struct operation *operation,
     assert(!out->failed);
 }
 
+static void pack_incr(struct buffer *out, const struct operation *operation,
+                      const uint8_t client[ID_LEN], uint64_t seq)
+{
+    char text[KEY_LEN_MAX + 1];
+    rpc_request(out, (uint32_t)seq, "incr");
+    pack_array(out, 3);
+    pack_bin(out, key_text(operation->key, text));
+    pack_int(out, operation->argument);
+    pack_identity(out, client, seq);
+}
+
+static void pack_put(struct buffer *out, const struct entity_wish *wish,
+                     const uint8_t client[ID_LEN], uint64_t seq)
+{
+    rpc_request(out, (uint32_t)seq, "put");
+    pack_array(out, 4);
+    pack_uint(out, wish->point);
+    pack_uint(out, wish->kind);
+    pack_encoded(out, buffer_bytes(&wish->document));
+    pack_identity(out, client, seq);
+}
+
 static bool is_settled(const struct call *call)
 {
     return call->is_answered && (call->code == STATUS_OK || call->code == STATUS_FULL);
 }
 
 /* Whoever is told that it was not done must be able to rely on it. */
-static void check_alike(const struct operation *operation, const struct call *one,
-                        const struct call *other)
+static void check_alike(uint32_t key, const struct call calls[2], enum counter counter)
 {
-    if (!is_settled(one) || !is_settled(other) || history_is_torn(operation->key)) {
+    const struct call *one = &calls[0];
+    const struct call *other = &calls[1];
+    if (!is_settled(one) || !is_settled(other) || history_is_torn(key)) {
         return;
     }
     if (one->code != other->code || one->sum != other->sum) {
-        violation("key %u: one incr was answered with code %u, sum %lld and with code %u, sum %lld",
-                  operation->key, one->code, (long long)one->sum, other->code,
-                  (long long)other->sum);
+        violation("key %u: one request was answered with code %u, %lld and with code %u, %lld", key,
+                  one->code, (long long)one->sum, other->code, (long long)other->sum);
     }
-    count(COUNT_DOUBLED_ANSWERED);
+    count_if(one->code == STATUS_OK || counter != COUNT_PUT_DOUBLED, counter);
 }
 
 /* A copy that got no answer may still be carried out later, unless the other one was. */
-static void note_calls(const struct operation *operation, uint32_t number,
-                       const struct call calls[2])
+static enum skv_status status_of(const struct call calls[2], int64_t *sum)
 {
-    struct skv_record record = {0};
     enum skv_status status = SKV_UNAVAILABLE;
     for (int i = 0; i < 2; i++) {
         const struct call *call = &calls[i];
         bool may_be_done = !call->is_answered || status_class(call->code) == STATUS_CLASS_UNKNOWN;
         if (call->is_answered && call->code == STATUS_OK) {
-            record.value = skv_int(call->sum);
-            status = SKV_OK;
-            break;
+            *sum = call->sum;
+            return SKV_OK;
         }
         status = may_be_done ? SKV_UNKNOWN : status;
     }
-    client_note(operation->key, number, status, &record);
-    check_alike(operation, &calls[0], &calls[1]);
+    return status;
+}
+
+static void run_twice(const struct scene *scene, uint64_t point, struct bytes request,
+                      struct call calls[2])
+{
+    call_begin(&calls[0], &daemon_node(scene_owner(scene, point))->address, request);
+    run_calls(calls, 1, world_now_us() + world_below(SECOND_COPY_US));
+    call_begin(&calls[1], &daemon_node(scene_owner(scene, point))->address, request);
+    run_calls(calls, 2, world_now_us() + ANSWER_US);
 }
 
 static uint32_t draw_counter_key(void)
@@ -182,19 +204,39 @@ static void double_incr(const struct scene *scene, const uint8_t client[ID_LEN],
     char text[KEY_LEN_MAX + 1];
     struct operation operation = {.deed = DEED_INCR, .key = draw_counter_key(), .argument = 1};
     uint64_t point = point_of_key(key_text(operation.key, text));
+    struct skv_record record = {0};
     struct buffer request = {0};
     struct call calls[2];
+    int64_t sum = 0;
     pack_incr(&request, &operation, client, seq);
     uint32_t number = history_ask(&operation);
     count(COUNT_DOUBLED);
-    call_begin(&calls[0], &daemon_node(scene_owner(scene, point))->address, buffer_bytes(&request));
-    run_calls(calls, 1, world_now_us() + world_below(SECOND_COPY_US));
-    call_begin(&calls[1], &daemon_node(scene_owner(scene, point))->address, buffer_bytes(&request));
-    run_calls(calls, 2, world_now_us() + ANSWER_US);
-    note_calls(&operation, number, calls);
+    run_twice(scene, point, buffer_bytes(&request), calls);
+    enum skv_status status = status_of(calls, &sum);
+    record.value = skv_int(sum);
+    client_note(operation.key, number, status, &record);
+    check_alike(operation.key, calls, COUNT_DOUBLED_ANSWERED);
     call_fini(&calls[0]);
     call_fini(&calls[1]);
     buffer_fini(&request);
+}
+
+static void double_put(const struct scene *scene, const uint8_t client[ID_LEN], uint64_t seq)
+{
+    struct entity_wish wish;
+    struct buffer request = {0};
+    struct call calls[2];
+    int64_t id = 0;
+    entity_wish(&wish);
+    pack_put(&request, &wish, client, seq);
+    run_twice(scene, wish.point, buffer_bytes(&request), calls);
+    enum skv_status status = status_of(calls, &id);
+    entity_note(&wish, status, (uint64_t)id);
+    check_alike(wish.key, calls, COUNT_PUT_DOUBLED);
+    call_fini(&calls[0]);
+    call_fini(&calls[1]);
+    buffer_fini(&request);
+    buffer_fini(&wish.document);
 }
 
 static void live_doubled(void *context)
@@ -203,7 +245,11 @@ static void live_doubled(void *context)
     uint8_t client[ID_LEN];
     random_fill(client, ID_LEN);
     for (uint64_t seq = 1; !world_is_calm(); seq++) {
-        double_incr(scene, client, seq);
+        if (world_below(2)) {
+            double_incr(scene, client, seq);
+        } else {
+            double_put(scene, client, seq);
+        }
         fiber_sleep(world_around(SECOND_US / 4));
     }
 }

@@ -2,6 +2,7 @@
 #include "tests/sim/scene.h"
 
 #include "bootstrapd/ledger.h"
+#include "proto/id.h"
 #include "proto/point.h"
 #include "tests/sim/history.h"
 
@@ -45,6 +46,25 @@ static void draw_shards(struct scene *scene)
     scene->shards[1].owner = DAEMON_SERVER_2;
 }
 
+/* Of a slice's width, the narrowest part that moves: 2^-9, in which few ids have their points. */
+enum { PART_WIDTH_BITS_MIN = 10, PART_WIDTH_BITS_MAX = 18 };
+
+static uint32_t slice_of_bound(uint64_t bound)
+{
+    return (uint32_t)(bound / id_shard_bound(1));
+}
+
+/* Behind the first one, in the same slice: where that is possible. */
+static void draw_narrow(struct scene *scene, uint32_t shard)
+{
+    uint64_t *cuts = scene->cuts[shard];
+    uint64_t bits = world_between(PART_WIDTH_BITS_MIN, PART_WIDTH_BITS_MAX);
+    uint64_t other = cuts[0] + (UINT64_C(1) << bits);
+    if (slice_of_bound(other) == slice_of_bound(cuts[0])) {
+        cuts[1] = other;
+    }
+}
+
 static void draw_cuts(struct scene *scene)
 {
     scene->founded_count = scene->shard_count;
@@ -52,6 +72,23 @@ static void draw_cuts(struct scene *scene)
         for (uint32_t j = 0; j < SCENE_CUTS_MAX; j++) {
             scene->cuts[i][j] = world_between(scene->shards[i].start + 1, scene->shards[i].end - 1);
         }
+        if (world_below(2)) {
+            draw_narrow(scene, i);
+        }
+    }
+}
+
+/* Mostly where parts begin. */
+static void draw_slices(struct scene *scene)
+{
+    scene->slice_count = world_swarm()->slice_count;
+    for (uint32_t i = 0; i < scene->slice_count; i++) {
+        bool is_cut = scene->founded_count && world_below(8);
+        scene->slices[i] =
+            is_cut
+                ? slice_of_bound(
+                      scene->cuts[world_below(scene->founded_count)][world_below(SCENE_CUTS_MAX)])
+                : (uint32_t)world_below(ID_SHARD_COUNT);
     }
 }
 
@@ -84,13 +121,18 @@ static const struct scene_shard *shard_of(const struct scene *scene, uint64_t po
     return &scene->shards[i];
 }
 
+void scene_place_key(const struct scene *scene, uint32_t key, uint64_t point)
+{
+    const struct scene_shard *shard = shard_of(scene, point);
+    const struct node *server = daemon_node(scene->daemons[shard->owner]);
+    history_place(key, world_swarm()->move_mean_ms ? NULL : server, shard->does_evict);
+}
+
 static void place_keys(const struct scene *scene)
 {
     for (uint32_t key = 0; key < history_key_count(); key++) {
         char text[KEY_LEN_MAX + 1];
-        const struct scene_shard *shard = shard_of(scene, point_of_key(key_text(key, text)));
-        const struct node *server = daemon_node(scene->daemons[shard->owner]);
-        history_place(key, world_swarm()->move_mean_ms ? NULL : server, shard->does_evict);
+        scene_place_key(scene, key, point_of_key(key_text(key, text)));
     }
     for (uint32_t i = DAEMON_SERVER_1; i < scene->daemon_count; i++) {
         history_add_server(daemon_node(scene->daemons[i]));
@@ -105,6 +147,7 @@ void scene_begin(struct scene *scene)
     if (world_swarm()->move_mean_ms) {
         draw_cuts(scene);
     }
+    draw_slices(scene);
     scene_print_map(scene, world_swarm()->shard_size, scene->map_text);
     scene->daemons[DAEMON_BOOTSTRAPD] = daemon_new("bootstrapd", BOOTSTRAPD_PORT, scene->map_text);
     scene->daemons[DAEMON_SERVER_1] = daemon_new("shardd-1", SERVER_PORT, NULL);

@@ -7,6 +7,8 @@
  *
  *     |    shard0     | shard1 |        shard2       |     as founded; cuts: where parts begin that move
  *        ^cut  ^cut     ^  ^          ^        ^
+ *
+ * Both cuts of a shard may be in one slice (a logical shard): what moves is then a part of it.
  */
 
 #include "proto/map.h"
@@ -19,6 +21,7 @@ enum {
     SCENE_CUTS_MAX = 2, /* of a shard */
     SCENE_SHARDS_MAX = SCENE_FOUNDED_MAX * (SCENE_CUTS_MAX + 1),
     SCENE_MAP_LEN = 4096,
+    SCENE_SLICES_MAX = 6,
 };
 
 struct scene_shard {
@@ -38,6 +41,8 @@ struct scene {
     uint32_t shard_count;
     uint64_t cuts[SCENE_FOUNDED_MAX][SCENE_CUTS_MAX]; /* bounds, by founded shard, in no order */
     uint32_t founded_count;
+    uint32_t slices[SCENE_SLICES_MAX]; /* logical shards of which ids are asked for */
+    uint32_t slice_count;
     char map_text[SCENE_MAP_LEN];
     uint32_t starts_audited; /* by the observer */
 };
@@ -48,6 +53,9 @@ void scene_end(struct scene *scene);
 
 /* The map with another size for each shard, as a person would edit it. */
 void scene_print_map(const struct scene *scene, uint32_t shard_size, char text[SCENE_MAP_LEN]);
+
+/* Tells the history where it lives, and what may happen to it there. */
+void scene_place_key(const struct scene *scene, uint32_t key, uint64_t point);
 
 /* The shards are those of the map, which is bootstrapd's. */
 void scene_take_map(struct scene *scene, const struct map *map);

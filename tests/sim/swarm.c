@@ -47,6 +47,7 @@ void swarm_draw(struct swarm *swarm)
         .sector_len = ONE_OF(512, 512, 4096, 64, 8),
         .full_mean_ms = ONE_OF(0, 0, 0, 4000),
         .second_crash_ppm = ONE_OF(0, 200000),
+        .slice_count = ONE_OF(1, 2, 4, 6),
         .move_mean_ms = ONE_OF(0, 0, 0, 50, 150, 600),
         .move_crash_ppm = ONE_OF(0, 20000, 100000),
         .has_third_server = world_below(3) == 0,
@@ -59,9 +60,9 @@ void swarm_draw(struct swarm *swarm)
 void swarm_print(const struct swarm *swarm)
 {
     printf("# clients=%" PRIu32 " keys=%" PRIu32 " fault_seconds=%" PRIu32 " think_ms=%" PRIu32
-           " shard_size=%" PRIu32 " starts_with_servers=%d\n",
+           " shard_size=%" PRIu32 " slices=%" PRIu32 " starts_with_servers=%d\n",
            swarm->client_count, swarm->key_count, swarm->fault_seconds, swarm->think_ms,
-           swarm->shard_size, swarm->starts_with_servers);
+           swarm->shard_size, swarm->slice_count, swarm->starts_with_servers);
     printf("# loss_ppm=%" PRIu32 " silence_ppm=%" PRIu32 " partition_mean_ms=%" PRIu32
            " clock_step_mean_ms=%" PRIu32 " slow_link=%d\n",
            swarm->loss_ppm, swarm->silence_ppm, swarm->partition_mean_ms, swarm->clock_step_mean_ms,

@@ -46,6 +46,7 @@ struct swarm {
     uint32_t sector_len;       /* the unit that a disk writes whole */
     uint32_t full_mean_ms;     /* between times at which a server's disk is full; 0: never */
     uint32_t second_crash_ppm; /* of a server's start, to end right behind its recovery */
+    uint32_t slice_count;      /* logical shards of which ids are asked for, 1..6 */
     uint32_t move_mean_ms;   /* between what is asked of moves; 0: nothing moves. So the next two */
     uint32_t move_crash_ppm; /* of a step of a move to see a crash of somebody soon */
     bool has_third_server;   /* added behind the founding */

@@ -259,6 +259,17 @@ static enum mint_result meet(struct world *w, uint64_t ms)
     return minter_meet(w->minter, id, &w->wish);
 }
 
+/* A new server has its ranges while the map that gives them is on its way to the disk, and the origin is in it. */
+static void what_is_asked_for_before_the_first_map_is_durable_waits(void **state)
+{
+    struct world *w = *state;
+    minter_set_origin(w->minter, 0);
+    assert_int_equal(ask(w, 1), MINT_LATER);
+    assert_int_equal(meet(w, 5000), MINT_LATER);
+    minter_set_origin(w->minter, ID_ORIGIN_MS);
+    assert_int_equal(mint(w, 1), 1);
+}
+
 /* Of who brings a record along with its id. */
 static void an_id_that_is_met_is_not_given_again(void **state)
 {
@@ -311,6 +322,7 @@ int main(void)
         CASE(after_a_start_no_slice_goes_below_the_reserve),
         CASE(a_clock_that_went_back_a_little_waits_at_nothing),
         CASE(a_clock_far_behind_is_told_and_gives_nothing),
+        CASE(what_is_asked_for_before_the_first_map_is_durable_waits),
         CASE(ids_have_their_points_in_the_range_that_asked),
         CASE(a_sliver_of_a_slice_gets_its_ids_in_time),
         CASE(what_another_gave_is_passed),
