@@ -8,7 +8,7 @@
 #include "cli/duration.h"
 #include "cli/reply.h"
 
-/* Ten minutes (RULES N2). */
+/* Ten minutes (RULES N2, I3). */
 #define CLOCK_BEHIND_MS_MAX UINT64_C(600000)
 
 enum kind { KIND_COUNT, KIND_BYTES, KIND_US, KIND_MS, KIND_STAMP };
@@ -166,20 +166,31 @@ void server_numbers_print(const struct server_numbers *numbers, struct buffer *t
 
 /* --- warnings --- */
 
+static bool is_too_much(uint64_t ms)
+{
+    return ms != SERVER_NUMBER_UNKNOWN && ms > CLOCK_BEHIND_MS_MAX;
+}
+
 unsigned server_numbers_warn(const struct server_numbers *numbers,
                              char texts[SERVER_WARNINGS_MAX][SERVER_WARNING_LEN])
 {
     unsigned count = 0;
-    uint64_t behind_ms = numbers->clock_behind_ms;
-    if (behind_ms != SERVER_NUMBER_UNKNOWN && behind_ms > CLOCK_BEHIND_MS_MAX) {
-        char behind[DURATION_TEXT_LEN];
-        duration_print(behind_ms, behind);
+    char behind[DURATION_TEXT_LEN];
+    if (is_too_much(numbers->clock_behind_ms)) {
+        duration_print(numbers->clock_behind_ms, behind);
         /* Each unclean end lifts the stamps, too (RULES N2). */
         (void)snprintf(
             texts[count++], SERVER_WARNING_LEN,
             "its stamps are %s ahead of its clock: the clock is behind, or the server was "
             "killed often in a short time",
             behind);
+    }
+    if (is_too_much(numbers->ids_ahead_ms)) {
+        duration_print(numbers->ids_ahead_ms, behind);
+        (void)snprintf(texts[count++], SERVER_WARNING_LEN,
+                       "its clock is %s behind the ids that it gave: it gives none until the "
+                       "clock is set right",
+                       behind);
     }
     if (numbers->is_disk_full) {
         (void)snprintf(texts[count++], SERVER_WARNING_LEN,

@@ -51,7 +51,8 @@
     X(tree_file_bytes,      "tree",    "file",        BYTES)   \
     X(disk_free_bytes,      "disk",    "free",        BYTES)   \
     X(connections,          "network", "connections", COUNT)   \
-    X(clock_behind_ms,      "clock",   "behind",      MS)
+    X(clock_behind_ms,      "clock",   "behind",      MS)      \
+    X(ids_ahead_ms,         "clock",   "ids ahead",   MS)
 /* clang-format on */
 
 #define SERVER_NUMBER_UNKNOWN UINT64_MAX
@@ -76,7 +77,7 @@ void server_numbers_write(const struct server_numbers *numbers, struct json_writ
 /* Appends a line for each row. */
 void server_numbers_print(const struct server_numbers *numbers, struct buffer *text);
 
-enum { SERVER_WARNING_LEN = 160, SERVER_WARNINGS_MAX = 2 };
+enum { SERVER_WARNING_LEN = 160, SERVER_WARNINGS_MAX = 3 };
 
 /* What an operator should look at although the server serves; returns how many there are. */
 unsigned server_numbers_warn(const struct server_numbers *numbers,

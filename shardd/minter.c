@@ -19,6 +19,7 @@ struct minter {
     uint64_t reserved_ms;
     uint64_t stamp;      /* of the reserve's record */
     uint64_t durable_ms; /* up to here it is known to be durable */
+    uint64_t passed_ms;  /* up to here ids may have been given before the start, or by another */
     uint64_t *last;      /* by slice: the last that was given, or may have been */
     struct mint_run *runs;
     uint32_t run_count;
@@ -41,7 +42,7 @@ struct minter *minter_new(uint64_t reserved_ms, minter_reserve *reserve, void *c
     struct minter *minter = memory_get(1, sizeof(*minter));
     minter->reserve = reserve;
     minter->context = context;
-    minter->reserved_ms = minter->durable_ms = reserved_ms;
+    minter->reserved_ms = minter->durable_ms = minter->passed_ms = reserved_ms;
     minter->last = memory_get(ID_SHARD_COUNT, sizeof(*minter->last));
     minter->runs = memory_get(RUNS_MAX, sizeof(*minter->runs));
     for (uint32_t shard = 0; shard < ID_SHARD_COUNT && reserved_ms > 0; shard++) {
@@ -67,6 +68,13 @@ void minter_set_origin(struct minter *minter, uint64_t origin_ms)
 uint64_t minter_reserved_ms(const struct minter *minter)
 {
     return minter->reserved_ms;
+}
+
+uint64_t minter_ahead_ms(const struct minter *minter, uint64_t now_ms)
+{
+    uint64_t reserved_ms = minter->origin_ms + minter->reserved_ms;
+    bool is_any = minter->origin_ms > 0 && minter->reserved_ms > 0;
+    return is_any && reserved_ms > now_ms ? reserved_ms - now_ms : 0;
 }
 
 /* --- the reserve --- */
@@ -99,6 +107,14 @@ static bool is_behind(const struct minter *minter, const struct mint_wish *wish)
 {
     return wish->now_ms < minter->origin_ms ||
            wish->now_ms + MINTER_BEHIND_MS < minter->origin_ms + minter->reserved_ms;
+}
+
+/* RULES I3: up to here, since the origin. What has passed is in the past, or a start would wait for a clock behind. */
+static uint64_t limit_of(const struct minter *minter, const struct mint_wish *wish)
+{
+    uint64_t time_ms = wish->stamp_ms > wish->now_ms ? wish->stamp_ms : wish->now_ms;
+    uint64_t since_ms = time_ms - minter->origin_ms;
+    return (since_ms > minter->passed_ms ? since_ms : minter->passed_ms) + MINTER_AHEAD_MS;
 }
 
 /* The first that may be given now. */
@@ -182,8 +198,7 @@ enum mint_result minter_mint(struct minter *minter, const struct mint_wish *wish
     if (is_behind(minter, wish)) {
         return MINT_BEHIND;
     }
-    uint64_t time_ms = wish->stamp_ms > wish->now_ms ? wish->stamp_ms : wish->now_ms;
-    uint64_t ahead_ms = time_ms + MINTER_AHEAD_MS - minter->origin_ms;
+    uint64_t ahead_ms = limit_of(minter, wish);
     uint64_t first =
         first_of(minter, (uint32_t)(wish->point >> SLICE_SHIFT), wish->now_ms - minter->origin_ms);
     if (id_ms(first) > ahead_ms) {
@@ -227,8 +242,10 @@ void minter_take_over(struct minter *minter, uint64_t start, uint64_t end, uint6
     for (uint32_t shard = first_slice(start); shard <= last_slice(end); shard++) {
         raise(minter, shard, last_of(ms, shard));
     }
-    if (ms > minter->reserved_ms) {
-        reserve_to(minter, ms);
+    minter->passed_ms = ms > minter->passed_ms ? ms : minter->passed_ms;
+    /* And above it, or the first who asks would wait for a reserve. */
+    if (ms + MINTER_EXTEND_MS > minter->reserved_ms) {
+        reserve_to(minter, ms + MINTER_RESERVE_MS);
     }
 }
 
@@ -242,8 +259,7 @@ enum mint_result minter_meet(struct minter *minter, uint64_t id, const struct mi
         id_ms(id) + minter->origin_ms > wish->now_ms + MINTER_BEHIND_MS) {
         return MINT_BEHIND;
     }
-    uint64_t time_ms = wish->stamp_ms > wish->now_ms ? wish->stamp_ms : wish->now_ms;
-    if (id_ms(id) + minter->origin_ms > time_ms + MINTER_AHEAD_MS) {
+    if (id_ms(id) > limit_of(minter, wish)) {
         return MINT_LATER;
     }
     if (id_ms(id) > minter->durable_ms) {

@@ -20,7 +20,7 @@
 
 #include "proto/id.h"
 
-/* RULES I3 */
+/* RULES I3; ahead of the stamp's time, or of what had passed when it started. */
 #define MINTER_AHEAD_MS  UINT64_C(1000)
 #define MINTER_BEHIND_MS UINT64_C(600000) /* ten minutes */
 
@@ -48,6 +48,9 @@ void minter_set_origin(struct minter *minter, uint64_t origin_ms);
 
 /* What the tree is to keep: durable or on its way. */
 uint64_t minter_reserved_ms(const struct minter *minter);
+
+/* How far it is ahead of the clock (ms since 1970); 0: it is not. Above MINTER_BEHIND_MS nothing is given. */
+uint64_t minter_ahead_ms(const struct minter *minter, uint64_t now_ms);
 
 struct mint_wish {
     uint64_t point;      /* in the slice, */

@@ -333,13 +333,14 @@ void mover_import_data(struct mover *mover, struct peer *peer, uint32_t msgid, u
     import_take(incoming->import, seq, items, &reply);
 }
 
-/* RULES I3: ids, and what is reserved for them, are that far ahead of a stamp at most. */
+/* RULES I3: with a clock that far behind none are given, nor is more reserved. */
+#define IDS_AHEAD_MS (MINTER_BEHIND_MS + MINTER_AHEAD_MS + MINTER_RESERVE_MS)
+
 static bool may_take_ids(const struct mover *mover, const struct import_ending *ending)
 {
     uint64_t origin_ms = membership_ownership(mover->membership)->map.origin_ms;
-    return ending->ids_ms <= ID_TIME_MAX && origin_ms + ending->ids_ms <= stamp_ms(ending->stamp) +
-                                                                              MINTER_AHEAD_MS +
-                                                                              MINTER_RESERVE_MS;
+    return ending->ids_ms <= ID_TIME_MAX &&
+           origin_ms + ending->ids_ms <= stamp_ms(ending->stamp) + IDS_AHEAD_MS;
 }
 
 void mover_import_end(struct mover *mover, struct peer *peer, uint32_t msgid,

@@ -27,7 +27,7 @@ static const struct number {
     NUMBER(cpu_system_ms),   NUMBER(tree_used_bytes), NUMBER(tree_reusable_bytes),
     NUMBER(tree_file_bytes), NUMBER(disk_free_bytes), NUMBER(clock_behind_ms),
     NUMBER(input_bytes),     NUMBER(scan_bytes),      NUMBER(waiting_bytes),
-    NUMBER(moving_bytes),
+    NUMBER(moving_bytes),    NUMBER(ids_ahead_ms),
 };
 
 enum {

@@ -66,6 +66,7 @@ struct store_stat {
     bool is_disk_full; /* growing writes are refused (RULES F1) */
 
     uint64_t clock_behind_ms; /* of the last stamp; 0: it is not behind (RULES N2) */
+    uint64_t ids_ahead_ms;    /* of the clock, the reserve of ids is; 0: it is not (RULES I3) */
 };
 
 /* Fills all of *out. */

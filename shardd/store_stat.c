@@ -5,6 +5,7 @@
 #include "io/conn.h"
 #include "io/process.h"
 #include "proto/stamp.h"
+#include "shardd/minter.h"
 #include "shardd/stat.h"
 
 static uint64_t clock_behind_ms(const struct store *store)
@@ -49,6 +50,7 @@ static void stat_log(const struct store *store, struct store_stat *out)
     out->group_p50_bytes = log.appender.group_len_p50;
     out->group_p99_bytes = log.appender.group_len_p99;
     out->clock_behind_ms = clock_behind_ms(store);
+    out->ids_ahead_ms = minter_ahead_ms(store->minter, clock_wall_ms());
 }
 
 static void stat_disk(const struct store *store, struct store_stat *out)

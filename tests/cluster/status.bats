@@ -22,7 +22,7 @@ numbers='["hot_bytes", "table_bytes", "dirty_bytes", "log_queue_bytes", "output_
   "log_limit", "sync_p50_us", "sync_p99_us", "sync_max_us",
   "group_p50_bytes", "group_p99_bytes", "cpu_user_ms", "cpu_system_ms",
   "tree_used_bytes", "tree_reusable_bytes", "tree_file_bytes", "disk_free_bytes", "connections",
-  "clock_behind_ms"]'
+  "clock_behind_ms", "ids_ahead_ms"]'
 
 @test "json has every number of every server, and stamps as strings" {
   shardkv write counted 1

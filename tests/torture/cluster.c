@@ -22,6 +22,19 @@ static void set_arguments(const struct cluster *cluster, uint32_t which, const c
     arguments[2] = is_server ? "--memory=24MiB" : NULL;
 }
 
+void cluster_init_daemon(struct daemon *daemon, const char *name, const struct scene *scene)
+{
+    *daemon = (struct daemon){.name = name};
+    (void)snprintf(daemon->host, sizeof(daemon->host), "127.0.0.1");
+    (void)snprintf(daemon->data, sizeof(daemon->data), "%s/%s", scene->home, name);
+    (void)snprintf(daemon->log, sizeof(daemon->log), "%s/%s.log", scene->home, name);
+    daemon->config = (struct server_config){
+        .program = scene->shardd,
+        .data = daemon->data,
+        .words_path = daemon->log,
+    };
+}
+
 void cluster_init(struct cluster *cluster, const struct scene *scene)
 {
     static const char *const names[CLUSTER_DAEMONS] = {"a", "b", "c", "bootstrapd"};
@@ -30,21 +43,13 @@ void cluster_init(struct cluster *cluster, const struct scene *scene)
                    (int)(strrchr(scene->shardd, '/') - scene->shardd), scene->shardd);
     (void)snprintf(cluster->map_path, sizeof(cluster->map_path), "%s/map.json", scene->home);
     for (uint32_t i = 0; i < CLUSTER_DAEMONS; i++) {
-        struct daemon *daemon = &cluster->daemons[i];
-        daemon->name = names[i];
-        (void)snprintf(daemon->host, sizeof(daemon->host), "127.0.0.1");
-        (void)snprintf(daemon->data, sizeof(daemon->data), "%s/%s", scene->home, names[i]);
-        (void)snprintf(daemon->log, sizeof(daemon->log), "%s/%s.log", scene->home, names[i]);
-        daemon->config = (struct server_config){
-            .program = i < CLUSTER_SERVERS ? scene->shardd : cluster->bootstrapd,
-            .data = daemon->data,
-            .words_path = daemon->log,
-        };
-        set_arguments(cluster, i, daemon->config.arguments);
+        cluster_init_daemon(&cluster->daemons[i], names[i], scene);
+        set_arguments(cluster, i, cluster->daemons[i].config.arguments);
     }
+    cluster->daemons[CLUSTER_BOOTSTRAPD].config.program = cluster->bootstrapd;
 }
 
-static bool start(struct daemon *daemon)
+bool cluster_start_daemon(struct daemon *daemon)
 {
     char listen[48];
     (void)snprintf(listen, sizeof(listen), "%s:0", daemon->host);
@@ -77,43 +82,57 @@ static bool write_map(const struct cluster *cluster)
     return fclose(file) == 0;
 }
 
-/* Founding takes its time: whatever is read waits for it. */
-static enum skv_status add_third(const struct cluster *cluster)
+static struct skv *open_client(const struct cluster *cluster)
 {
-    const char *bootstrapd = cluster->daemons[CLUSTER_BOOTSTRAPD].address;
     const struct skv_options options = {.timeout_ms = FOUND_MS_MAX};
     struct skv *kv = NULL;
+    if (skv_open(cluster->daemons[CLUSTER_BOOTSTRAPD].address, &options, &kv) != SKV_OK) {
+        printf("# %s\n", skv_error()->text);
+    }
+    return kv;
+}
+
+/* Founding takes its time: whatever is read waits for it. */
+static bool await_founding(const struct cluster *cluster)
+{
+    struct skv *kv = open_client(cluster);
+    bool is_founded = kv && skv_exists(kv, skv_key("founding"), NULL) == SKV_NOT_FOUND;
+    if (kv && !is_founded) {
+        printf("# founding: %s\n", skv_error()->text);
+    }
+    skv_close(kv);
+    return is_founded;
+}
+
+bool cluster_add(const struct cluster *cluster, const struct daemon *daemon)
+{
+    struct skv *kv = open_client(cluster);
     struct skv_record record = {0};
     struct buffer params = {0};
     pack_array(&params, 2);
-    pack_text(&params, cluster->daemons[CLUSTER_SERVERS - 1].address);
+    pack_text(&params, daemon->address);
     pack_map(&params, 0);
-    enum skv_status status = skv_open(bootstrapd, &options, &kv);
-    if (status == SKV_OK) {
-        status = skv_exists(kv, skv_key("founding"), NULL);
-    }
-    if (status == SKV_NOT_FOUND) {
-        status = skv_request(kv, bootstrapd, "server.add", skv_msgpack(params.data, params.len), 0,
-                             &record);
-    }
-    if (status != SKV_OK) {
-        printf("# founding: %s\n", skv_error()->text);
+    bool is_added =
+        kv && skv_request(kv, cluster->daemons[CLUSTER_BOOTSTRAPD].address, "server.add",
+                          skv_msgpack(params.data, params.len), 0, &record) == SKV_OK;
+    if (kv && !is_added) {
+        printf("# server.add: %s\n", skv_error()->text);
     }
     skv_record_fini(&record);
     buffer_fini(&params);
     skv_close(kv);
-    return status;
+    return is_added;
 }
 
 bool cluster_start(struct cluster *cluster)
 {
     for (uint32_t i = 0; i < CLUSTER_SERVERS; i++) {
-        if (!start(&cluster->daemons[i])) {
+        if (!cluster_start_daemon(&cluster->daemons[i])) {
             return false;
         }
     }
-    return write_map(cluster) && start(&cluster->daemons[CLUSTER_BOOTSTRAPD]) &&
-           add_third(cluster) == SKV_OK;
+    return write_map(cluster) && cluster_start_daemon(&cluster->daemons[CLUSTER_BOOTSTRAPD]) &&
+           await_founding(cluster) && cluster_add(cluster, &cluster->daemons[CLUSTER_SERVERS - 1]);
 }
 
 bool cluster_is_up(const struct cluster *cluster, uint32_t which)
@@ -128,7 +147,7 @@ void cluster_kill(struct cluster *cluster, uint32_t which)
 
 bool cluster_restart(struct cluster *cluster, uint32_t which)
 {
-    return start(&cluster->daemons[which]);
+    return cluster_start_daemon(&cluster->daemons[which]);
 }
 
 bool cluster_hear(struct cluster *cluster)

@@ -37,6 +37,13 @@ void cluster_init(struct cluster *cluster, const struct scene *scene);
 /* All four; the third server is added. False: said why. */
 bool cluster_start(struct cluster *cluster);
 
+/* One more, not of the cluster's own: `name` is borrowed. False: it does not start, and it was said why. */
+void cluster_init_daemon(struct daemon *daemon, const char *name, const struct scene *scene);
+bool cluster_start_daemon(struct daemon *daemon);
+
+/* Makes a server known that has nothing yet. False: said why. */
+bool cluster_add(const struct cluster *cluster, const struct daemon *daemon);
+
 bool cluster_is_up(const struct cluster *cluster, uint32_t which);
 void cluster_kill(struct cluster *cluster, uint32_t which); /* kill -9 */
 bool cluster_restart(struct cluster *cluster, uint32_t which);

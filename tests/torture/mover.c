@@ -12,11 +12,13 @@
 #include "proto/map.h"
 #include "proto/pack.h"
 
-#define CALL_MS        800
-#define SETTLE_US      UINT64_C(60000000)
-#define LOOK_AGAIN_US  100000
-#define SHARDS_MAX     24
-#define POINTS_MIN     (UINT64_C(1) << 50)
+#define CALL_MS       800
+#define SETTLE_US     UINT64_C(60000000)
+#define LOOK_AGAIN_US 100000
+#define SHARDS_MAX    24
+/* Of bounds: a narrower one moves as a whole. */
+#define WIDTH_MIN (UINT64_C(1) << 18)
+
 #define THROTTLE_BYTES 1000000
 
 struct mover {
@@ -90,7 +92,7 @@ static void pack_start(struct mover *mover, const struct map *map, const struct 
                        uint32_t target, struct buffer *params)
 {
     uint64_t width = entry->end - entry->start;
-    bool may_split = width > POINTS_MIN && map->entry_count < SHARDS_MAX;
+    bool may_split = width > WIDTH_MIN && map->entry_count < SHARDS_MAX;
     uint32_t form = may_split ? dice_below(&mover->dice, 5) : 0;
     bool has_from = form == 2 || form == 3;
     bool has_until = form == 1 || form == 3;

@@ -12,14 +12,17 @@
  *     torture links  --seconds N             the same with ways between daemons cut instead
  *     torture phases --step N [--only I]     each way cut at each phase of a move
  *     torture index  --moves N [--stanzas N] moves under load, and the package index as it was
+ *     torture ids    --kills N               ids under moves, kill -9 and stepped clocks
+ *     torture entities --count N [--durability os]  entities put while two rebalances run
  *
  * --seed S repeats a run as far as the machine's timing allows; a state of `power` and a cut of `phases` are
  * repeated by seed and number (--only). SHARDD names another server program.
  *
  *     torture ─> kill, power, full, eio, damage ─> scene ─> server ─> talk
  *         |        |       '─> rebuild          load ─> judge ─> history, picture ─> operation
- *         '─> move, phases, index ─> crowd ─> chronicle ─> checker of tests/sim
- *                                    ballast, visitors, mover, view, links ─> cluster ─> server
+ *         |─> move, phases, index ─> crowd ─> chronicle ─> checker of tests/sim
+ *         |                          ballast, visitors, mover, view, links ─> cluster ─> server
+ *         '─> ids, entities ─> minters, view, clocks ─> cluster
  */
 
 #include <stdio.h>
@@ -35,19 +38,24 @@ struct settings {
     uint32_t only;
     uint32_t real_count;
     uint32_t stanza_max;
+    const char *durability;
 };
 
 static struct settings parse(int argc, char **argv)
 {
     const char *seed = getenv("SEED");
-    struct settings settings = {
-        .seed = seed ? strtoull(seed, NULL, 0) : 1, .count = 1, .only = UINT32_MAX};
+    struct settings settings = {.seed = seed ? strtoull(seed, NULL, 0) : 1,
+                                .count = 1,
+                                .only = UINT32_MAX,
+                                .durability = "disk"};
     for (int i = 2; i < argc; i += 2) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--real") == 0) {
             settings.real_count = (uint32_t)strtoul(value, NULL, 0);
         } else if (strcmp(argv[i], "--stanzas") == 0) {
             settings.stanza_max = (uint32_t)strtoul(value, NULL, 0);
+        } else if (strcmp(argv[i], "--durability") == 0) {
+            settings.durability = value;
         } else if (strcmp(argv[i], "--seed") == 0) {
             settings.seed = strtoull(value, NULL, 0);
         } else if (strcmp(argv[i], "--only") == 0) {
@@ -78,6 +86,12 @@ int main(int argc, char **argv)
     if (strcmp(which, "index") == 0) {
         return torture_index(settings.seed, settings.count, settings.stanza_max);
     }
+    if (strcmp(which, "ids") == 0) {
+        return torture_ids(settings.seed, settings.count);
+    }
+    if (strcmp(which, "entities") == 0) {
+        return torture_entities(settings.seed, settings.count, settings.durability);
+    }
     if (scene_is_sanitized()) {
         printf("1..0 # SKIP a preloaded library and the sanitizers do not go together\n");
         return EXIT_SUCCESS;
@@ -94,7 +108,8 @@ int main(int argc, char **argv)
     if (strcmp(which, "eio") == 0) {
         return torture_eio(settings.seed, settings.count);
     }
-    (void)fprintf(stderr, "usage: torture kill|power|full|eio|damage|move|links|phases|index, see "
-                          "tests/torture/torture.c\n");
+    (void)fprintf(stderr,
+                  "usage: torture kill|power|full|eio|damage|move|links|phases|index|ids|entities, "
+                  "see tests/torture/torture.c\n");
     return 2;
 }

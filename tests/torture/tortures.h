@@ -31,6 +31,12 @@ int torture_links(uint64_t seed, uint32_t seconds);
 /* Moves under load, and the package index (the first `stanza_max` of it; 0: all) is as it was. */
 int torture_index(uint64_t seed, uint32_t move_count, uint32_t stanza_max);
 
+/* Minting and putting under moves, `kill_count` kills, and clocks that are stepped: no id is given twice. */
+int torture_ids(uint64_t seed, uint32_t kill_count);
+
+/* `count` entities, put over a cluster that grows to four servers meanwhile; `durability`: of these, "disk" or "os". */
+int torture_entities(uint64_t seed, uint32_t count, const char *durability);
+
 /* Each way cut at each phase of a move; every `step`-th of these, or `only` that one. */
 int torture_phases(uint64_t seed, uint32_t step, uint32_t only);
 

@@ -6,6 +6,7 @@
 
 #include "libclient/shardkv.h"
 #include "proto/pack.h"
+#include "proto/point.h"
 
 static const char *address_of(const struct view *view, uint32_t daemon)
 {
@@ -202,6 +203,66 @@ uint64_t view_start(const struct view *view, const char *shard, uint32_t target,
     } else {
         printf("# move.start: %s\n", skv_error()->text);
     }
+    skv_record_fini(&record);
+    return number;
+}
+
+static void pack_part(struct buffer *params, const struct map_entry *entry, uint64_t start,
+                      uint64_t until, const char *target)
+{
+    bool has_from = start > entry->start;
+    bool has_until = until < entry->end;
+    pack_array(params, 1);
+    pack_map(params, 2U + has_from + has_until);
+    pack_text(params, "shard");
+    pack_text(params, entry->name);
+    pack_text(params, "to");
+    pack_text(params, target);
+    if (has_from) {
+        pack_text(params, "from");
+        pack_uint(params, start);
+    }
+    if (has_until) {
+        pack_text(params, "until");
+        pack_uint(params, until);
+    }
+}
+
+/* `entry`: of the map as it is told now. */
+static uint64_t start_part(const struct view *view, const struct map_entry *entry, uint64_t start,
+                           uint32_t target, const struct view_part *part)
+{
+    struct skv_record record = {0};
+    struct buffer params = {0};
+    uint64_t number = 0;
+    pack_part(&params, entry, start, part->until, address_of(view, target));
+    if (call(view, CLUSTER_BOOTSTRAPD, "move.start", &params, &record) == SKV_OK) {
+        struct unpack in = answer_of(&record);
+        number = unpack_array(&in) > 0 ? unpack_uint(&in) : 0;
+    }
+    skv_record_fini(&record);
+    return number;
+}
+
+uint64_t view_start_part(const struct view *view, uint64_t start, uint64_t end, uint32_t target,
+                         struct view_part *part)
+{
+    struct skv_record record = {0};
+    struct map_error error;
+    struct map map = {0};
+    uint64_t number = 0;
+    *part = (struct view_part){.owner = CLUSTER_SERVERS, .until = end};
+    if (call(view, CLUSTER_BOOTSTRAPD, "map.get", NULL, &record) == SKV_OK) {
+        struct unpack in = answer_of(&record);
+        const struct map_entry *entry =
+            map_unpack(&in, &map, &error) ? map_find(&map, point_of_bound(start)) : NULL;
+        if (entry) {
+            part->owner = daemon_at(view, &entry->address);
+            part->until = entry->end < end ? entry->end : end;
+            number = part->owner != target ? start_part(view, entry, start, target, part) : 0;
+        }
+    }
+    map_fini(&map);
     skv_record_fini(&record);
     return number;
 }

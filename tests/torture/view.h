@@ -48,9 +48,21 @@ bool view_is_up(const struct view *view, uint32_t server);
 enum { VIEW_SERVES_MS = 100 };
 bool view_serves(const struct view *view, uint32_t server, const char *key);
 
+struct view_part {
+    uint32_t owner; /* a daemon; CLUSTER_SERVERS: not told */
+    uint64_t until; /* bound */
+};
+
 /* move.start of the whole shard: its number; 0: refused, and said why. */
 uint64_t view_start(const struct view *view, const char *shard, uint32_t target,
                     uint64_t bytes_per_s);
+
+/*
+ * Of the part of the entry at bound `start` that is below `end`: its number, and who has had it, and where it ends.
+ * 0: `target` has it already, or it was refused (skv_error).
+ */
+uint64_t view_start_part(const struct view *view, uint64_t start, uint64_t end, uint32_t target,
+                         struct view_part *part);
 
 /* "move.abort", "move.undo", "move.throttle" with 0. False: refused, or no answer. */
 bool view_ask(const struct view *view, const char *method, uint64_t number);

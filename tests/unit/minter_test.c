@@ -178,6 +178,44 @@ static void after_a_start_no_slice_goes_below_the_reserve(void **state)
                      reserved_ms);
 }
 
+/* What is reserved may be ahead of the last stamp by more than a second: nobody waits until the clock is there. */
+static void a_start_with_the_clock_behind_goes_on_at_once(void **state)
+{
+    struct world *w = *state;
+    set_now(w, NOW_MS + MINTER_BEHIND_MS);
+    assert_int_equal(mint(w, 1), 1);
+    uint64_t reserved_ms = w->reserved_ms;
+    assert_true(reserved_ms > id_ms(w->last) + MINTER_AHEAD_MS);
+    start(w, reserved_ms);
+    set_now(w, NOW_MS + MINTER_BEHIND_MS / 2);
+    assert_int_equal(mint(w, 1), 1);
+    assert_int_equal(id_ms(w->last), reserved_ms + 1);
+    while (mint(w, MINTER_COUNT_MAX) > 0) {
+    }
+    assert_int_equal(id_ms(w->last), reserved_ms + MINTER_AHEAD_MS);
+}
+
+/* The source was started a moment ago, so what it hands over is what it had reserved. */
+static void what_was_taken_over_is_not_waited_for(void **state)
+{
+    struct world *w = *state;
+    minter_take_over(w->minter, id_shard_bound(SHARD), id_shard_bound(SHARD + 1), 5000 + 1500);
+    w->durable = w->stamp; /* before READY */
+    assert_int_equal(ask(w, 1), MINT_DONE);
+    assert_int_equal(id_ms(w->runs[0].first), 5000 + 1501);
+}
+
+static void how_far_the_reserve_is_ahead_is_told(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(minter_ahead_ms(w->minter, NOW_MS), 0);
+    assert_int_equal(mint(w, 1), 1);
+    assert_int_equal(minter_ahead_ms(w->minter, NOW_MS), MINTER_RESERVE_MS);
+    assert_int_equal(minter_ahead_ms(w->minter, NOW_MS + MINTER_RESERVE_MS), 0);
+    minter_set_origin(w->minter, 0); /* before the map is told */
+    assert_int_equal(minter_ahead_ms(w->minter, 0), 0);
+}
+
 static void a_clock_that_went_back_a_little_waits_at_nothing(void **state)
 {
     struct world *w = *state;
@@ -241,7 +279,7 @@ static void what_another_gave_is_passed(void **state)
     uint64_t start_bound = id_shard_bound(SHARD);
     minter_take_over(w->minter, start_bound, start_bound + 1, 5500);
     assert_int_equal(w->reserve_count, 1);
-    assert_int_equal(w->reserved_ms, 5500);
+    assert_int_equal(w->reserved_ms, 5500 + MINTER_RESERVE_MS);
     assert_int_equal(minter_given_ms(w->minter, start_bound, start_bound + 1), 5500);
     assert_int_equal(minter_given_ms(w->minter, id_shard_bound(SHARD + 1), BOUND_END), 0);
     w->durable = w->stamp;
@@ -320,6 +358,9 @@ int main(void)
         CASE(a_second_is_borrowed_and_no_more),
         CASE(after_a_start_ids_go_on_above_the_reserve),
         CASE(after_a_start_no_slice_goes_below_the_reserve),
+        CASE(a_start_with_the_clock_behind_goes_on_at_once),
+        CASE(what_was_taken_over_is_not_waited_for),
+        CASE(how_far_the_reserve_is_ahead_is_told),
         CASE(a_clock_that_went_back_a_little_waits_at_nothing),
         CASE(a_clock_far_behind_is_told_and_gives_nothing),
         CASE(what_is_asked_for_before_the_first_map_is_durable_waits),

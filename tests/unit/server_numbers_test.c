@@ -78,7 +78,7 @@ static void what_is_told_is_taken_and_shown(void **state)
     assert_non_null(strstr(printed(), "  log      used -, limit -, durability os\n"));
     assert_non_null(strstr(printed(), "  cpu      user 1.2 s, system -\n"));
     assert_non_null(strstr(printed(), "  disk     free -, full\n"));
-    assert_non_null(strstr(printed(), "  clock    behind 12 min\n"));
+    assert_non_null(strstr(printed(), "  clock    behind 12 min, ids ahead -\n"));
 }
 
 static void json_has_stamps_as_strings_and_null_for_what_is_not_told(void **state)
@@ -154,9 +154,15 @@ static void a_clock_far_behind_and_a_full_disk_are_warned_of(void **state)
     numbers.clock_behind_ms = UINT64_MAX - 1;
     assert_int_equal(server_numbers_warn(&numbers, texts), 1);
     assert_non_null(strstr(texts[0], "in a short time"));
-    numbers.is_disk_full = true;
+    numbers.ids_ahead_ms = 600000;
+    assert_int_equal(server_numbers_warn(&numbers, texts), 1);
+    numbers.ids_ahead_ms = 7200000;
     assert_int_equal(server_numbers_warn(&numbers, texts), 2);
-    assert_string_equal(texts[1], "its disk is full: growing writes are refused");
+    assert_string_equal(texts[1], "its clock is 2 h behind the ids that it gave: it gives none "
+                                  "until the clock is set right");
+    numbers.is_disk_full = true;
+    assert_int_equal(server_numbers_warn(&numbers, texts), 3);
+    assert_string_equal(texts[2], "its disk is full: growing writes are refused");
 }
 
 static void bytes_are_shown_in_the_unit_that_fits(void **state)

@@ -61,6 +61,7 @@ static struct store_stat numbered(void)
     stat.scan_bytes = 32;
     stat.waiting_bytes = 33;
     stat.moving_bytes = 34;
+    stat.ids_ahead_ms = 35;
     return stat;
 }
 
@@ -131,13 +132,14 @@ static void every_number_that_is_packed_is_one_that_status_knows(void **state)
     sum += numbers.name;
     SERVER_NUMBER_TABLE(X)
 #undef X
-    assert_int_equal(sum, 34 * 35 / 2);
+    assert_int_equal(sum, 35 * 36 / 2);
     assert_int_equal(numbers.stamp, 12);
     assert_int_equal(numbers.clock_behind_ms, 29);
     assert_int_equal(numbers.input_bytes, 31);
     assert_int_equal(numbers.scan_bytes, 32);
     assert_int_equal(numbers.waiting_bytes, 33);
     assert_int_equal(numbers.moving_bytes, 34);
+    assert_int_equal(numbers.ids_ahead_ms, 35);
     assert_string_equal(numbers.durability, "os");
     assert_true(numbers.is_disk_full);
     buffer_fini(&out);
