@@ -176,7 +176,7 @@ $(BUILD)/tests/unit/checker_test: $(BUILD)/obj/tests/unit/checker_test.o $(CHECK
 # shardd all but the tree, whose body is the simulator's. malloc is wrapped so that a crashed
 # process's memory goes with it, assert() so that a broken one names the seed, minting so that who gave which ids is known:
 # the minter is therefore linked beside the rest of its daemon.
-SIM_WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=aligned_alloc,--wrap=free,--wrap=strdup,--wrap=strndup,--wrap=__assert_fail,--wrap=minter_mint
+SIM_WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=aligned_alloc,--wrap=free,--wrap=strdup,--wrap=strndup,--wrap=__assert_fail,--wrap=minter_new,--wrap=minter_take_over,--wrap=minter_mint
 SIM_MINTER := $(BUILD)/obj/shardd/minter.o
 SIM_PARTS := $(patsubst %,$(BUILD)/obj/sim_%.o,bootstrapd shardd skv)
 

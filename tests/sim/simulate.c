@@ -13,7 +13,7 @@
  *             logview, for daemon: a server's log, read without the server
  *
  * Replaced at link time: loop, conn, listener, net, worker, file, clock, random, tree, and logline,
- * so that a daemon that ends itself is a crash; wrapped: malloc, assert, and minter_mint. Each seed, or
+ * so that a daemon that ends itself is a crash; wrapped: malloc, assert, and the minter. Each seed, or
  * each N-th, runs twice and must leave the same trace. Output is TAP.
  */
 
