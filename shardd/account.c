@@ -154,13 +154,6 @@ struct estate {
     uint64_t used, records; /* not given yet */
 };
 
-static uint64_t common_width(const struct range *a, const struct range *b)
-{
-    uint64_t start = a->start > b->start ? a->start : b->start;
-    uint64_t end = a->end < b->end ? a->end : b->end;
-    return start < end ? end - start : 0;
-}
-
 /* Of the parts that have all of it together, the largest: it need not be counted. */
 static void find_heir(struct estate *estate)
 {
@@ -169,7 +162,8 @@ static void find_heir(struct estate *estate)
     uint64_t widest = 0;
     estate->heir = NULL;
     for (struct account *account = estate->first; account < estate->end; account++) {
-        uint64_t common = common_width(range, &account->range);
+        struct interval part = range_overlap(range, &account->range);
+        uint64_t common = interval_width(&part);
         width += common;
         estate->heir = common > widest ? account : estate->heir;
         widest = common > widest ? common : widest;
@@ -188,12 +182,10 @@ static void give(struct estate *estate, struct account *account, uint64_t used, 
 static void count_part(struct estate *estate, struct account *account, accounts_split *split,
                        void *context)
 {
-    const struct range *from = &estate->old->range;
-    const struct range *to = &account->range;
+    struct interval part = range_overlap(&estate->old->range, &account->range);
     uint64_t used = 0;
     uint64_t records = 0;
-    split(context, from->start > to->start ? from->start : to->start,
-          from->end < to->end ? from->end : to->end, &used, &records);
+    split(context, part.start, part.end, &used, &records);
     give(estate, account, used, records);
 }
 

@@ -9,19 +9,6 @@ struct ranges {
     uint32_t count;
 };
 
-static struct interval overlap(const struct range *a, const struct range *b)
-{
-    return (struct interval){
-        .start = a->start > b->start ? a->start : b->start,
-        .end = a->end < b->end ? a->end : b->end,
-    };
-}
-
-static uint64_t width(const struct interval *interval)
-{
-    return interval->end - interval->start;
-}
-
 /* True: fewer are left. */
 static bool hold_back(struct map *pushed, const struct range *range)
 {
@@ -44,18 +31,18 @@ static bool hold_back(struct map *pushed, const struct range *range)
 static void add_parts(const struct range *range, const struct range *first, uint32_t count,
                       struct division *division)
 {
-    struct interval largest = overlap(range, first);
-    uint64_t sum = width(&largest);
+    struct interval largest = range_overlap(range, first);
+    uint64_t sum = interval_width(&largest);
     uint32_t added_count = division->count;
     if (count < 2 || division->count + count - 1 > DIVISION_PARTS_MAX) {
         return;
     }
     for (uint32_t i = 1; i < count; i++) {
-        struct interval part = overlap(range, &first[i]);
-        bool is_larger = width(&part) > width(&largest);
+        struct interval part = range_overlap(range, &first[i]);
+        bool is_larger = interval_width(&part) > interval_width(&largest);
         division->parts[added_count++] = is_larger ? largest : part;
         largest = is_larger ? part : largest;
-        sum += width(&part);
+        sum += interval_width(&part);
     }
     if (sum == range->end - range->start) {
         division->count = added_count;

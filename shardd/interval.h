@@ -16,6 +16,11 @@ struct interval {
     uint64_t start, end; /* bounds; start < end */
 };
 
+static inline uint64_t interval_width(const struct interval *interval)
+{
+    return interval->end - interval->start;
+}
+
 static inline uint64_t interval_first(const struct interval *interval)
 {
     return point_of_bound(interval->start);

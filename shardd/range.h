@@ -3,6 +3,7 @@
 #define SHARDD_RANGE_H
 
 #include "proto/map.h"
+#include "shardd/interval.h"
 
 /*
  * What a server does with a range. Owned are the first two: the others are what a move has left here, or not yet
@@ -24,5 +25,14 @@ struct range {
     enum when_full when_full;
     enum range_state state;
 };
+
+/* What they have in common, of two that have something. */
+static inline struct interval range_overlap(const struct range *a, const struct range *b)
+{
+    return (struct interval){
+        .start = a->start > b->start ? a->start : b->start,
+        .end = a->end < b->end ? a->end : b->end,
+    };
+}
 
 #endif
