@@ -17,18 +17,11 @@ static struct hash128 hash_of(struct bytes tree_key, struct bytes stored)
     return hash128_bytes(bytes_of(hashed, HASHED_LEN + tree_key.len));
 }
 
-/* Of the key alone, without point and table. */
-static uint64_t size_of(struct bytes tree_key, struct bytes stored)
-{
-    enum { PREFIX_LEN = TREE_KEY_LEN_MAX - KEY_LEN_MAX };
-    return record_stored_size(tree_key.len - PREFIX_LEN, stored);
-}
-
 void range_sum_add(struct range_sum *sum, struct bytes tree_key, struct bytes stored)
 {
     struct hash128 hash = hash_of(tree_key, stored);
     sum->records++;
-    sum->bytes += size_of(tree_key, stored);
+    sum->bytes += record_stored_size(record_key_len(tree_key), stored);
     sum->low += hash.low;
     sum->high += hash.high + (sum->low < hash.low);
 }
@@ -37,7 +30,7 @@ void range_sum_take(struct range_sum *sum, struct bytes tree_key, struct bytes s
 {
     struct hash128 hash = hash_of(tree_key, stored);
     sum->records--;
-    sum->bytes -= size_of(tree_key, stored);
+    sum->bytes -= record_stored_size(record_key_len(tree_key), stored);
     sum->high -= hash.high + (sum->low < hash.low);
     sum->low -= hash.low;
 }

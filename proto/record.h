@@ -56,6 +56,13 @@ uint64_t record_stored_size(size_t key_len, struct bytes stored);
 size_t record_key_encode(uint64_t point, uint16_t table, struct bytes key,
                          uint8_t out[TREE_KEY_LEN_MAX]);
 
+/* Of the key within `tree_key`, without point and table; 0 when it is too short for these. */
+static inline size_t record_key_len(struct bytes tree_key)
+{
+    enum { PREFIX_LEN = TREE_KEY_LEN_MAX - KEY_LEN_MAX };
+    return tree_key.len < PREFIX_LEN ? 0 : tree_key.len - PREFIX_LEN;
+}
+
 /* Fills point, table and key (into `tree_key`). False when it is too short or too long. */
 bool record_key_decode(struct bytes tree_key, struct record *record);
 

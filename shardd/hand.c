@@ -592,19 +592,12 @@ static bool count(struct hand *hand, struct bytes key, uint64_t size)
     return has;
 }
 
-/* Of the key alone, without point and table. */
-static size_t key_len_of(struct bytes key)
-{
-    enum { PREFIX_LEN = TREE_KEY_LEN_MAX - KEY_LEN_MAX };
-    return key.len < PREFIX_LEN ? 0 : key.len - PREFIX_LEN;
-}
-
 static bool take_stored(struct hand *hand, struct bytes key)
 {
     struct bytes stored = merge_stored(&hand->merge);
     struct record record = {0};
     if (is_counting(hand)) {
-        return count(hand, key, record_stored_size(key_len_of(key), stored));
+        return count(hand, key, record_stored_size(record_key_len(key), stored));
     }
     if (!has_room(hand, key, stored.len)) {
         return false;
@@ -625,7 +618,7 @@ static bool take_dirty(struct hand *hand, struct bytes key)
     size_t value_len;
     merge_record(&hand->merge, &record, &value_len);
     if (is_counting(hand)) {
-        return count(hand, key, record_size(key_len_of(key), value_len));
+        return count(hand, key, record_size(record_key_len(key), value_len));
     }
     if (!has_room(hand, key, RECORD_HEADER_LEN + value_len)) {
         return false;
