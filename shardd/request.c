@@ -200,30 +200,17 @@ static void run_data(struct request *request)
 
 /* --- ids --- */
 
-static void run_mint(struct request *request)
+static void run_ids(struct request *request)
 {
     struct arguments *arguments = &request->arguments;
-    struct op op = {.kind = OP_MINT, .table = TABLE_ENTITIES};
+    struct op op = {.kind = request->method->kind, .table = TABLE_ENTITIES};
     op.point = arguments_uint(arguments, "point");
-    op.limit = (uint32_t)arguments_number(arguments, "count", 1, MINTER_COUNT_MAX);
-    struct option_values given;
-    const struct option_values *options =
-        arguments_options(arguments, request->method->option_allowed, &given);
-    if (!arguments_are_fine(arguments)) {
-        request_refuse_arguments(request);
-        return;
+    if (op.kind == OP_MINT) {
+        op.limit = (uint32_t)arguments_number(arguments, "count", 1, MINTER_COUNT_MAX);
+    } else {
+        op.record_kind = (uint16_t)arguments_number(arguments, "kind", 0, UINT16_MAX);
+        op.value = arguments_document(arguments);
     }
-    op.deadline_us = deadline_us(options);
-    submit(request, &op, options);
-}
-
-static void run_put(struct request *request)
-{
-    struct arguments *arguments = &request->arguments;
-    struct op op = {.kind = OP_PUT, .table = TABLE_ENTITIES};
-    op.point = arguments_uint(arguments, "point");
-    op.record_kind = (uint16_t)arguments_number(arguments, "kind", 0, UINT16_MAX);
-    op.value = arguments_document(arguments);
     struct option_values given;
     const struct option_values *options =
         arguments_options(arguments, request->method->option_allowed, &given);
@@ -516,8 +503,8 @@ static const struct method methods[] = {
     {NAMED("incr"),      run_data,      "[key, by] or [key, by, options]",          2, 3, OP_INCR,   OPTIONS_CHANGE},
     {NAMED("expire"),    run_data,      "[key, ttl_ms] or [key, ttl_ms, options]",  2, 3, OP_EXPIRE, OPTIONS_EXPIRE},
     {NAMED("scan"),      run_data,      "[point, key] or [point, key, options]",    2, 3, OP_SCAN,   OPTIONS_SCAN},
-    {NAMED("mint"),      run_mint,      "[point, count] or [point, count, options]", 2, 3, OP_MINT,  OPTION_EPOCH | OPTION_DEADLINE_MS},
-    {NAMED("put"),       run_put,       "[point, kind, document] or [point, kind, document, options]", 3, 4, OP_PUT, OPTIONS_PUT},
+    {NAMED("mint"),      run_ids,       "[point, count] or [point, count, options]", 2, 3, OP_MINT,  OPTION_EPOCH | OPTION_DEADLINE_MS},
+    {NAMED("put"),       run_ids,       "[point, kind, document] or [point, kind, document, options]", 3, 4, OP_PUT, OPTIONS_PUT},
     {NAMED("done"),      run_done,      "[client, done]",                           2, 2, OP_DONE,   0},
     {NAMED("hello"),     run_hello,     "[] or [options]",                          0, 1, 0,         OPTIONS_HELLO},
     {NAMED("ping"),      run_ping,      "[]",                                       0, 0, 0,         0},
