@@ -12,6 +12,7 @@
 
 #include "cli/bench_io.h"
 #include "io/socket.h"
+#include "proto/id.h"
 
 /* Read at once: what a pipeline's replies need. What is left over of it moves to the connection. */
 #define READ_LEN (256u << 10)
@@ -438,7 +439,7 @@ static void note_gap(struct bench_client *client, uint64_t at_ns)
 static void take_ids(struct bench_client *client, struct line *line, const struct slot *slot,
                      const struct bench_reply *reply, uint64_t at_ns)
 {
-    struct bench_minted minted = {.shard = (uint32_t)(slot->point >> 51),
+    struct bench_minted minted = {.shard = id_shard_of_point(slot->point),
                                   .count = client->mint_count,
                                   .last = client->depth == 1 ? line->last_id : 0};
     struct bench_tally *tally = client->tally;

@@ -163,7 +163,7 @@ static uint64_t draw_point(struct bench_workload *workload, uint64_t index)
 {
     const struct bench_slices *slices = &workload->slices;
     uint64_t slice = (slices->first + index * ID_SHARD_COUNT / slices->count) % ID_SHARD_COUNT;
-    return slice << 51 | bench_random_next(&workload->random) >> 13;
+    return id_slice_point((uint32_t)slice, bench_random_next(&workload->random));
 }
 
 uint64_t bench_workload_home(struct bench_workload *workload, uint32_t index, uint32_t count)

@@ -48,5 +48,5 @@ struct skv_bytes skv_key_of_id(uint64_t id, uint8_t *memory)
 
 uint32_t skv_shard_of_key(struct skv_bytes key)
 {
-    return (uint32_t)(skv_point(key) >> POINT_SHARD_SHIFT);
+    return id_shard_of_point(skv_point(key));
 }

@@ -156,7 +156,7 @@ static uint64_t draw_point(uint32_t shard)
     if (shard == SKV_SHARD_ANY) {
         return point;
     }
-    return (uint64_t)shard << POINT_SHARD_SHIFT | point >> (64 - POINT_SHARD_SHIFT);
+    return id_slice_point(shard, point);
 }
 
 static void pack_conditions(struct task *task, const struct skv_call *call, bool if_present)

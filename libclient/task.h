@@ -19,6 +19,7 @@
 #include "libclient/route.h"
 #include "libclient/shardkv.h"
 #include "libclient/verdict.h"
+#include "proto/id.h"
 #include "proto/buffer.h"
 
 enum task_kind {
@@ -126,12 +127,9 @@ void task_prepare(struct task *task, const struct task_wish *wish, uint32_t time
 void task_prepare_raw(struct task *task, enum task_kind kind, const char *method,
                       uint32_t timeout_ms);
 
-/* Its upper bits are its logical shard (proto/id.h). */
-#define POINT_SHARD_SHIFT 51
-
 static inline uint32_t task_shard(const struct task *task)
 {
-    return (uint32_t)(task->point >> POINT_SHARD_SHIFT);
+    return id_shard_of_point(task->point);
 }
 
 /* Gives back the memory; not that of the record. */

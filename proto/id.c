@@ -17,5 +17,5 @@ uint64_t id_point(uint64_t id)
 {
     uint8_t key[8];
     endian_put_be64(key, id);
-    return (uint64_t)id_shard(id) << 51 | hash_bytes(bytes_of(key, sizeof key)) >> 13;
+    return id_slice_point(id_shard(id), hash_bytes(bytes_of(key, sizeof key)));
 }

@@ -41,7 +41,21 @@ static inline uint32_t id_sequence(uint64_t id)
     return (uint32_t)id & (ID_SEQUENCE_COUNT - 1);
 }
 
-/* shard << 51 | XXH3_64bits(8 big-endian bytes) >> 13 */
+/* Bits of a point behind those of its slice. */
+#define ID_SLICE_SHIFT 51
+
+static inline uint32_t id_shard_of_point(uint64_t point)
+{
+    return (uint32_t)(point >> ID_SLICE_SHIFT);
+}
+
+/* The point of the slice that `spread`, a hash or a random number, tells by its upper 51 bits. */
+static inline uint64_t id_slice_point(uint32_t shard, uint64_t spread)
+{
+    return (uint64_t)shard << ID_SLICE_SHIFT | spread >> (64 - ID_SLICE_SHIFT);
+}
+
+/* id_slice_point by XXH3_64bits of the 8 big-endian bytes. */
 uint64_t id_point(uint64_t id);
 
 /* The slice's bounds in multiples of 2^-32 (RULES N3); shard <= 8192. */

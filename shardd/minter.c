@@ -6,9 +6,6 @@
 #include "io/memory.h"
 #include "proto/point.h"
 
-/* Of 64 bits, the upper 13. */
-enum { SLICE_SHIFT = 51 };
-
 /* Milliseconds and more in one call: a run for each, and many more where ids are passed over. */
 enum { RUNS_MAX = 4096 };
 
@@ -200,7 +197,7 @@ enum mint_result minter_mint(struct minter *minter, const struct mint_wish *wish
     }
     uint64_t ahead_ms = limit_of(minter, wish);
     uint64_t first =
-        first_of(minter, (uint32_t)(wish->point >> SLICE_SHIFT), wish->now_ms - minter->origin_ms);
+        first_of(minter, id_shard_of_point(wish->point), wish->now_ms - minter->origin_ms);
     if (id_ms(first) > ahead_ms) {
         return MINT_LATER;
     }
@@ -215,13 +212,12 @@ enum mint_result minter_mint(struct minter *minter, const struct mint_wish *wish
 
 static uint32_t first_slice(uint64_t start)
 {
-    return (uint32_t)(point_of_bound(start) >> SLICE_SHIFT);
+    return id_shard_of_point(point_of_bound(start));
 }
 
 static uint32_t last_slice(uint64_t end)
 {
-    return (uint32_t)((point_of_bound(end) - 1) >>
-                      SLICE_SHIFT); /* BOUND_END: 0 - 1 is the last point */
+    return id_shard_of_point(point_of_bound(end) - 1); /* BOUND_END: 0 - 1 is the last point */
 }
 
 uint64_t minter_given_ms(const struct minter *minter, uint64_t start, uint64_t end)

@@ -16,7 +16,7 @@
 #define NUMBER_FIRST INT64_C(1000000000000000)
 #define NUMBER_STEP  1000
 
-enum { KIND_COUNT = 3, SLICE_SHIFT = 51, BATCH_MAX = 6, KNOWN_TRIES = 8 };
+enum { KIND_COUNT = 3, BATCH_MAX = 6, KNOWN_TRIES = 8 };
 
 /* Ids that are asked for at once: few; as many as a piece of the library's, and more; all of a second, and more. */
 enum { MINT_FEW = 8, MINT_SOME = 300, MINT_MANY = 80000, MINT_SECOND = 1100000 };
@@ -158,7 +158,7 @@ static uint32_t add(uint32_t slice)
     if (slice == SKV_SHARD_ANY) {
         history_place(key_of(number), NULL, world_swarm()->has_evicting);
     } else {
-        scene_place_key(entities.scene, key_of(number), (uint64_t)slice << SLICE_SHIFT);
+        scene_place_key(entities.scene, key_of(number), id_slice_point(slice, 0));
     }
     return number;
 }
@@ -192,7 +192,7 @@ void entity_wish(struct entity_wish *wish)
 {
     uint32_t slice = entities.scene->slices[world_below(entities.scene->slice_count)];
     (void)ask_put(slice, false, wish);
-    wish->point = (uint64_t)slice << SLICE_SHIFT | world_random() >> (64 - SLICE_SHIFT);
+    wish->point = id_slice_point(slice, world_random());
 }
 
 void entity_note(const struct entity_wish *wish, enum skv_status status, uint64_t id)
@@ -319,7 +319,7 @@ static void remove_one(struct skv *kv, uint32_t entity)
 /* Near to those that its server is about to give. */
 static uint64_t draw_id(uint32_t slice)
 {
-    uint64_t point = (uint64_t)slice << SLICE_SHIFT | world_random() >> (64 - SLICE_SHIFT);
+    uint64_t point = id_slice_point(slice, world_random());
     const struct node *server = daemon_node(scene_owner(entities.scene, point));
     uint64_t now_ms = world_most_wall_ms(server, world_now_us(), world_now_us());
     uint64_t id = 0;

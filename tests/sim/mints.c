@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/sim/mints.h"
 
+#include "proto/id.h"
 #include "proto/point.h"
 #include "shardd/minter.h"
 #include "shardd/ownership.h"
@@ -8,7 +9,7 @@
 
 #include <inttypes.h>
 
-enum { SLICE_SHIFT = 51, MARKS_MAX = 1 + SCENE_FOUNDED_MAX * SCENE_CUTS_MAX };
+enum { MARKS_MAX = 1 + SCENE_FOUNDED_MAX * SCENE_CUTS_MAX };
 
 /* Up to so much behind the ids that were given the clock may be: RULES I3, and what a reserve is further than ids. */
 #define BEHIND_MS (MINTER_BEHIND_MS - MINTER_AHEAD_MS - MINTER_RESERVE_MS)
@@ -196,7 +197,7 @@ static bool may_give(uint32_t server, uint64_t point)
 /* RULES I1: only an owner gives ids, and only those whose points are in the range that it was asked for. */
 static void check_points(uint32_t server, const struct mint_wish *wish, const struct run *run)
 {
-    uint32_t number = (uint32_t)(wish->point >> SLICE_SHIFT);
+    uint32_t number = id_shard_of_point(wish->point);
     bool is_whole =
         id_shard_bound(number) >= wish->start && id_shard_bound(number + 1) <= wish->end;
     if (id_shard(run->first) != number || id_shard(run->last) != number ||
@@ -303,7 +304,7 @@ static void pass_marks(uint32_t server, struct slice *slice, const struct run *r
 static void give(uint32_t server, const struct mint_wish *wish, const struct mint_run *runs,
                  uint32_t run_count)
 {
-    struct slice *slice = get_slice((uint32_t)(wish->point >> SLICE_SHIFT));
+    struct slice *slice = get_slice(id_shard_of_point(wish->point));
     struct seen seen = {0};
     check_range(server, wish);
     for (uint32_t i = 0; i < run_count; i++) {
@@ -354,7 +355,7 @@ static bool is_any_clock_stepped(void)
 /* Why it waits: of a second ahead nothing is left, or the reserve is on its way. */
 static void note_waiting(const struct minter *minter, const struct mint_wish *wish)
 {
-    uint32_t number = (uint32_t)(wish->point >> SLICE_SHIFT);
+    uint32_t number = id_shard_of_point(wish->point);
     uint64_t time_ms = wish->stamp_ms > wish->now_ms ? wish->stamp_ms : wish->now_ms;
     uint64_t last_ms =
         ID_ORIGIN_MS + minter_given_ms(minter, id_shard_bound(number), id_shard_bound(number + 1));
