@@ -290,8 +290,9 @@ static bool check_counts(const struct map *map, struct map_error *error)
         map_error_set(error, "servers: more than %d", MAP_SERVERS_MAX);
         return false;
     }
-    if (map->origin_ms > ORIGIN_MS_MAX) {
-        map_error_set(error, "origin_ms: is above %" PRIu64, ORIGIN_MS_MAX);
+    if (map->origin_ms == 0 || map->origin_ms > ORIGIN_MS_MAX) {
+        map_error_set(error, "origin_ms: %" PRIu64 " is not between 1 and %" PRIu64, map->origin_ms,
+                      ORIGIN_MS_MAX);
         return false;
     }
     return true;

@@ -362,8 +362,8 @@ static bool read_shards(const json_t *shards, struct map *map, struct map_error 
 static bool read_origin(const json_t *value, struct map *map, struct map_error *error)
 {
     json_int_t origin_ms = value ? json_integer_value(value) : (json_int_t)ID_ORIGIN_MS;
-    if (origin_ms < 0 || (uint64_t)origin_ms > ORIGIN_MS_MAX) {
-        map_error_set(error, "origin_ms: %" JSON_INTEGER_FORMAT " is not between 0 and %" PRIu64,
+    if (origin_ms < 1 || (uint64_t)origin_ms > ORIGIN_MS_MAX) {
+        map_error_set(error, "origin_ms: %" JSON_INTEGER_FORMAT " is not between 1 and %" PRIu64,
                       origin_ms, ORIGIN_MS_MAX);
         return false;
     }

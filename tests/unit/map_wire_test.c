@@ -265,7 +265,9 @@ static void what_a_map_must_not_be_is_refused_with_the_reason(void **state)
     WITH(changed_servers[1].id[0] = 1; changed_servers[1].id[1] = 2;
          changed_servers[1].id[2] = 3, "servers[1]: id: servers[0] has it, too");
     WITH(changed_servers[0].address.port = 0, "servers[0]: port: 0 is not between 1 and 65535");
-    WITH(map.origin_ms = UINT64_C(1) << 48, "origin_ms: is above 281474976710655");
+    WITH(map.origin_ms = UINT64_C(1) << 48,
+         "origin_ms: 281474976710656 is not between 1 and 281474976710655");
+    WITH(map.origin_ms = 0, "origin_ms: 0 is not between 1 and 281474976710655");
 #undef WITH
     map = sample();
     map.entry_count = 0;
