@@ -22,6 +22,9 @@
 /* RULES V7: at the cap without an acknowledgement. */
 #define FULL_MS_MAX 1000
 
+/* RULES V7: nor of the end: operations wait for it. */
+#define END_MS_MAX 3000
+
 /* Messages on the way: where they are small, those that wait are sent as one. */
 #define FLYING_MAX (PEER_CALLS_MAX / 4)
 
@@ -81,6 +84,7 @@ struct stream {
     uint32_t flying_count;
     uint64_t durable;
     bool has_end;
+    uint64_t has_end_ms;
     bool is_end_sent; /* over this link */
     struct range_sum end_sum;
     uint64_t end_stamp;
@@ -511,6 +515,10 @@ static void on_tick(void *context)
         lose(stream, "the target takes too long: as much as may be is on the way");
         return;
     }
+    if (stream->has_end && now_ms - stream->has_end_ms >= END_MS_MAX) {
+        lose(stream, "the target takes too long: it has not said that it has all");
+        return;
+    }
     if (stream->state == RESTING && now_ms >= stream->rest_until_ms) {
         connect(stream);
     }
@@ -598,6 +606,7 @@ void stream_put(struct stream *stream, struct buffer *items, uint64_t need)
 void stream_end(struct stream *stream, const struct range_sum *sum, uint64_t stamp, uint64_t ids_ms)
 {
     stream->has_end = true;
+    stream->has_end_ms = clock_mono_ms();
     stream->end_sum = *sum;
     stream->end_stamp = stamp;
     stream->end_ids_ms = ids_ms;

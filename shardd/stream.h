@@ -21,7 +21,8 @@
  *  - A link that breaks is tried again, after 50 ms to 1 s, for as long as all fits; then what the target has not
  *    processed is sent again (V3). TRY_LATER and SHUTTING_DOWN are like a broken link. Any other refusal, or a target
  *    that has processed less than it had acknowledged, is a loss.
- *  - At waiting_len_max, with more than one message, for a second without an acknowledgement: lost (V7).
+ *  - At waiting_len_max, with more than one message, for a second without an acknowledgement: lost (V7). So is an end
+ *    that is not answered within three seconds, over whatever links.
  *  - A link without anything to send is asked every STREAM_PING_MS, by a message without items, whether it is there.
  */
 

@@ -789,6 +789,20 @@ static void an_end_whose_answer_is_lost_is_asked_for(void **state)
     }
 }
 
+/* RULES V7: operations wait for it, and a target that answers all else would keep them waiting without an end. */
+static void an_end_without_an_answer_for_three_seconds_is_a_loss(void **state)
+{
+    (void)state;
+    start_and_begin();
+    put(STREAM_RECORD, 100, 0);
+    world.is_end_kept = true;
+    uint64_t end_ms = clock_mono_ms();
+    stream_end(world.stream, &some_sum, SOME_STAMP, SOME_IDS_MS);
+    run_until(is_lost);
+    assert_in_range(clock_mono_ms() - end_ms, 3000, 9000);
+    assert_string_equal(world.lost, "the target takes too long: it has not said that it has all");
+}
+
 int main(void)
 {
     cmocka_set_message_output(CM_OUTPUT_TAP);
@@ -815,6 +829,7 @@ int main(void)
         TEST(a_link_without_anything_to_send_is_asked_whether_it_is_there),
         TEST(the_end_comes_behind_all_and_is_answered_when_ready),
         TEST(an_end_whose_answer_is_lost_is_asked_for),
+        TEST(an_end_without_an_answer_for_three_seconds_is_a_loss),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
