@@ -121,9 +121,10 @@ uint64_t arguments_number(struct arguments *arguments, const char *name, uint64_
 {
     char wanted[64];
     uint64_t number = next(arguments) ? unpack_uint_max(&arguments->in, max) : 0;
-    if (number < min) {
-        unpack_fail(&arguments->in, UNPACK_WRONG_TYPE);
+    if (number >= min && unpack_is_fine(&arguments->in)) {
+        return number;
     }
+    unpack_fail(&arguments->in, UNPACK_WRONG_TYPE);
     (void)snprintf(wanted, sizeof(wanted), "an integer from %llu to %llu", (unsigned long long)min,
                    (unsigned long long)max);
     check(arguments, name, wanted);
