@@ -130,6 +130,12 @@ static uint64_t first_of(const struct minter *minter, uint32_t shard, uint64_t n
     return id;
 }
 
+uint64_t minter_guess(const struct minter *minter, uint64_t point, uint64_t now_ms)
+{
+    uint64_t since_ms = now_ms > minter->origin_ms ? now_ms - minter->origin_ms : 0;
+    return first_of(minter, id_shard_of_point(point), since_ms);
+}
+
 /* RULES I3: past 1023 the next millisecond. */
 static uint64_t step(uint64_t id, uint32_t count)
 {

@@ -73,6 +73,9 @@ enum mint_result {
     MINT_BEHIND, /* the clock is more than MINTER_BEHIND_MS behind the reserve, or before the origin */
 };
 
+/* The id that a mint at this point will most likely be given next: for a prefetch. */
+uint64_t minter_guess(const struct minter *minter, uint64_t point, uint64_t now_ms);
+
 /* *runs, *run_count: what was given, in growing order; until the next call. */
 enum mint_result minter_mint(struct minter *minter, const struct mint_wish *wish,
                              const struct mint_run **runs, uint32_t *run_count);

@@ -8,6 +8,7 @@
 #include "io/conn.h"
 #include "io/memory.h"
 #include "proto/endian.h"
+#include "proto/id.h"
 #include "proto/point.h"
 #include "shardd/hand.h"
 
@@ -23,6 +24,9 @@
 /* Between two attempts of what waits for room. */
 #define AGAIN_MS 1
 
+/* Operations between fetching a put's bucket and needing it: more, and others of its slice have come before it. */
+#define FORESEEN_OPS 8
+
 /* Bytes that are fetched together: a part of the memory, within bounds. */
 #define FETCH_PART    32
 #define FETCH_LEN_MIN (UINT64_C(256) << 10)
@@ -33,6 +37,16 @@
 
 /* --- a turn --- */
 
+/* Where a put's record goes is known when it has its id: the bucket is fetched by what that will most likely be. */
+static void foresee(const struct store *store, uint32_t index, uint32_t count)
+{
+    if (index < count && store->batch[index].kind == OP_PUT) {
+        uint64_t id = minter_guess(store->execution.minter, store->batch[index].point,
+                                   store->execution.now_ms);
+        hot_prefetch(store->hot, id_point(id));
+    }
+}
+
 static void run_batch(struct store *store)
 {
     uint32_t count = store->batch_count;
@@ -41,9 +55,13 @@ static void run_batch(struct store *store)
         hot_prefetch_records(store->hot, store->batch[i].point);
         accounts_prefetch(&store->accounts, store->batch[i].point);
     }
+    for (uint32_t i = 0; i < FORESEEN_OPS; i++) {
+        foresee(store, i, count);
+    }
     store->batch_count = 0;
     store->turn_ops += count;
     for (uint32_t i = 0; i < count; i++) {
+        foresee(store, i + FORESEEN_OPS, count);
         store->turn_changes += op_changes(&store->batch[i]);
         store_run(store, &store->batch[i]);
     }

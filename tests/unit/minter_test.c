@@ -114,6 +114,17 @@ static void ids_tell_the_time_and_begin_anew_each_millisecond(void **state)
     assert_int_equal(id_sequence(w->last), 0);
 }
 
+static void what_comes_next_can_be_guessed(void **state)
+{
+    struct world *w = *state;
+    for (uint64_t i = 0; i < 3000; i++) {
+        set_now(w, NOW_MS + i / 1500);
+        uint64_t guess = minter_guess(w->minter, w->wish.point, NOW_MS + i / 1500);
+        assert_int_equal(mint(w, 1), 1);
+        assert_int_equal(w->last, guess);
+    }
+}
+
 /* RULES I2: what the disk does not have yet is given to nobody. */
 static void nothing_is_given_before_the_reserve_is_durable(void **state)
 {
@@ -353,6 +364,7 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         CASE(ids_tell_the_time_and_begin_anew_each_millisecond),
+        CASE(what_comes_next_can_be_guessed),
         CASE(nothing_is_given_before_the_reserve_is_durable),
         CASE(one_reserve_a_second_is_enough),
         CASE(a_second_is_borrowed_and_no_more),
