@@ -473,7 +473,6 @@ static bool may_have_id(const struct execution *execution, const struct op *op,
 {
     const struct mint_wish now = {
         .now_ms = execution->now_ms,
-        .stamp_ms = stamp_ms(log_last(execution->log)),
         .durable = log_durable(execution->log),
     };
     enum mint_result result = minter_meet(execution->minter, endian_get_be64(op->key.data), &now);
@@ -643,7 +642,6 @@ static enum mint_result mint(const struct execution *execution, const struct acc
         .end = account->range.end,
         .count = count,
         .now_ms = execution->now_ms,
-        .stamp_ms = stamp_ms(log_last(execution->log)),
         .durable = log_durable(execution->log),
     };
     return minter_mint(execution->minter, &wish, runs, run_count);

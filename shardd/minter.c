@@ -17,6 +17,7 @@ struct minter {
     uint64_t stamp;      /* of the reserve's record */
     uint64_t durable_ms; /* up to here it is known to be durable */
     uint64_t passed_ms;  /* up to here ids may have been given before the start, or by another */
+    uint64_t seen_ms;    /* the latest clock since the start, by which ids were given */
     uint64_t *last;      /* by slice: the last that was given, or may have been */
     struct mint_run *runs;
     uint32_t run_count;
@@ -78,7 +79,11 @@ uint64_t minter_ahead_ms(const struct minter *minter, uint64_t now_ms)
 
 static void reserve_to(struct minter *minter, uint64_t ms)
 {
-    minter->reserved_ms = ms < ID_TIME_MAX ? ms : ID_TIME_MAX;
+    ms = ms < ID_TIME_MAX ? ms : ID_TIME_MAX;
+    if (ms <= minter->reserved_ms) {
+        return; /* the end of time is reserved once */
+    }
+    minter->reserved_ms = ms;
     minter->stamp = minter->reserve(minter->context, minter->reserved_ms);
 }
 
@@ -100,34 +105,38 @@ static void extend_for(struct minter *minter, uint64_t ms)
 
 /* --- giving --- */
 
+/* Nor is there time for ids before the origin, and behind all that they can tell. */
 static bool is_behind(const struct minter *minter, const struct mint_wish *wish)
 {
-    return wish->now_ms < minter->origin_ms ||
+    return wish->now_ms < minter->origin_ms || wish->now_ms > minter->origin_ms + ID_TIME_MAX ||
            wish->now_ms + MINTER_BEHIND_MS < minter->origin_ms + minter->reserved_ms;
 }
 
-/* RULES I3: up to here, since the origin. What has passed is in the past, or a start would wait for a clock behind. */
+/*
+ * RULES I3: up to here, since the origin. What has passed is in the past, or a start would wait for a clock behind. The
+ * last millisecond of all is not given, so that there is always one behind what was.
+ */
 static uint64_t limit_of(const struct minter *minter, const struct mint_wish *wish)
 {
-    uint64_t time_ms = wish->stamp_ms > wish->now_ms ? wish->stamp_ms : wish->now_ms;
-    uint64_t since_ms = time_ms - minter->origin_ms;
-    return (since_ms > minter->passed_ms ? since_ms : minter->passed_ms) + MINTER_AHEAD_MS;
+    uint64_t time_ms = wish->now_ms - minter->origin_ms;
+    time_ms = minter->seen_ms > time_ms ? minter->seen_ms : time_ms;
+    time_ms = minter->passed_ms > time_ms ? minter->passed_ms : time_ms;
+    return time_ms + MINTER_AHEAD_MS < ID_TIME_MAX ? time_ms + MINTER_AHEAD_MS : ID_TIME_MAX - 1;
 }
 
-/* The first that may be given now. */
+/* The first that may be given now; UINT64_MAX: there is none any more. */
 static uint64_t first_of(const struct minter *minter, uint32_t shard, uint64_t now_ms)
 {
-    uint64_t id = 0;
+    uint64_t id = UINT64_MAX;
     uint64_t last = minter->last[shard];
-    (void)id_compose(now_ms, shard, 0, &id);
-    if (last == 0 || id > last) {
+    bool is_in_time = id_compose(now_ms, shard, 0, &id);
+    if (last == 0 || (is_in_time && id > last)) {
         return id;
     }
     if (id_sequence(last) + 1 < ID_SEQUENCE_COUNT) {
         return last + 1;
     }
-    (void)id_compose(id_ms(last) + 1, shard, 0, &id);
-    return id;
+    return id_compose(id_ms(last) + 1, shard, 0, &id) ? id : UINT64_MAX;
 }
 
 uint64_t minter_guess(const struct minter *minter, uint64_t point, uint64_t now_ms)
@@ -201,9 +210,10 @@ enum mint_result minter_mint(struct minter *minter, const struct mint_wish *wish
     if (is_behind(minter, wish)) {
         return MINT_BEHIND;
     }
+    uint64_t since_ms = wish->now_ms - minter->origin_ms;
+    minter->seen_ms = since_ms > minter->seen_ms ? since_ms : minter->seen_ms;
     uint64_t ahead_ms = limit_of(minter, wish);
-    uint64_t first =
-        first_of(minter, id_shard_of_point(wish->point), wish->now_ms - minter->origin_ms);
+    uint64_t first = first_of(minter, id_shard_of_point(wish->point), since_ms);
     if (id_ms(first) > ahead_ms) {
         return MINT_LATER;
     }

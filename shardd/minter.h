@@ -20,7 +20,7 @@
 
 #include "proto/id.h"
 
-/* RULES I3; ahead of the stamp's time, or of what had passed when it started. */
+/* RULES I3; ahead of the latest clock since the start, or of what had passed when it started. */
 #define MINTER_AHEAD_MS  UINT64_C(1000)
 #define MINTER_BEHIND_MS UINT64_C(600000) /* ten minutes */
 
@@ -57,7 +57,6 @@ struct mint_wish {
     uint64_t start, end; /* and in the range: bounds */
     uint32_t count;      /* 1 to MINTER_COUNT_MAX */
     uint64_t now_ms;     /* wall clock, since 1970 */
-    uint64_t stamp_ms;   /* of the last stamp (RULES N2): never behind what was given out */
     uint64_t durable;    /* the log's durable stamp */
 };
 
@@ -70,7 +69,7 @@ struct mint_run {
 enum mint_result {
     MINT_DONE, /* at least one, at most as many as wished */
     MINT_LATER, /* none yet: too far ahead, or the reserve is not durable; to be asked again in a millisecond */
-    MINT_BEHIND, /* the clock is more than MINTER_BEHIND_MS behind the reserve, or before the origin */
+    MINT_BEHIND, /* the clock is more than MINTER_BEHIND_MS behind the reserve, or outside of all that ids can tell */
 };
 
 /* The id that a mint at this point will most likely be given next: for a prefetch. */

@@ -65,7 +65,7 @@ enum op_kind {
     X(RECORD_LARGER,   20, "the record is larger than all of its shard")                            \
     X(NOT_THERE,       21, "if_present: the key is not there")                                     \
     X(IDS_AHEAD,       22, "ids are being reserved, or a second ahead of the clock was given: try again") \
-    X(CLOCK_BEHIND,    23, "this server's clock is more than 10 minutes behind the ids that it gave, or before the map's origin of ids") \
+    X(CLOCK_BEHIND,    23, "this server's clock is more than 10 minutes behind the ids that it gave, or before the map's origin of ids, or 69 years after it") \
     X(ID_AHEAD,        24, "the id is more than 10 minutes ahead of this server's clock: it was not minted with this map's origin, or a clock is wrong")
 /* clang-format on */
 

@@ -46,8 +46,9 @@ static struct {
     uint32_t count, capacity;
     uint32_t places[ID_SHARD_COUNT]; /* in slices, from 1; 0: not there */
     uint64_t most_ms[DAEMON_COUNT];  /* of all ids that the server gave, since the origin */
-    uint64_t
-        passed_ms[DAEMON_COUNT]; /* since the origin: reserved before its start, or handed over */
+    /* Since the origin: reserved before its start, or handed over. */
+    uint64_t passed_ms[DAEMON_COUNT];
+    uint64_t seen_ms[DAEMON_COUNT]; /* since 1970: its clock's latest since its start */
     uint64_t refused;
 } mints;
 
@@ -223,18 +224,17 @@ static void check_range(uint32_t server, const struct mint_wish *wish)
 }
 
 /* RULES I3: of the clock, or of what was reserved before the start or handed over by a move, if that is later. */
-static uint64_t bound_ms(uint32_t server, const struct mint_wish *wish)
+static uint64_t bound_ms(uint32_t server)
 {
-    uint64_t time_ms = wish->stamp_ms > wish->now_ms ? wish->stamp_ms : wish->now_ms;
     uint64_t passed_ms = ID_ORIGIN_MS + mints.passed_ms[server];
-    return passed_ms > time_ms ? passed_ms : time_ms;
+    return passed_ms > mints.seen_ms[server] ? passed_ms : mints.seen_ms[server];
 }
 
 /* RULES I3 */
 static void check_time(uint32_t server, const struct mint_wish *wish, const struct run *run)
 {
     uint64_t most_ms = mints.most_ms[server];
-    if (ID_ORIGIN_MS + id_ms(run->last) > bound_ms(server, wish) + MINTER_AHEAD_MS) {
+    if (ID_ORIGIN_MS + id_ms(run->last) > bound_ms(server) + MINTER_AHEAD_MS) {
         violation("server %u gives id %" PRIu64 ", more than a second ahead", server, run->last);
     }
     if (most_ms && ID_ORIGIN_MS + most_ms > wish->now_ms + MINTER_BEHIND_MS) {
@@ -327,7 +327,7 @@ static void give(uint32_t server, const struct mint_wish *wish, const struct min
 static void check_refusal(uint32_t server, const struct minter *minter,
                           const struct mint_wish *wish)
 {
-    uint64_t most_ms = bound_ms(server, wish);
+    uint64_t most_ms = bound_ms(server);
     for (uint32_t i = DAEMON_SERVER_1; i < mints.scene->daemon_count; i++) {
         const struct node *node = daemon_node(mints.scene->daemons[i]);
         uint64_t ms = world_most_wall_ms(node, 0, world_now_us());
@@ -356,10 +356,9 @@ static bool is_any_clock_stepped(void)
 static void note_waiting(const struct minter *minter, const struct mint_wish *wish)
 {
     uint32_t number = id_shard_of_point(wish->point);
-    uint64_t time_ms = wish->stamp_ms > wish->now_ms ? wish->stamp_ms : wish->now_ms;
     uint64_t last_ms =
         ID_ORIGIN_MS + minter_given_ms(minter, id_shard_bound(number), id_shard_bound(number + 1));
-    uint64_t ahead_ms = time_ms + MINTER_AHEAD_MS;
+    uint64_t ahead_ms = mints.seen_ms[current_server()] + MINTER_AHEAD_MS;
     mints.refused += last_ms >= ahead_ms && is_any_clock_stepped();
     count_if(last_ms == ahead_ms, COUNT_MINT_AHEAD); /* above it: a clock has gone back */
 }
@@ -371,6 +370,7 @@ struct minter *__wrap_minter_new(uint64_t reserved_ms, minter_reserve *reserve, 
 struct minter *__wrap_minter_new(uint64_t reserved_ms, minter_reserve *reserve, void *context)
 {
     mints.passed_ms[current_server()] = reserved_ms;
+    mints.seen_ms[current_server()] = 0;
     return __real_minter_new(reserved_ms, reserve, context);
 }
 
@@ -392,6 +392,8 @@ enum mint_result __wrap_minter_mint(struct minter *minter, const struct mint_wis
 enum mint_result __wrap_minter_mint(struct minter *minter, const struct mint_wish *wish,
                                     const struct mint_run **runs, uint32_t *run_count)
 {
+    uint64_t *seen_ms = &mints.seen_ms[current_server()];
+    *seen_ms = wish->now_ms > *seen_ms ? wish->now_ms : *seen_ms;
     check_reserve(current_server(), minter);
     enum mint_result result = __real_minter_mint(minter, wish, runs, run_count);
     switch (result) {

@@ -46,7 +46,6 @@ static void start(struct world *w, uint64_t reserved_ms)
 static void set_now(struct world *w, uint64_t now_ms)
 {
     w->wish.now_ms = now_ms;
-    w->wish.stamp_ms = now_ms > w->wish.stamp_ms ? now_ms : w->wish.stamp_ms;
 }
 
 static enum mint_result ask(struct world *w, uint32_t count)
@@ -173,7 +172,6 @@ static void after_a_start_ids_go_on_above_the_reserve(void **state)
     assert_int_equal(mint(w, 10), 10);
     uint64_t reserved_ms = w->reserved_ms;
     start(w, reserved_ms);
-    w->wish.stamp_ms = NOW_MS + 65000; /* after an unclean end */
     assert_int_equal(mint(w, 1), 1);
     assert_int_equal(id_ms(w->last), reserved_ms + 1);
 }
@@ -248,6 +246,36 @@ static void a_clock_far_behind_is_told_and_gives_nothing(void **state)
     assert_int_equal(mint(w, 1), 1);
     set_now(w, ID_ORIGIN_MS - 1);
     assert_int_equal(ask(w, 1), MINT_BEHIND);
+}
+
+/* A clock that is past all that an id can tell. */
+static void past_the_end_of_time_nothing_is_given(void **state)
+{
+    struct world *w = *state;
+    set_now(w, ID_ORIGIN_MS + ID_TIME_MAX + 1);
+    assert_int_equal(ask(w, 1), MINT_BEHIND);
+    set_now(w, UINT64_MAX / 2);
+    assert_int_equal(ask(w, 1), MINT_BEHIND);
+    assert_int_equal(w->reserve_count, 0);
+    set_now(w, NOW_MS);
+    assert_int_equal(mint(w, 1), 1);
+}
+
+/* Its last millisecond is kept back: there is always one behind what is given. */
+static void up_to_the_end_of_time_each_id_is_given_once(void **state)
+{
+    struct world *w = *state;
+    set_now(w, ID_ORIGIN_MS + ID_TIME_MAX - 2);
+    uint64_t given = 0;
+    uint32_t count;
+    while ((count = mint(w, MINTER_COUNT_MAX)) > 0) {
+        given += count;
+    }
+    assert_int_equal(given, 2 * ID_SEQUENCE_COUNT);
+    assert_int_equal(id_ms(w->last), ID_TIME_MAX - 1);
+    start(w, ID_TIME_MAX);
+    set_now(w, ID_ORIGIN_MS + ID_TIME_MAX - 2);
+    assert_int_equal(ask(w, 1), MINT_LATER);
 }
 
 /* RULES I1: two servers with a part of one slice each can never give the same one. */
@@ -351,7 +379,6 @@ static void never_twice_whatever_clock_and_starts_do(void **state)
             uint64_t found_ms =
                 w->durable == w->stamp ? w->reserved_ms : minter_reserved_ms(w->minter);
             start(w, found_ms);
-            w->wish.stamp_ms += 65000;
         }
         (void)mint(w, 1 + (uint32_t)dice_below(&dice, 3000));
     }
@@ -375,6 +402,8 @@ int main(void)
         CASE(how_far_the_reserve_is_ahead_is_told),
         CASE(a_clock_that_went_back_a_little_waits_at_nothing),
         CASE(a_clock_far_behind_is_told_and_gives_nothing),
+        CASE(past_the_end_of_time_nothing_is_given),
+        CASE(up_to_the_end_of_time_each_id_is_given_once),
         CASE(what_is_asked_for_before_the_first_map_is_durable_waits),
         CASE(ids_have_their_points_in_the_range_that_asked),
         CASE(a_sliver_of_a_slice_gets_its_ids_in_time),
