@@ -107,6 +107,7 @@ struct outcome {
 struct op {
     struct op *next;          /* while it waits: of those that wait for the same */
     struct op *older, *newer; /* and of all that wait */
+    enum op_reason wants;     /* while it waits for room, or for its id: why */
     /* On the loop, once. What the operation borrows, and itself, end with the call. */
     void (*done)(const struct op *op, const struct outcome *outcome);
     bool (*is_awaited)(const struct op *op); /* whether the answer can still be given; NULL: yes */

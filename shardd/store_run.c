@@ -120,10 +120,12 @@ static enum execute_result carry_out(struct store *store, const struct op *op,
     return result;
 }
 
-/* The tree must be asked first, or there is no room yet. */
-static void wait(struct store *store, struct op *op, enum execute_result result)
+/* The tree must be asked first, or there is no room yet, as the outcome says. */
+static void wait(struct store *store, struct op *op, enum execute_result result,
+                 const struct outcome *outcome)
 {
     if (result == EXECUTE_ROOM) {
+        op->wants = outcome->reason;
         store_want(store, op);
     } else if (result == EXECUTE_HELD) {
         store_hold(store, op);
@@ -184,7 +186,7 @@ void store_run(struct store *store, const struct op *op)
     if (result == EXECUTE_DONE) {
         op->done(op, &outcome);
     } else if (may_wait(store, op, result)) {
-        wait(store, keep(store, op), result);
+        wait(store, keep(store, op), result, &outcome);
     } else {
         refuse_one_more(op);
     }
@@ -216,7 +218,7 @@ void store_run_waiter(struct store *store, struct op *op, const struct execute_d
     if (result == EXECUTE_DONE) {
         finish(store, op, &outcome);
     } else {
-        wait(store, op, result); /* also for the tree again: it was evicted meanwhile */
+        wait(store, op, result, &outcome); /* also for the tree again: it was evicted meanwhile */
     }
 }
 

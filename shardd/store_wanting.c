@@ -107,8 +107,7 @@ void store_run_wanting(struct store *store)
     store->execution.has_waited = true;
     while (op) {
         struct op *next = op->next;
-        store_run_waiter(store, op, NULL,
-                         op_mints(op) ? OP_REASON_IDS_AHEAD : OP_REASON_MAKING_ROOM, now_us);
+        store_run_waiter(store, op, NULL, op->wants, now_us);
         op = next;
     }
     store->execution.has_waited = false;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "io/clock.h"
 #include "proto/endian.h"
 #include "proto/table.h"
 #include "shardd/minter.h"
@@ -181,6 +182,27 @@ static void an_id_that_somebody_brings_along_is_not_given_again(void **state)
     assert_false(run(f, OP_READ, far)->was_there);
 }
 
+/* Not that its shard is full: what waits for another reason waits beside it. */
+static void what_waits_for_its_id_too_long_is_told_so(void **state)
+{
+    struct store_fixture *f = *state;
+    uint8_t key[ID_KEY_LEN];
+    uint64_t far;
+    assert_true(id_compose(id_ms(mint(f, 1, 0)) + MINTER_BEHIND_MS / 2, SHARD, 0, &far));
+    endian_put_be64(key, far);
+    const struct op op = {
+        .kind = OP_WRITE,
+        .table = TABLE_ENTITIES,
+        .key = bytes_of(key, sizeof(key)),
+        .point = id_point(far),
+        .value = bytes_of(document, sizeof(document)),
+        .deadline_us = clock_mono_us() + 20000,
+    };
+    const struct outcome *outcome = store_fixture_do(f, &op);
+    assert_int_equal(outcome->status, STATUS_TRY_LATER);
+    assert_int_equal(outcome->reason, OP_REASON_IDS_AHEAD);
+}
+
 static const struct range narrow[] = {{.end = BOUND_END, .limit = 200}};
 
 static void a_full_shard_takes_no_document_and_gives_no_id_for_it(void **state)
@@ -220,6 +242,7 @@ int main(void)
         TEST(ids_grow_over_starts_of_every_kind),
         TEST(the_reserve_outlives_the_log),
         TEST(an_id_that_somebody_brings_along_is_not_given_again),
+        TEST(what_waits_for_its_id_too_long_is_told_so),
         TEST(a_full_shard_takes_no_document_and_gives_no_id_for_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
