@@ -16,6 +16,7 @@ struct recovery {
     struct map joined;
     struct map_error error; /* empty: `joined` is a map */
     struct text missing;    /* empty: none */
+    bool is_anyone_there;   /* of those that the lists name */
     struct plan *plan;
 };
 
@@ -213,13 +214,25 @@ static void miss(struct recovery *recovery, const struct address *address)
     text_add_address(&recovery->missing, address);
 }
 
-static void miss_server(struct recovery *recovery, const struct map_server *server)
+static void seek_server(struct recovery *recovery, const struct map_server *server)
 {
-    if (!is_server_there(recovery->answers, server->id)) {
+    if (is_server_there(recovery->answers, server->id)) {
+        recovery->is_anyone_there = true;
+    } else {
         char id[ID_TEXT_LEN];
         id_bytes_print(server->id, id);
         miss(recovery, &server->address);
         text_add(&recovery->missing, " (%.8s)", id);
+    }
+}
+
+/* Of an entry that no server is bound to yet. */
+static void seek_address(struct recovery *recovery, const struct address *address)
+{
+    if (is_address_there(recovery->answers, address)) {
+        recovery->is_anyone_there = true;
+    } else {
+        miss(recovery, address);
     }
 }
 
@@ -228,18 +241,17 @@ static void find_missing(struct recovery *recovery)
     const struct map *own = own_map(recovery);
     const struct map *joined = &recovery->joined;
     for (uint32_t i = 0; i < joined->server_count; i++) {
-        miss_server(recovery, &joined->servers[i]);
+        seek_server(recovery, &joined->servers[i]);
     }
     for (uint32_t i = 0; i < own->server_count; i++) {
         if (!map_find_server(joined, own->servers[i].id)) {
-            miss_server(recovery, &own->servers[i]);
+            seek_server(recovery, &own->servers[i]);
         }
     }
     for (uint32_t i = 0; i < joined->entry_count; i++) {
         const struct map_entry *entry = &joined->entries[i];
-        if (id_bytes_is_zero(entry->server) &&
-            !is_address_there(recovery->answers, &entry->address)) {
-            miss(recovery, &entry->address);
+        if (id_bytes_is_zero(entry->server)) {
+            seek_address(recovery, &entry->address);
         }
     }
 }
@@ -265,13 +277,61 @@ static void say_recovered(struct recovery *recovery)
     }
 }
 
-static bool is_same(const struct map_entry *entry, const struct map_entry *own)
+static bool is_same_range(const struct map_entry *entry, const struct map_entry *own)
 {
-    return own && own->start == entry->start && own->end == entry->end &&
-           own->epoch == entry->epoch && id_bytes_equal(own->server, entry->server);
+    return own && own->start == entry->start && own->end == entry->end;
 }
 
-static void say_entry(struct recovery *recovery, const struct map_entry *entry)
+static bool is_same_owner(const struct map_entry *entry, const struct map_entry *own)
+{
+    return id_bytes_equal(own->server, entry->server) &&
+           address_equal(&own->address, &entry->address);
+}
+
+static bool is_same_move(const struct map_move *move, const struct map_move *own)
+{
+    return own->phase == move->phase && own->id == move->id &&
+           id_bytes_equal(own->source, move->source) && id_bytes_equal(own->target, move->target);
+}
+
+/* All fields: a copy that was changed and the lost map may have given one epoch to different entries. */
+static bool is_same(const struct map_entry *entry, const struct map_entry *own)
+{
+    return is_same_range(entry, own) && own->epoch == entry->epoch && is_same_owner(entry, own) &&
+           strcmp(own->name, entry->name) == 0 && own->size == entry->size &&
+           own->when_full == entry->when_full && own->is_new == entry->is_new &&
+           is_same_move(&entry->move, &own->move);
+}
+
+static void add_change(struct text *line, const char *what, const char *from, const char *to)
+{
+    if (strcmp(from, to) != 0) {
+        text_add(line, ", %s %s -> %s", what, from, to);
+    }
+}
+
+static const char *when_full_text(const struct map_entry *entry)
+{
+    return entry->when_full == WHEN_FULL_EVICT ? "evict" : "reject";
+}
+
+/* What the copy had: of a part of a range, or of several, it would mislead. */
+static void add_changes(struct text *line, const struct map_entry *entry,
+                        const struct map_entry *own)
+{
+    char sizes[2][SIZE_TEXT_LEN];
+    size_print(own->size, sizes[0]);
+    size_print(entry->size, sizes[1]);
+    add_change(line, "name", own->name, entry->name);
+    add_change(line, "size", sizes[0], sizes[1]);
+    add_change(line, "when_full", when_full_text(own), when_full_text(entry));
+    add_change(line, "new", own->is_new ? "true" : "false", entry->is_new ? "true" : "false");
+    add_change(line, "move", move_phase_text(own->move.phase), move_phase_text(entry->move.phase));
+}
+
+/* `own`: what the copy has where it begins, or NULL. */
+static void say_entry(struct recovery *recovery, const struct map_entry *entry,
+                      const struct map_entry *own)
 {
     struct text line;
     char bounds[2][BOUND_TEXT_LEN];
@@ -282,6 +342,9 @@ static void say_entry(struct recovery *recovery, const struct map_entry *entry)
     text_set(&line, "shard %s: %s to %s, %s, on server ", entry->name, bounds[0], bounds[1], size);
     text_add_address(&line, &entry->address);
     text_add(&line, ", as of revision %llu", (unsigned long long)entry->epoch);
+    if (is_same_range(entry, own)) {
+        add_changes(&line, entry, own);
+    }
     plan_say(recovery->plan, &line);
 }
 
@@ -292,8 +355,9 @@ static void say_changes(struct recovery *recovery)
     const struct map *joined = &recovery->plan->next.map;
     for (uint32_t i = 0; i < joined->entry_count; i++) {
         const struct map_entry *entry = &joined->entries[i];
-        if (!is_same(entry, map_find(own, point_of_bound(entry->start)))) {
-            say_entry(recovery, entry);
+        const struct map_entry *before = map_find(own, point_of_bound(entry->start));
+        if (!is_same(entry, before)) {
+            say_entry(recovery, entry, before);
         }
     }
 }
@@ -396,13 +460,9 @@ static void make_plan(struct recovery *recovery)
     drop_cuts(recovery);
 }
 
-static enum status judge(struct recovery *recovery, bool accepts_missing, struct text *why)
+static enum status check_missing(const struct recovery *recovery, bool accepts_missing,
+                                 struct text *why)
 {
-    if (find_other(recovery, why)) {
-        return STATUS_DENIED;
-    }
-    join(recovery);
-    find_missing(recovery);
     if (!text_is_empty(&recovery->missing) && !accepts_missing) {
         text_set(why,
                  "not in reach: %s: what only they know, and hold, would be lost: start them, or "
@@ -410,10 +470,36 @@ static enum status judge(struct recovery *recovery, bool accepts_missing, struct
                  recovery->missing.chars);
         return STATUS_DENIED;
     }
+    if (!recovery->is_anyone_there) {
+        text_set(why, "no server has answered: nothing is known of what they hold: %s",
+                 recovery->missing.chars);
+        return STATUS_DENIED;
+    }
+    return STATUS_OK;
+}
+
+static enum status judge(struct recovery *recovery, bool accepts_missing, struct text *why)
+{
+    if (find_other(recovery, why)) {
+        return STATUS_DENIED;
+    }
+    join(recovery);
+    find_missing(recovery);
+    return check_missing(recovery, accepts_missing, why);
+}
+
+/* Whether anybody is ahead is asked only here: of those who are not there nobody knows it. */
+static enum status conclude(struct recovery *recovery, struct text *why)
+{
+    if (!is_behind(recovery)) {
+        plan_begin(recovery->plan, cluster_ledger(recovery->cluster));
+        return STATUS_OK;
+    }
     if (recovery->error.text[0]) {
         text_set(why, "what the servers hold makes no map: %s", recovery->error.text);
         return STATUS_CONFLICT;
     }
+    make_plan(recovery);
     return STATUS_OK;
 }
 
@@ -430,13 +516,9 @@ enum status recover_plan(const struct cluster *cluster, const struct recover_ans
         text_set(why, "a server tells a revision or term that no bootstrapd can have given");
         return STATUS_CONFLICT;
     }
-    if (!is_behind(&recovery)) {
-        plan_begin(plan, cluster_ledger(cluster));
-        return STATUS_OK;
-    }
     enum status status = judge(&recovery, accepts_missing, why);
     if (status == STATUS_OK) {
-        make_plan(&recovery);
+        status = conclude(&recovery, why);
     }
     map_fini(&recovery.joined);
     return status;

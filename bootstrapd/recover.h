@@ -18,7 +18,8 @@
  *    a server that comes back later follows this map, and the lost directory is refused.
  *  - A move goes on at the phase that the entry tells. Which others wait, or were called off, no server knows: they end.
  *  - Not while another bootstrapd is at work, nor, unless that is accepted, without a server that either list names:
- *    it may have been given a range of which nobody else knows.
+ *    it may have been given a range of which nobody else knows. Nor from nobody: that none is ahead is said only when
+ *    all, or, if that is accepted, some of them have answered.
  */
 
 #include "bootstrapd/cluster.h"
@@ -46,7 +47,7 @@ void recover_answers_fini(struct recover_answers *answers);
 
 /*
  * STATUS_OK: *plan is the caller's, and changes nothing where nobody is ahead. Else *why: DENIED (another bootstrapd, or
- * servers that are not there, which are named), CONFLICT (what they hold makes no map).
+ * servers that are not there, which are named, or all of them), CONFLICT (what they hold makes no map).
  */
 enum status recover_plan(const struct cluster *cluster, const struct recover_answers *answers,
                          bool accepts_missing, uint64_t now_ms, struct plan *plan,

@@ -134,6 +134,80 @@ is_serving() {
   is_as_before
 }
 
+# The same answers, whatever is asked for: nobody knows whether there is a newer map.
+is_refused_for_nobody() {
+  local option
+  for option in "" --dry-run; do
+    expect 4 shardkv map recover ${option:+"$option"}
+    says "not in reach: "
+    says "$(address a) ("
+    says "$(address b) ("
+    says "--accept-missing"
+    expect 4 shardkv map recover --accept-missing ${option:+"$option"}
+    says "no server has answered"
+    says "$(address b) ("
+  done
+}
+
+@test "that there is nothing to recover is said only if servers have answered" {
+  start_cluster
+  expect 0 shardkv map recover
+  says "nothing to recover"
+  end KILL b
+  expect 4 shardkv map recover
+  says "not in reach: $(address b)"
+  expect 0 shardkv map recover --accept-missing
+  says "nothing to recover"
+  end KILL a
+  is_refused_for_nobody
+}
+
+# At the same addresses; everything is at rest afterwards.
+set_aside() { # FOLDER
+  end KILL bootstrapd a b
+  mkdir "$home/$1"
+  mv "$home/bootstrapd" "$home/a" "$home/b" "$home/$1"
+}
+
+@test "from servers of another cluster nothing is known" {
+  start_cluster
+  set_aside first
+  start_cluster
+  set_aside second
+  mv "$home/first/bootstrapd" "$home/bootstrapd"
+  mv "$home/second/a" "$home/second/b" "$home"
+  start_shardd a
+  start_shardd b
+  start_bootstrapd
+  is_refused_for_nobody
+}
+
+holds_size() { # NAME SIZE
+  shardkv -b "$(address "$1")" map get | grep -F "\"$2\""
+}
+
+@test "a size that a copy gave while nobody answered is put back, and named" {
+  start_cluster
+  copy_directory
+  shardkv shard resize low 2GiB >/dev/null
+  shardkv shard resize high 4GiB >/dev/null
+  await holds_size a 4GiB
+  await holds_size b 4GiB
+  end KILL a b
+  restore_directory
+  expect 0 shardkv shard resize low 3GiB
+  start_shardd a
+  start_shardd b
+  await is_refused_as_a_copy
+  expect 0 shardkv map recover --dry-run
+  says "shard low: 0.0 to 0.5, 2GiB, on server $(address a)"
+  says "size 3GiB -> 2GiB"
+  expect 0 shardkv map recover
+  says "size 3GiB -> 2GiB"
+  await is_serving
+  holds_size bootstrapd 2GiB
+}
+
 @test "a copy is not recovered while another bootstrapd is at work" {
   start_three
   cp -a "$home/bootstrapd" "$home/copy"

@@ -45,12 +45,19 @@ static struct map own_map(void)
     return map;
 }
 
+/* Takes the map. */
+static void found(struct fixture *fixture, struct map map)
+{
+    struct ledger ledger = {.map = map, .term = OWN_TERM, .is_founded = true};
+    cluster_free(fixture->cluster);
+    fixture->cluster = cluster_new(&ledger);
+}
+
 static int make(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof(*fixture));
     assert_non_null(fixture);
-    struct ledger ledger = {.map = own_map(), .term = OWN_TERM, .is_founded = true};
-    fixture->cluster = cluster_new(&ledger);
+    found(fixture, own_map());
     *state = fixture;
     return 0;
 }
@@ -108,6 +115,22 @@ static void assert_says(const struct text *text, const char *word)
     if (!strstr(text->chars, word)) {
         fail_msg("\"%s\" does not say \"%s\"", text->chars, word);
     }
+}
+
+/* Whether a line of the plan is of the shard, and says `word`. */
+static bool plan_says(const struct fixture *fixture, const char *shard, const char *word)
+{
+    struct bytes line = {0};
+    while (plan_next_line(&fixture->plan, &line)) {
+        struct text text;
+        struct text begin;
+        text_set(&text, "%.*s", (int)line.len, (const char *)line.data);
+        text_set(&begin, "shard %s: ", shard);
+        if (strstr(text.chars, begin.chars) == text.chars && strstr(text.chars, word)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void assert_owner(const struct fixture *fixture, const char *name, uint8_t server)
@@ -183,14 +206,81 @@ static void the_last_start_of_a_server_that_anybody_saw_is_kept(void **state)
     }
 }
 
+static void assert_nothing_changes(struct fixture *fixture)
+{
+    assert_false(fixture->plan.is_changed);
+    assert_false(fixture->plan.is_noted);
+    assert_int_equal(fixture->plan.line_count, 0);
+    plan_fini(&fixture->plan);
+}
+
 static void where_nobody_is_ahead_nothing_changes(void **state)
 {
     struct fixture *fixture = *state;
     (void)answer(fixture, 1, own_map());
+    (void)answer(fixture, 2, own_map());
     assert_int_equal(recover(fixture, false), STATUS_OK);
-    assert_false(fixture->plan.is_changed);
-    assert_false(fixture->plan.is_noted);
-    assert_int_equal(fixture->plan.line_count, 0);
+    assert_nothing_changes(fixture);
+}
+
+/* Server 2 may be the only one that knows of a newer map. */
+static void that_nothing_is_newer_is_said_only_if_all_have_answered(void **state)
+{
+    struct fixture *fixture = *state;
+    (void)answer(fixture, 1, own_map());
+    assert_int_equal(recover(fixture, false), STATUS_DENIED);
+    assert_says(&fixture->why, "127.0.0.1:5002 (02020202)");
+    assert_says(&fixture->why, "--accept-missing");
+    assert_null(strstr(fixture->why.chars, "127.0.0.1:5001"));
+    assert_int_equal(recover(fixture, true), STATUS_OK);
+    assert_nothing_changes(fixture);
+}
+
+/* As of servers that are down, or of another cluster. */
+static void where_no_server_has_answered_recovery_is_refused_even_without_them(void **state)
+{
+    struct fixture *fixture = *state;
+    answer(fixture, 1, (struct map){0})->is_there = false;
+    answer(fixture, 2, (struct map){0})->is_there = false;
+    assert_int_equal(recover(fixture, false), STATUS_DENIED);
+    assert_says(&fixture->why, "127.0.0.1:5001 (01010101), 127.0.0.1:5002 (02020202)");
+    assert_int_equal(recover(fixture, true), STATUS_DENIED);
+    assert_says(&fixture->why, "no server has answered");
+    assert_says(&fixture->why, "127.0.0.1:5001 (01010101), 127.0.0.1:5002 (02020202)");
+}
+
+/* It was seen since bootstrapd began, but what is ahead is not here any more. */
+static void a_copy_that_is_behind_is_not_recovered_from_nobody(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct address address = {"127.0.0.1", 5001};
+    cluster_on_outranked(fixture->cluster, &address, 40);
+    assert_int_equal(recover(fixture, true), STATUS_DENIED);
+    assert_says(&fixture->why, "no server has answered");
+}
+
+/* New disks came to the addresses: nobody is there who knew of the map. */
+static void servers_that_the_lists_do_not_name_are_nobody(void **state)
+{
+    struct fixture *fixture = *state;
+    sample_id(33, answer(fixture, 1, (struct map){0})->hello.server);
+    sample_id(34, answer(fixture, 2, (struct map){0})->hello.server);
+    assert_int_equal(recover(fixture, true), STATUS_DENIED);
+    assert_says(&fixture->why, "no server has answered");
+}
+
+static void an_address_to_which_no_server_is_bound_yet_must_answer_too(void **state)
+{
+    struct fixture *fixture = *state;
+    found(fixture, SAMPLE_MAP(1, {"all", BOUND_END, 1, 0, false, 0}));
+    struct recover_answer *told = answer(fixture, 0, (struct map){0});
+    assert_int_equal(recover(fixture, false), STATUS_OK);
+    assert_nothing_changes(fixture);
+    told->is_there = false;
+    assert_int_equal(recover(fixture, false), STATUS_DENIED);
+    assert_says(&fixture->why, "not in reach: 127.0.0.1:5000");
+    assert_int_equal(recover(fixture, true), STATUS_DENIED);
+    assert_says(&fixture->why, "no server has answered");
 }
 
 static void servers_that_are_not_there_are_named_and_may_be_given_up(void **state)
@@ -238,6 +328,88 @@ static void of_equal_epochs_that_of_a_server_holds(void **state)
     (void)answer(fixture, 2, held);
     assert_int_equal(recover(fixture, true), STATUS_OK);
     assert_owner(fixture, "low", 2);
+}
+
+/* Server 1 holds the own map, but for what the caller changes of "low", and "high" is newer. */
+static struct map_entry *answer_low(struct fixture *fixture)
+{
+    struct map map = own_map();
+    map.revision = 9;
+    map.entries[1].epoch = 9;
+    (void)answer(fixture, 2, (struct map){0});
+    return answer(fixture, 1, map)->map.entries;
+}
+
+/* The copy gave an epoch that the lost directory had given to another size. */
+static void a_size_that_goes_back_to_what_servers_hold_is_named(void **state)
+{
+    struct fixture *fixture = *state;
+    struct map map = own_map();
+    map.entries[0].size = 3 << 20;
+    found(fixture, map);
+    (void)answer_low(fixture);
+    assert_int_equal(recover(fixture, false), STATUS_OK);
+    assert_int_equal(fixture->plan.next.map.entries[0].size, 1 << 20);
+    assert_true(plan_says(fixture, "low", ", 1MiB, "));
+    assert_true(plan_says(fixture, "low", "size 3MiB -> 1MiB"));
+}
+
+static void a_size_that_is_newer_than_what_servers_hold_stays(void **state)
+{
+    struct fixture *fixture = *state;
+    struct map_entry *low = answer_low(fixture);
+    low->epoch = 3;
+    low->size = 3 << 20;
+    assert_int_equal(recover(fixture, false), STATUS_OK);
+    assert_int_equal(fixture->plan.next.map.entries[0].size, 1 << 20);
+    assert_false(plan_says(fixture, "low", ""));
+    assert_true(plan_says(fixture, "high", ""));
+}
+
+static void a_shard_that_evicts_on_servers_only_is_named(void **state)
+{
+    struct fixture *fixture = *state;
+    answer_low(fixture)->when_full = WHEN_FULL_EVICT;
+    assert_int_equal(recover(fixture, false), STATUS_OK);
+    assert_int_equal(fixture->plan.next.map.entries[0].when_full, WHEN_FULL_EVICT);
+    assert_true(plan_says(fixture, "low", "when_full reject -> evict"));
+}
+
+static void a_shard_of_another_name_on_servers_is_named(void **state)
+{
+    struct fixture *fixture = *state;
+    strcpy(answer_low(fixture)->name, "first");
+    assert_int_equal(recover(fixture, false), STATUS_OK);
+    assert_true(plan_says(fixture, "first", "name low -> first"));
+}
+
+static void a_shard_that_is_new_on_servers_only_is_named(void **state)
+{
+    struct fixture *fixture = *state;
+    answer_low(fixture)->is_new = true;
+    assert_int_equal(recover(fixture, false), STATUS_OK);
+    assert_true(plan_says(fixture, "low", "new false -> true"));
+}
+
+static void a_move_that_only_servers_know_of_is_named(void **state)
+{
+    struct fixture *fixture = *state;
+    struct map_entry *low = answer_low(fixture);
+    low->move = (struct map_move){.phase = MOVE_COPY, .id = 5};
+    sample_id(1, low->move.source);
+    sample_id(2, low->move.target);
+    assert_int_equal(recover(fixture, false), STATUS_OK);
+    assert_true(plan_says(fixture, "low", "move none -> copy"));
+}
+
+/* Without a new epoch: bootstrapd follows a server to its address. */
+static void a_shard_whose_server_has_another_address_is_named(void **state)
+{
+    struct fixture *fixture = *state;
+    (void)answer_low(fixture);
+    fixture->answers.items[1].map.servers[0].address.port = 5011;
+    assert_int_equal(recover(fixture, false), STATUS_OK);
+    assert_true(plan_says(fixture, "low", "on server 127.0.0.1:5011"));
 }
 
 static void what_makes_no_map_is_refused(void **state)
@@ -341,10 +513,22 @@ int main(void)
         TEST(all_numbers_are_far_above_what_was_seen),
         TEST(the_last_start_of_a_server_that_anybody_saw_is_kept),
         TEST(where_nobody_is_ahead_nothing_changes),
+        TEST(that_nothing_is_newer_is_said_only_if_all_have_answered),
+        TEST(where_no_server_has_answered_recovery_is_refused_even_without_them),
+        TEST(a_copy_that_is_behind_is_not_recovered_from_nobody),
+        TEST(servers_that_the_lists_do_not_name_are_nobody),
+        TEST(an_address_to_which_no_server_is_bound_yet_must_answer_too),
         TEST(servers_that_are_not_there_are_named_and_may_be_given_up),
         TEST(a_disk_at_the_address_of_another_server_is_not_that_server),
         TEST(nothing_is_recovered_while_another_bootstrapd_is_at_work),
         TEST(of_equal_epochs_that_of_a_server_holds),
+        TEST(a_size_that_goes_back_to_what_servers_hold_is_named),
+        TEST(a_size_that_is_newer_than_what_servers_hold_stays),
+        TEST(a_shard_that_evicts_on_servers_only_is_named),
+        TEST(a_shard_of_another_name_on_servers_is_named),
+        TEST(a_shard_that_is_new_on_servers_only_is_named),
+        TEST(a_move_that_only_servers_know_of_is_named),
+        TEST(a_shard_whose_server_has_another_address_is_named),
         TEST(what_makes_no_map_is_refused),
         TEST(a_number_that_nobody_can_have_given_is_refused),
         TEST(a_move_goes_on_at_the_phase_that_servers_have),
