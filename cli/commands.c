@@ -321,7 +321,10 @@ const struct command commands[] = {
      0, 0, shard_list},
     {"shard resize", "NAME SIZE", "set how many bytes a shard may hold", NULL, NO_OPTIONS, 2, 2,
      shard_resize},
-    {"shard reset", "NAME", "let a shard whose data is lost start with what is there", NULL,
+    {"shard reset", "NAME", "let a shard whose data is lost start with what is there",
+     "What its server had reserved for ids is given up, too: first see that its clock is right, "
+     "or\n"
+     "ids can come again.\n",
      OPTIONS(shard_reset_options), 1, 1, shard_reset},
     {"server add", "HOST:PORT", "make an empty server known; it gets what is moved to it",
      "See rebalance: without --capacity all servers are to have the same.\n",

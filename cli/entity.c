@@ -23,6 +23,17 @@ static bool is_map(struct bytes object)
     return unpack_peek(&in) == UNPACK_MAP;
 }
 
+/* JSON may be fine and yet not be stored, like {"$bin":1}: that has no place. */
+static enum exit_code say_unreadable(const struct session *session, const struct json_error *error)
+{
+    char place[48] = "";
+    if (error->line) {
+        (void)snprintf(place, sizeof(place), "line %" PRIu32 ", column %" PRIu32 ": ", error->line,
+                       error->column);
+    }
+    return session_say_usage(session, "the document cannot be read: %s%s", place, error->text);
+}
+
 /* Appends the MessagePack of the document, which is word `index`. */
 static enum exit_code take_document(const struct session *session, unsigned index,
                                     struct buffer *document)
@@ -32,9 +43,7 @@ static enum exit_code take_document(const struct session *session, unsigned inde
     struct json_error error;
     enum exit_code code = operand_text(session, index, &memory, &text);
     if (code == EXIT_CODE_DONE && !json_parse(text, document, &error)) {
-        code = session_say_usage(
-            session, "the document is no JSON: line %" PRIu32 ", column %" PRIu32 ": %s",
-            error.line, error.column, error.text);
+        code = say_unreadable(session, &error);
     } else if (code == EXIT_CODE_DONE && !is_map(buffer_bytes(document))) {
         code = session_say_usage(session, "a document is an object, like {\"a\":1}");
     }

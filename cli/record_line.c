@@ -407,8 +407,11 @@ static bool encode_number(struct record_line *line, struct bytes text, bool is_i
 static bool encode_braces(struct record_line *line, struct bytes text)
 {
     struct json_error error;
-    return json_parse(text, &line->value, &error) ||
-           fail(line, "value, column %u: %s", error.column, error.text);
+    if (json_parse(text, &line->value, &error)) {
+        return true;
+    }
+    return error.column ? fail(line, "value, column %u: %s", error.column, error.text)
+                        : fail(line, "value: %s", error.text);
 }
 
 static bool encode_typed(struct record_line *line, struct bytes text)

@@ -219,10 +219,13 @@ static void on_error(struct exchange *exchange, struct task *task,
         place_again(exchange);
     }
     struct verdict verdict = verdict_on_error(&task->attempt, message->code, owner_is_other);
+    const char *said = task->said ? task->said : "";
     if (task->kind == TASK_UPDATE && message->code == STATUS_CONDITION && task->version == 0) {
-        verdict.status = SKV_NOT_FOUND; /* there is nothing to update */
+        /* The server speaks of the condition with which an update is sent, and nobody has asked for one. */
+        verdict.status = SKV_NOT_FOUND;
+        said = "there is no entity with this id";
     }
-    follow(exchange, task, verdict, task->said ? task->said : "");
+    follow(exchange, task, verdict, said);
 }
 
 static void on_result(struct exchange *exchange, struct task *task, struct bytes encoded)

@@ -107,6 +107,9 @@ static const char *unavailable_advice(const struct explanation *explanation)
 {
     switch (explanation->wire_code) {
     case STATUS_OK: /* no server answered */
+        if (explanation->ids_came > 0) {
+            return "try again"; /* one runs: it gave those */
+        }
         return explanation->key.len > 0 || explanation->has_shard
                    ? "is shardd running there?"
                    : "is shardd or bootstrapd running there?";
@@ -121,13 +124,25 @@ static const char *unavailable_advice(const struct explanation *explanation)
     }
 }
 
+static void add_time(struct line *line, const struct explanation *explanation)
+{
+    if (explanation->timeout_ms == 0) {
+        return;
+    }
+    if (explanation->ids_came > 0) {
+        add(line, "; %" PRIu64 " of %" PRIu64 " ids came", explanation->ids_came,
+            explanation->ids_wanted);
+    } else {
+        add(line, "; no server could serve it");
+    }
+    add(line, " within %" PRIu32 " ms", explanation->timeout_ms);
+}
+
 static void add_advice(struct line *line, const struct explanation *explanation)
 {
     switch (explanation->status) {
     case SKV_UNAVAILABLE:
-        if (explanation->timeout_ms > 0) {
-            add(line, "; no server could serve it within %" PRIu32 " ms", explanation->timeout_ms);
-        }
+        add_time(line, explanation);
         add(line, ": %s", unavailable_advice(explanation));
         break;
     case SKV_UNKNOWN:

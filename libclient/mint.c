@@ -21,6 +21,9 @@
 /* Shards of a round with SKV_SHARD_ANY: enough that servers get about as much as they own, few enough to wait for. */
 #define PIECES_MAX 256
 
+/* Servers gave ids a moment ago: if none says more before the last round ends, most likely they wait for the clock. */
+#define NO_MORE_YET "no more ids yet: a logical shard has 1,024 a millisecond, for all who ask"
+
 struct minting {
     struct cluster *cluster;
     struct task_wish wish; /* but for its count */
@@ -32,12 +35,16 @@ struct minting {
 };
 
 /* The format's 1,024 in a millisecond and shard come on top of the time that the call may take. */
-static uint32_t left_ms(const struct minting *minting, size_t asked)
+static uint32_t call_ms(const struct minting *minting, size_t asked)
 {
-    uint64_t allowed_ms = minting->timeout_ms + (uint64_t)asked / ID_SEQUENCE_COUNT;
-    uint64_t gone_ms = (clock_mono_us() - minting->start_us) / 1000;
-    uint64_t ms = allowed_ms > gone_ms ? allowed_ms - gone_ms : 1;
+    uint64_t ms = minting->timeout_ms + (uint64_t)asked / ID_SEQUENCE_COUNT;
     return ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
+}
+
+static uint32_t left_of(const struct minting *minting, uint32_t ms)
+{
+    uint64_t gone_ms = (clock_mono_us() - minting->start_us) / 1000;
+    return gone_ms < ms ? ms - (uint32_t)gone_ms : 1;
 }
 
 static size_t smaller(size_t a, size_t b)
@@ -51,16 +58,27 @@ static size_t piece_count_of(const struct minting *minting)
     return is_any ? smaller(minting->count - minting->done, PIECES_MAX) : 1;
 }
 
+static void prepare_piece(struct minting *minting, struct task *task, size_t len, uint32_t ms)
+{
+    minting->wish.id_count = (uint32_t)len;
+    task_prepare(task, &minting->wish, ms);
+    task->timeout_ms = left_of(minting, ms);
+    task->told_ms = ms;
+    task->ids_came = minting->done;
+    task->ids_wanted = minting->count;
+    if (minting->done > 0) {
+        task_note(task, bytes_text(NO_MORE_YET));
+    }
+}
+
 static void prepare(struct minting *minting, struct task *tasks, size_t piece_count)
 {
     size_t left = smaller(minting->count - minting->done, piece_count * TASK_MINT_MAX);
     uint64_t *ids = minting->ids + minting->done;
-    uint32_t timeout_ms = left_ms(minting, minting->done + left);
+    uint32_t ms = call_ms(minting, minting->done + left);
     for (size_t i = 0; i < piece_count; i++) {
         size_t len = left / (piece_count - i);
-        minting->wish.id_count = (uint32_t)len;
-        task_prepare(&tasks[i], &minting->wish, timeout_ms);
-        tasks[i].timeout_ms = timeout_ms;
+        prepare_piece(minting, &tasks[i], len, ms);
         tasks[i].ids = ids;
         ids += len;
         left -= len;
@@ -123,6 +141,16 @@ static enum skv_status run(struct minting *minting)
     return status;
 }
 
+/* Of no ids, too: what can never work is refused, and not only once there is something to mint. */
+static enum skv_status check(const struct minting *minting)
+{
+    struct task task;
+    task_prepare(&task, &minting->wish, minting->timeout_ms);
+    enum skv_status status = task.state == TASK_FINISHED ? task_report(&task) : SKV_OK;
+    task_fini(&task);
+    return status;
+}
+
 enum skv_status skv_mint(struct skv *kv, uint32_t shard, uint64_t *ids, size_t count,
                          const struct skv_call *call)
 {
@@ -135,7 +163,7 @@ enum skv_status skv_mint(struct skv *kv, uint32_t shard, uint64_t *ids, size_t c
         .start_us = clock_mono_us(),
         .timeout_ms = call && call->timeout_ms ? call->timeout_ms : cluster->options.timeout_ms,
     };
-    enum skv_status status = count > 0 ? run(&minting) : SKV_OK;
+    enum skv_status status = count > 0 ? run(&minting) : check(&minting);
     if (status == SKV_OK) {
         sort(ids, count);
     }

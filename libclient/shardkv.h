@@ -207,7 +207,9 @@ SKV_CHECK enum skv_status skv_expire(struct skv *kv, struct skv_bytes key, uint6
  *         41 bits           13 bits     10 bits
  *
  * So they sort by time, as unsigned numbers. The origin is the cluster's, chosen once (skv_origin_ms). A logical
- * shard is 1/8192 of the circle. No id is ever given twice. Where JSON carries them they are strings.
+ * shard is 1/8192 of the circle. No id is ever given twice, but where the data of a server was given up
+ * (`shard reset --accept-loss`), and with it what it had reserved: there ids can come again if the clock is behind
+ * those given before. Where JSON carries them they are strings.
  */
 #define SKV_SHARD_COUNT 8192u
 #define SKV_SHARD_ANY   UINT32_C(0xffffffff) /* for `shard`: drawn at random, each alike */
@@ -242,8 +244,8 @@ SKV_EXPORT uint32_t skv_shard_of_key(struct skv_bytes key);
  * Any count is asked for in pieces of 65,536 at most; when one fails the call does, and `ids` may hold anything. What is
  * asked for again after a lost reply wastes ids, and repeats none. A shard has 1,024 a millisecond, for all who
  * ask (where it is divided between servers, each has its share): a server gives those of the second ahead and lets
- * others wait. So this call, alone of all, may take count / 1,024 ms beyond its timeout. SKV_UNAVAILABLE: it would
- * take longer, or the server's clock is more than ten minutes behind the ids that it gave.
+ * others wait. So this call, alone of all, may take count / 1,024 ms beyond its timeout (each piece adds its own part).
+ * SKV_UNAVAILABLE: it would take longer, or the server's clock is more than ten minutes behind the ids that it gave.
  */
 SKV_CHECK enum skv_status skv_mint(struct skv *kv, uint32_t shard, uint64_t *ids, size_t count,
                                    const struct skv_call *call);

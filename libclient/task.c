@@ -75,6 +75,7 @@ void task_prepare_raw(struct task *task, enum task_kind kind, const char *method
         .kind = kind,
         .method = method ? method : method_of(kind),
         .timeout_ms = timeout_ms,
+        .told_ms = timeout_ms,
         .attempt = {.changes = kind_changes(kind), .can_repeat = kind != TASK_REQUEST},
         .state = TASK_HELD,
         .status = SKV_UNAVAILABLE, /* until it is done */
@@ -417,6 +418,15 @@ static bool is_of_shard(const struct task *task)
     return (task->kind == TASK_PUT || task->kind == TASK_MINT) && task->argument_count > 0;
 }
 
+/* What a person asked for, where the method that serves it has another name. */
+static const char *name_of(const struct task *task)
+{
+    if (task->kind == TASK_MAP) {
+        return "open";
+    }
+    return task->kind == TASK_UPDATE ? "update" : task->method;
+}
+
 void task_fail(struct task *task, enum skv_status status, const char *said)
 {
     char server[ADDRESS_TEXT_LEN];
@@ -426,14 +436,16 @@ void task_fail(struct task *task, enum skv_status status, const char *said)
     explain(
         &(struct explanation){.status = status,
                               .wire_code = task->wire_code,
-                              .method = task->kind == TASK_MAP ? "open" : task->method,
+                              .method = name_of(task),
                               .key = task->key,
                               .is_id = table_has_ids(task->table) && task->key.len == ID_KEY_LEN,
                               .has_shard = is_of_shard(task),
                               .shard = task_shard(task),
                               .server = server,
                               .said = said,
-                              .timeout_ms = is_late(task) ? task->timeout_ms : 0,
+                              .timeout_ms = is_late(task) ? task->told_ms : 0,
+                              .ids_came = task->ids_came,
+                              .ids_wanted = task->ids_wanted,
                               .version = task->version},
         text);
     task->text = strdup(text);

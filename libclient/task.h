@@ -73,7 +73,10 @@ struct task {
     struct result_given given; /* write, put, expire: what the record gets */
 
     uint32_t timeout_ms;
-    uint32_t id_count; /* TASK_MINT: asked for, and then given, which may be fewer */
+    uint32_t told_ms;  /* for its text: all that the call had, of which timeout_ms may be a rest */
+    uint64_t ids_came; /* likewise, of TASK_MINT: those of the call's earlier tasks */
+    uint64_t ids_wanted; /* likewise: those of all its tasks */
+    uint32_t id_count;   /* TASK_MINT: asked for, and then given, which may be fewer */
     uint64_t deadline_us;
     struct attempt attempt;
     struct server *line; /* whose number it has; NULL: none yet */
@@ -94,7 +97,7 @@ struct task {
     uint32_t wire_code; /* of the last reply; 0: none, or the connection was lost after it */
     uint64_t version, used, limit;
     const struct server *asked; /* last; NULL: nobody */
-    char *said;                 /* by the server that refused it last; NULL: none has */
+    char *said;                 /* by the server that refused it last, or noted; NULL: neither */
     char *text;                 /* NULL when status is SKV_OK, or memory was short */
     struct skv_record *record;  /* filled when status is SKV_OK; may be NULL */
     uint64_t *ids;              /* likewise, of TASK_MINT: `id_count` of them, borrowed */
@@ -147,7 +150,7 @@ struct task_send {
 
 void task_pack_params(const struct task *task, const struct task_send *send, struct buffer *out);
 
-/* Keeps what a server said to it, for the text of a failure that comes later. */
+/* Keeps what a server said to it, or what to say until one does, for the text of a failure that comes later. */
 void task_note(struct task *task, struct bytes said);
 
 /* The status and one line that says what went wrong; `said`: by the server, or of the connection. */

@@ -141,7 +141,9 @@ shards_of() { # FILE
   expect 4 shardkv entity update "$id" '{"n":4}' --if-version "$version"
   says "$id"
   expect 1 shardkv entity update 1 '{}'
-  says "1"
+  says "update 1: $(address a): there is no entity with this id"
+  expect 1 shardkv entity update 1 '{}' --if-version "$version"
+  says "there is no entity with this id"
   expect 1 shardkv entity get 1
 }
 
@@ -366,7 +368,14 @@ END
   expect 2 shardkv entity scan --kind -1
   says "--kind is 0 to 65535, not \"-1\""
   expect 2 shardkv entity put 1 1 '{"a":}'
-  says "line 1, column 6"
+  says "the document cannot be read: line 1, column 6: "
+  # What is wrong with JSON that is none of ours has no place.
+  expect 2 shardkv entity put 1 1 '{"$bin":1}'
+  says 'the document cannot be read: "$bin" must be a text in base64'
+  expect 2 shardkv entity update 5 '{"a":{"$ext":[1]}}'
+  says 'the document cannot be read: "$ext" must be [type, text in base64]'
+  expect 2 shardkv entity put 1 1 '{"$name":1}'
+  says 'the document cannot be read: "$name": keys that begin with $'
   expect 2 shardkv entity put 1 1 '{"$bin":"AAE="}'
   says "a document is an object"
   expect 2 shardkv entity update 5 '[1]'

@@ -252,12 +252,18 @@ static void an_update_of_nothing_is_not_found_and_of_another_version_a_condition
 {
     struct fixture *fixture = *state;
     const struct skv_call call = {.if_present = true};
+    char expected[64];
     uint64_t id = id_of(12, 5);
     set_refusal(fixture->servers[0], STATUS_CONDITION, 0);
     assert_int_equal(skv_entity_update(fixture->kv, id, DOCUMENT, NULL, NULL), SKV_NOT_FOUND);
+    (void)snprintf(expected, sizeof(expected), "update %llu: 127.0.0.1:", (unsigned long long)id);
+    assert_non_null(strstr(skv_error()->text, expected));
+    assert_non_null(strstr(skv_error()->text, ": there is no entity with this id"));
+    assert_null(strstr(skv_error()->text, "if_present"));
     set_refusal(fixture->servers[0], STATUS_CONDITION, 77);
     assert_int_equal(skv_entity_update(fixture->kv, id, DOCUMENT, NULL, NULL), SKV_CONDITION);
     assert_int_equal(skv_error()->version, 77);
+    assert_non_null(strstr(skv_error()->text, expected));
     /* A write that asks for the condition itself hears of it. */
     set_refusal(fixture->servers[0], STATUS_CONDITION, 0);
     set_refusal(fixture->servers[1], STATUS_CONDITION, 0);
@@ -325,6 +331,11 @@ static void what_is_no_entity_is_refused_before_it_is_sent(void **state)
     assert_int_equal(skv_entity_update(kv, 1, skv_int(1), NULL, NULL), SKV_INVALID);
     assert_int_equal(skv_mint(kv, SKV_SHARD_COUNT, &id, 1, NULL), SKV_INVALID);
     assert_int_equal(skv_mint(kv, 12, &id, 1, &other_table), SKV_INVALID);
+    /* Of no ids, too, what the caller will ask for with more of them. */
+    assert_int_equal(skv_mint(kv, SKV_SHARD_COUNT, NULL, 0, NULL), SKV_INVALID);
+    assert_non_null(strstr(skv_error()->text, "mint: a logical shard is 0 to 8191"));
+    assert_int_equal(skv_mint(kv, 12, NULL, 0, &other_table), SKV_INVALID);
+    assert_int_equal(skv_mint(kv, 12, NULL, 0, &reserved), SKV_INVALID);
     assert_int_equal(id, 4711);
     assert_int_equal(asked_count(fixture->servers[0]) + asked_count(fixture->servers[1]), 0);
 }
@@ -574,6 +585,57 @@ static void a_piece_that_fails_fails_the_call(void **state)
     assert_int_equal(asked_count(fixture->servers[0]), 2);
 }
 
+enum { LATER_FIRST = 5 };
+
+static enum fake_act later_then_one_then_silence(struct fake *fake,
+                                                 const struct fake_request *request)
+{
+    (void)request;
+    if (fake->asked_count <= LATER_FIRST) {
+        return FAKE_REFUSE;
+    }
+    return fake->asked_count == LATER_FIRST + 1 ? FAKE_ANSWER : FAKE_SILENT;
+}
+
+static void set_later(struct fake *fake,
+                      enum fake_act (*script)(struct fake *fake, const struct fake_request *))
+{
+    pthread_mutex_lock(&fake->lock);
+    fake->code = STATUS_TRY_LATER;
+    pthread_mutex_unlock(&fake->lock);
+    set_script(fake, script);
+}
+
+/* The pauses before the first piece leave the second one less than the call had, which was told for all of it. */
+static void a_mint_that_is_late_tells_the_calls_time_and_how_far_it_came(void **state)
+{
+    struct fixture *fixture = *state;
+    set_later(fixture->servers[0], later_then_one_then_silence);
+    assert_int_equal(skv_mint(fixture->kv, 12, ids, IDS_MAX, &HEARD), SKV_UNAVAILABLE);
+    assert_int_equal(asked_count(fixture->servers[0]), LATER_FIRST + 2);
+    assert_non_null(strstr(skv_error()->text, "mint in logical shard 12: 127.0.0.1:"));
+    assert_non_null(strstr(skv_error()->text, "; 65536 of 200000 ids came within 728 ms: "));
+    assert_non_null(
+        strstr(skv_error()->text, "no more ids yet: a logical shard has 1,024 a millisecond"));
+    assert_null(strstr(skv_error()->text, "is shardd running"));
+}
+
+static enum fake_act one_then_later(struct fake *fake, const struct fake_request *request)
+{
+    (void)request;
+    return fake->asked_count == 1 ? FAKE_ANSWER : FAKE_REFUSE;
+}
+
+static void a_mint_that_is_late_tells_the_reason_that_the_server_gave(void **state)
+{
+    struct fixture *fixture = *state;
+    set_later(fixture->servers[0], one_then_later);
+    assert_int_equal(skv_mint(fixture->kv, 12, ids, IDS_MAX, &HEARD), SKV_UNAVAILABLE);
+    assert_int_equal(skv_error()->wire_code, STATUS_TRY_LATER);
+    assert_non_null(strstr(skv_error()->text, status_text(STATUS_TRY_LATER)));
+    assert_non_null(strstr(skv_error()->text, "; 65536 of 200000 ids came within 728 ms: "));
+}
+
 static uint64_t deadlines[8];
 
 static enum fake_act note_deadline(struct fake *fake, const struct fake_request *request)
@@ -639,6 +701,8 @@ int main(void)
         TEST(a_mint_that_nobody_answers_is_certainly_not_done),
         TEST(a_server_whose_clock_is_behind_is_not_waited_for),
         TEST(a_piece_that_fails_fails_the_call),
+        TEST(a_mint_that_is_late_tells_the_calls_time_and_how_far_it_came),
+        TEST(a_mint_that_is_late_tells_the_reason_that_the_server_gave),
         TEST(the_formats_rate_comes_on_top_of_the_timeout),
         TEST(the_origin_is_the_maps),
     };

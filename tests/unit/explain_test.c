@@ -82,6 +82,28 @@ static void an_id_is_a_number_and_what_has_no_key_names_its_logical_shard(void *
         "shardd running there?");
 }
 
+static void
+a_mint_that_got_a_part_of_its_ids_tells_how_many_and_does_not_ask_for_a_server(void **state)
+{
+    (void)state;
+    struct explanation late = {.status = SKV_UNAVAILABLE,
+                               .method = "mint",
+                               .has_shard = true,
+                               .shard = 12,
+                               .server = "a:1",
+                               .said = "no more ids yet",
+                               .timeout_ms = 2128,
+                               .ids_came = 65536,
+                               .ids_wanted = 200000};
+    assert_string_equal(text_of(late),
+                        "mint in logical shard 12: a:1: no more ids yet; 65536 of 200000 ids came "
+                        "within 2128 ms: try again");
+    late.wire_code = STATUS_CLOCK_BEHIND;
+    late.timeout_ms = 0;
+    assert_string_equal(text_of(late), "mint in logical shard 12: a:1: no more ids yet: set it "
+                                       "right; see `shardkv status`");
+}
+
 static void a_key_that_cannot_be_printed_is_shown_as_hexadecimal(void **state)
 {
     (void)state;
@@ -145,6 +167,8 @@ int main(void)
         cmocka_unit_test(a_line_names_key_server_and_what_to_do),
         cmocka_unit_test(of_a_full_shard_the_server_alone_says_what_to_do),
         cmocka_unit_test(an_id_is_a_number_and_what_has_no_key_names_its_logical_shard),
+        cmocka_unit_test(
+            a_mint_that_got_a_part_of_its_ids_tells_how_many_and_does_not_ask_for_a_server),
         cmocka_unit_test(a_key_that_cannot_be_printed_is_shown_as_hexadecimal),
         cmocka_unit_test(long_keys_are_cut_between_characters),
         cmocka_unit_test(what_a_server_says_stays_on_the_line_and_within_its_room),

@@ -194,7 +194,7 @@ static void a_bad_line_of_pyshard_is_named_by_what_is_wrong(void **state)
     } cases[] = {
         {"no bar", "no |"},         {"|value", "key has 0 bytes"},
         {"k|{not json}", "column"}, {"k|18446744073709551616", "2^64-1"},
-        {"k|\xff", "UTF-8"},
+        {"k|\xff", "UTF-8"},        {"k|{\"$bin\":1}", "value: \"$bin\" must be a text"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
