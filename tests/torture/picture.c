@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/torture/picture.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -112,6 +113,15 @@ void picture_fini(struct picture *picture)
     picture->keys = NULL;
 }
 
+/* Each expires at some moment of an interval, as long as it took to be told: there must be one that both have. */
+static bool is_same_expiry(const struct picture *a, int64_t one_ms, const struct picture *b,
+                           int64_t two_ms)
+{
+    int64_t slack_ms = CLOCK_SLACK_MS;
+    return (int64_t)a->told_ms_min + one_ms <= (int64_t)b->told_ms_max + two_ms + slack_ms &&
+           (int64_t)b->told_ms_min + two_ms <= (int64_t)a->told_ms_max + one_ms + slack_ms;
+}
+
 static bool is_same_record(const struct picture *a, const struct picture *b, uint32_t key)
 {
     const struct seen *one = &a->keys[key];
@@ -120,15 +130,24 @@ static bool is_same_record(const struct picture *a, const struct picture *b, uin
         one->version != two->version || (one->ttl_ms < 0) != (two->ttl_ms < 0)) {
         return false;
     }
-    int64_t moved = (int64_t)b->told_ms_max + two->ttl_ms - (int64_t)a->told_ms_max - one->ttl_ms;
-    return one->ttl_ms < 0 || (moved < CLOCK_SLACK_MS && moved > -CLOCK_SLACK_MS);
+    return one->ttl_ms < 0 || is_same_expiry(a, one->ttl_ms, b, two->ttl_ms);
 }
 
-bool picture_is_same(const struct picture *a, const struct picture *b, uint32_t *key)
+static void print_key(const char *name, const struct picture *picture, uint32_t key)
+{
+    const struct seen *seen = &picture->keys[key];
+    printf("# %s: key %" PRIu32 " is %sthere, number %" PRId64 ", version %" PRIu64
+           ", expires %" PRId64 " ms after some moment from %" PRIu64 " to %" PRIu64 " ms\n",
+           name, key, seen->is_there ? "" : "not ", (int64_t)seen->number, seen->version,
+           seen->ttl_ms, picture->told_ms_min, picture->told_ms_max);
+}
+
+bool picture_is_same(const struct picture *a, const struct picture *b)
 {
     for (uint32_t i = 0; i < a->key_count; i++) {
         if (!is_same_record(a, b, i)) {
-            *key = i;
+            print_key("first", a, i);
+            print_key("then", b, i);
             return false;
         }
     }

@@ -30,7 +30,7 @@ bool picture_take(struct talk *talk, uint32_t key_count, struct picture *picture
                   size_t error_len);
 void picture_fini(struct picture *picture);
 
-/* The same records, with the same versions and moments of expiry. Else *key is the first that differs. */
-bool picture_is_same(const struct picture *a, const struct picture *b, uint32_t *key);
+/* The same records, with the same versions and moments of expiry. Else the first that differs is printed. */
+bool picture_is_same(const struct picture *a, const struct picture *b);
 
 #endif

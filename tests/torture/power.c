@@ -373,10 +373,9 @@ static void judge_again(struct power *power, uint32_t cut, const struct picture 
 static bool recover_again(struct power *power, const struct picture *first)
 {
     struct picture second = {0};
-    uint32_t key = 0;
     server_kill(&power->scene.server);
     bool is_same = scene_start(&power->scene) && scene_picture(&power->scene, KEY_COUNT, &second) &&
-                   picture_is_same(first, &second, &key);
+                   picture_is_same(first, &second);
     if (!is_same) {
         fail(power, "a second recovery gives something else");
     }
