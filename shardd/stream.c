@@ -82,10 +82,10 @@ struct stream {
     uint64_t waiting_len;
     uint64_t flying_len; /* of these, sent over this link */
     uint32_t flying_count;
-    uint64_t durable;
     bool has_end;
-    uint64_t has_end_ms;
     bool is_end_sent; /* over this link */
+    uint64_t has_end_ms;
+    uint64_t durable;
     struct range_sum end_sum;
     uint64_t end_stamp;
     uint64_t end_ids_ms;
@@ -94,11 +94,11 @@ struct stream {
     uint64_t heard_ms;
     uint64_t done_ms; /* of the last acknowledgement; or when the cap was reached */
     bool is_full;
-    uint64_t bytes_per_s; /* of slices; 0: no limit */
     bool is_paused;
-    uint64_t paced_us; /* before it no slice is to be begun */
-    uint64_t done_len; /* bytes acknowledged */
-    struct rate rate;  /* of these */
+    uint64_t bytes_per_s; /* of slices; 0: no limit */
+    uint64_t paced_us;    /* before it no slice is to be begun */
+    uint64_t done_len;    /* bytes acknowledged */
+    struct rate rate;     /* of these */
 };
 
 static const struct peer_handler link_handler;
