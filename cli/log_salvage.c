@@ -14,8 +14,9 @@
  *    (RULES S11), which a server can read: the first record then says so, and all others come behind it.
  *  - Markers are left out, and one that is no stop's ends the log: the server goes on as after a crash,
  *    above the stamp that it tells (N2).
- *  - When something may be missing, a tick F with a stamp above all that can have been given comes before
- *    it: no lost stamp is given twice, and the tree's durable stamp is not above the log's.
+ *  - When something may be missing, or the last operation is in the tree alone, a tick F with a stamp above all
+ *    that can have been given comes before it: no lost stamp is given twice, and the tree's durable stamp is not
+ *    above the log's.
  *  - The first header says that nothing was before it, since nobody knows what the tree has (L2).
  *  - Accounts are those of before what is left behind: `recount` tells the server to count (S8). Without a
  *    tree, which only a person can want, `no-tree` tells it that an empty one is meant.
@@ -474,14 +475,23 @@ static bool begin_with_tree(struct salvage *salvage, const struct log_files *fil
 
 /* --- all of it --- */
 
+/*
+ * Without its note nobody knows whether the newest segment is there. And what is in the tree alone is told as durable
+ * by records that are kept: the log must not end below it.
+ */
+static bool needs_fence(const struct salvage *salvage, const struct log_files *files)
+{
+    return salvage->is_damaged || salvage->begins_with_tree || files->note != LOG_NOTE_FINE ||
+           salvage->highest > salvage->last + 1;
+}
+
 static bool finish(struct salvage *salvage, const struct log_files *files)
 {
     log_left_end_gap(&salvage->left, 0);
     if (!salvage->is_begun && !begin_with_tree(salvage, files)) {
         return false;
     }
-    /* Without its note nobody knows whether the newest segment is there. */
-    if (salvage->is_damaged || salvage->begins_with_tree || files->note != LOG_NOTE_FINE) {
+    if (needs_fence(salvage, files)) {
         append_fence(salvage);
     }
     append_marker(salvage);

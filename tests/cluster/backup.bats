@@ -316,18 +316,6 @@ END
   says "is not empty"
 }
 
-all_is_in_the_tree() {
-  shardkv --json status | jq -e 'all(.servers[]; .dirty_records == 0 and .applied_stamp == .stamp)'
-}
-
-# Until COMMAND succeeds, which it must before long.
-await() { # COMMAND...
-  local end=$((SECONDS + 30))
-  until "$@" >/dev/null 2>&1; do
-    [ "$SECONDS" -lt "$end" ]
-  done
-}
-
 @test "a damaged record ends a backup, and with --skip-damaged is told once, left out and counted" {
   start_one --log-segment 64KiB --log-size 256KiB
   fill 3000

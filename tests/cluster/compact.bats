@@ -17,12 +17,12 @@ END
   for i in {1..250}; do
     shardkv delete "key$i"
   done >"$home/deleted"
-  await '.dirty_records == 0'
+  await_numbers '.dirty_records == 0'
   shardkv export | sort >"$home/before.jsonl"
 }
 
 # Until the server's numbers are as the EXPRESSION says: it sweeps and counts at its ease.
-await() { # EXPRESSION
+await_numbers() { # EXPRESSION
   local end=$((SECONDS + 40))
   until shardkv --json status 2>/dev/null | jq -e ".servers[0] | $1" >/dev/null; do
     [ "$SECONDS" -lt "$end" ]
@@ -69,6 +69,6 @@ is_same() {
 }
 
 @test "status tells what of the tree's file is used and what can be used again" {
-  await '.tree_used_bytes > 100000 and .tree_reusable_bytes > 100000
+  await_numbers '.tree_used_bytes > 100000 and .tree_reusable_bytes > 100000
          and .tree_file_bytes >= .tree_used_bytes + .tree_reusable_bytes'
 }

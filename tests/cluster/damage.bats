@@ -10,31 +10,6 @@ teardown() {
   end_cluster
 }
 
-all_is_in_the_tree() {
-  shardkv --json status | jq -e 'all(.servers[]; .dirty_records == 0 and .applied_stamp == .stamp)'
-}
-
-# Until COMMAND succeeds, which it must before long.
-await() { # COMMAND...
-  local end=$((SECONDS + 30))
-  until "$@" >/dev/null 2>&1; do
-    [ "$SECONDS" -lt "$end" ]
-  done
-}
-
-# Every copy of TEXT in the tree of a.
-flip() { # TEXT
-  /usr/bin/python3 - "$home/a/tree" "$1" <<'END'
-import sys
-path, text = sys.argv[1], sys.argv[2].encode()
-with open(path, "r+b") as file:
-    pages = file.read()
-    assert text in pages
-    file.seek(0)
-    file.write(pages.replace(text, text[:-1] + b"?"))
-END
-}
-
 # Ten records, of which key5 is damaged.
 start_damaged() {
   start_one --log-segment 64KiB --log-size 256KiB

@@ -337,10 +337,7 @@ END
   fill 3000
   id=$(grep '"n":1234,' "$home/entities.jsonl" | sed 's/{"id":"\([0-9]*\)".*/\1/')
   shardkv entity update "$id" '{"text":"this one is damaged"}'
-  local end=$((SECONDS + 30))
-  until shardkv --json status | jq -e 'all(.servers[]; .dirty_records == 0 and .applied_stamp == .stamp)' >/dev/null; do
-    [ "$SECONDS" -lt "$end" ]
-  done
+  await all_is_in_the_tree
   end TERM a
   sed -i 's/this one is damaged/this one is DAMAGED/' "$home/a/tree"
   start_shardd a

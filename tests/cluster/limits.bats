@@ -51,10 +51,6 @@ teardown() {
   says 1024
 }
 
-all_is_in_the_tree() {
-  shardkv --json status | jq -e 'all(.servers[]; .dirty_records == 0 and .applied_stamp == .stamp)'
-}
-
 # It was refused as full: all that could go was in the tree alone.
 @test "a shard that evicts takes a large value although nothing in it is in memory" {
   start_shardd a --log-segment 64KiB --log-size 256KiB
@@ -109,14 +105,6 @@ fill() { # FIRST LAST; counts in $refused what was refused
     else
       [ "$code" -eq 0 ]
     fi
-  done
-}
-
-# Until COMMAND succeeds, which it must before long.
-await() { # COMMAND...
-  local end=$((SECONDS + 30))
-  until "$@" >/dev/null 2>&1; do
-    [ "$SECONDS" -lt "$end" ]
   done
 }
 

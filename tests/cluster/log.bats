@@ -102,6 +102,18 @@ with open(sys.argv[1], "r+b") as log:
   says six
 }
 
+@test "a sound log that has nothing but its checkpoint is salvaged to one that is" {
+  await all_is_in_the_tree
+  end TERM a bootstrapd
+  start_shardd a
+  end TERM a
+  refute grep operations <(shardkv log dump "$home/a")
+  expect 0 shardkv log salvage "$home/a" --to "$home/new"
+  expect 0 shardkv log verify "$home/new"
+  take_place a
+  start_shardd a
+}
+
 # RULES S8: it kept the accounts of before what it left behind.
 @test "what is salvaged is counted before it is served, also when that is killed" {
   local file offset key
