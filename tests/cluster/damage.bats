@@ -19,7 +19,7 @@ start_damaged() {
   done
   await all_is_in_the_tree
   end TERM a
-  flip "the value of 5"
+  flip_in_tree "the value of 5"
   start_shardd a
 }
 

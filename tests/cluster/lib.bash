@@ -150,7 +150,7 @@ all_is_in_the_tree() {
 }
 
 # Every copy of TEXT in the tree of a.
-flip() { # TEXT
+flip_in_tree() { # TEXT
   /usr/bin/python3 - "$home/a/tree" "$1" <<'END'
 import sys
 path, text = sys.argv[1], sys.argv[2].encode()

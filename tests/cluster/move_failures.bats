@@ -264,7 +264,7 @@ start_clock() { # NAME AHEAD_MS
   start_three_stalling
   await all_is_in_the_tree
   reach_committed
-  flip "the value of 17 and"
+  flip_in_tree "the value of 17 and"
   unstall c
   await is_in_phase opened
   await says_so "copy is kept" shardkv moves

@@ -403,8 +403,11 @@ static void each_logical_shard_of_a_founded_map_is_read_again_in_both_forms(void
                                         .address = {"127.0.0.1", 5050}};
         (void)snprintf(entries[i].name, sizeof(entries[i].name), "shard%u", i);
     }
-    struct map map = {
-        .revision = 1, .cluster = {1}, .entries = entries, .entry_count = ID_SHARD_COUNT};
+    struct map map = {.revision = 1,
+                      .cluster = {1},
+                      .origin_ms = ID_ORIGIN_MS,
+                      .entries = entries,
+                      .entry_count = ID_SHARD_COUNT};
     struct buffer json = {0};
     struct map same;
     struct map_error error = {0};
