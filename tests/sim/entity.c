@@ -334,8 +334,11 @@ static void bring(struct skv *kv)
     struct entity_wish wish;
     uint8_t memory[SKV_ID_KEY_LEN];
     uint32_t slice = entities.scene->slices[world_below(entities.scene->slice_count)];
-    (void)ask_put(slice, false, &wish);
     uint64_t id = draw_id(slice);
+    if (mints_is_given(id)) {
+        return; /* what was put with it may be gone by now, and this would be taken for it */
+    }
+    (void)ask_put(slice, false, &wish);
     const struct skv_call call = {
         .table = "entities", .if_absent = true, .has_kind = true, .kind = wish.kind};
     entities.items[wish.entity].is_brought = true;
