@@ -49,7 +49,7 @@ struct execution {
 enum execute_result {
     EXECUTE_DONE,
     EXECUTE_FETCH, /* the tree has to be asked first */
-    EXECUTE_ROOM,  /* again in a later turn: the shard wants room for it, and evicts */
+    EXECUTE_ROOM,  /* again in a later turn: the shard evicts for it, or ids are not there yet */
     EXECUTE_HELD,  /* again when the range's state has changed (RULES V4) */
 };
 

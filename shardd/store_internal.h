@@ -128,13 +128,13 @@ void store_refuse_within(void *context, uint64_t first, uint64_t last);
 /* All that waits, as SHUTTING_DOWN. */
 void store_refuse_waiting(struct store *store);
 
-/* --- store_wanting.c: writes for which a shard that evicts has no room yet --- */
+/* --- store_wanting.c: writes for which a shard that evicts has no room yet, or that wait for an id --- */
 
 /* Whether one more may wait. */
 bool store_can_want(const struct store *store, const struct op *op);
 
-/* Whether `op` would overtake one that waits, of the same key and the same connection (RULES R2). */
-bool store_is_behind(const struct store *store, const struct op *op);
+/* What `op` would overtake: it waits, of the same key and the same connection (RULES R2). NULL: nothing. */
+const struct op *store_ahead_of(const struct store *store, const struct op *op);
 
 /* Takes `op`. */
 void store_want(struct store *store, struct op *op);

@@ -108,9 +108,10 @@ static enum execute_result carry_out(struct store *store, const struct op *op,
         return EXECUTE_DONE;
     }
     store->execution.can_wait = store_can_want(store, op);
-    if (store->first_wanting && store_is_behind(store, op)) {
+    const struct op *ahead = store->first_wanting ? store_ahead_of(store, op) : NULL;
+    if (ahead) {
         *outcome = (struct outcome){.left_ms = -1};
-        outcome_refuse(outcome, STATUS_TRY_LATER, OP_REASON_MAKING_ROOM);
+        outcome_refuse(outcome, STATUS_TRY_LATER, ahead->wants);
         return store->execution.can_wait ? EXECUTE_ROOM : EXECUTE_DONE;
     }
     enum execute_result result = execute(&store->execution, op, damage, outcome);

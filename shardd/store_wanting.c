@@ -37,19 +37,19 @@ static uint64_t point_bit(const struct op *op)
 }
 
 /* The store's own may go ahead: what they do depends on the record's version. */
-bool store_is_behind(const struct store *store, const struct op *op)
+const struct op *store_ahead_of(const struct store *store, const struct op *op)
 {
     bool is_of_client = !op_is_inner(op) && !op_mints(op) && op->kind != OP_DONE;
     if (!is_of_client || !(store->wanting_points & point_bit(op))) {
-        return false;
+        return NULL;
     }
     for (const struct op *ahead = store->first_wanting; ahead; ahead = ahead->next) {
         if (ahead->point == op->point && ahead->reply_to == op->reply_to &&
             ahead->table == op->table && bytes_equal(ahead->key, op->key)) {
-            return true;
+            return ahead;
         }
     }
-    return false;
+    return NULL;
 }
 
 void store_want(struct store *store, struct op *op)

@@ -182,22 +182,42 @@ static void an_id_that_somebody_brings_along_is_not_given_again(void **state)
     assert_false(run(f, OP_READ, far)->was_there);
 }
 
+/* With an id minutes ahead of the clock. */
+static struct op far_write(struct store_fixture *f, uint8_t key[ID_KEY_LEN])
+{
+    uint64_t far;
+    assert_true(id_compose(id_ms(mint(f, 1, 0)) + MINTER_BEHIND_MS / 2, SHARD, 0, &far));
+    endian_put_be64(key, far);
+    return (struct op){
+        .kind = OP_WRITE,
+        .table = TABLE_ENTITIES,
+        .key = bytes_of(key, ID_KEY_LEN),
+        .point = id_point(far),
+        .value = bytes_of(document, sizeof(document)),
+        .deadline_us = clock_mono_us() + 200000,
+    };
+}
+
 /* Not that its shard is full: what waits for another reason waits beside it. */
 static void what_waits_for_its_id_too_long_is_told_so(void **state)
 {
     struct store_fixture *f = *state;
     uint8_t key[ID_KEY_LEN];
-    uint64_t far;
-    assert_true(id_compose(id_ms(mint(f, 1, 0)) + MINTER_BEHIND_MS / 2, SHARD, 0, &far));
-    endian_put_be64(key, far);
-    const struct op op = {
-        .kind = OP_WRITE,
-        .table = TABLE_ENTITIES,
-        .key = bytes_of(key, sizeof(key)),
-        .point = id_point(far),
-        .value = bytes_of(document, sizeof(document)),
-        .deadline_us = clock_mono_us() + 20000,
-    };
+    const struct op op = far_write(f, key);
+    const struct outcome *outcome = store_fixture_do(f, &op);
+    assert_int_equal(outcome->status, STATUS_TRY_LATER);
+    assert_int_equal(outcome->reason, OP_REASON_IDS_AHEAD);
+}
+
+static void what_waits_behind_it_is_told_the_same(void **state)
+{
+    struct store_fixture *f = *state;
+    uint8_t key[ID_KEY_LEN];
+    struct op op = far_write(f, key);
+    store_fixture_submit(f, &op);
+    op.kind = OP_READ;
+    op.value = bytes_of(NULL, 0);
+    op.deadline_us -= 150000; /* the first to be late */
     const struct outcome *outcome = store_fixture_do(f, &op);
     assert_int_equal(outcome->status, STATUS_TRY_LATER);
     assert_int_equal(outcome->reason, OP_REASON_IDS_AHEAD);
@@ -243,6 +263,7 @@ int main(void)
         TEST(the_reserve_outlives_the_log),
         TEST(an_id_that_somebody_brings_along_is_not_given_again),
         TEST(what_waits_for_its_id_too_long_is_told_so),
+        TEST(what_waits_behind_it_is_told_the_same),
         TEST(a_full_shard_takes_no_document_and_gives_no_id_for_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
