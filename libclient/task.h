@@ -19,8 +19,8 @@
 #include "libclient/route.h"
 #include "libclient/shardkv.h"
 #include "libclient/verdict.h"
-#include "proto/id.h"
 #include "proto/buffer.h"
+#include "proto/id.h"
 
 enum task_kind {
     TASK_WRITE,
