@@ -135,6 +135,13 @@ bool cluster_start(struct cluster *cluster)
            await_founding(cluster) && cluster_add(cluster, &cluster->daemons[CLUSTER_SERVERS - 1]);
 }
 
+void cluster_print_addresses(const struct cluster *cluster, char text[CLUSTER_ADDRESSES_LEN])
+{
+    const struct daemon *daemons = cluster->daemons;
+    (void)snprintf(text, CLUSTER_ADDRESSES_LEN, "%s,%s,%s,%s", daemons[CLUSTER_BOOTSTRAPD].address,
+                   daemons[0].address, daemons[1].address, daemons[2].address);
+}
+
 bool cluster_is_up(const struct cluster *cluster, uint32_t which)
 {
     return cluster->daemons[which].server.pid > 0;

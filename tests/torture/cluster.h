@@ -44,6 +44,10 @@ bool cluster_start_daemon(struct daemon *daemon);
 /* Makes a server known that has nothing yet. False: said why. */
 bool cluster_add(const struct cluster *cluster, const struct daemon *daemon);
 
+/* What a client opens it by: bootstrapd's first. */
+#define CLUSTER_ADDRESSES_LEN 256
+void cluster_print_addresses(const struct cluster *cluster, char text[CLUSTER_ADDRESSES_LEN]);
+
 bool cluster_is_up(const struct cluster *cluster, uint32_t which);
 void cluster_kill(struct cluster *cluster, uint32_t which); /* kill -9 */
 bool cluster_restart(struct cluster *cluster, uint32_t which);

@@ -435,18 +435,16 @@ static bool step_clocks(struct ids *ids)
 static bool begin(struct ids *ids)
 {
     const struct skv_options options = {.timeout_ms = CALL_TIMEOUT_MS};
-    const struct daemon *daemons = ids->cluster.daemons;
-    char addresses[256];
+    char addresses[CLUSTER_ADDRESSES_LEN];
     cluster_init(&ids->cluster, &ids->scene);
     ids->has_clocks =
         !scene_is_sanitized() && clocks_open(&ids->clocks, &ids->scene, &ids->cluster);
     if (!cluster_start(&ids->cluster) ||
-        skv_open(daemons[CLUSTER_BOOTSTRAPD].address, &options, &ids->kv) != SKV_OK) {
+        skv_open(ids->cluster.daemons[CLUSTER_BOOTSTRAPD].address, &options, &ids->kv) != SKV_OK) {
         return fail(ids, "the cluster does not start");
     }
     ids->view = (struct view){ids->kv, &ids->cluster};
-    (void)snprintf(addresses, sizeof(addresses), "%s,%s,%s,%s", daemons[3].address,
-                   daemons[0].address, daemons[1].address, daemons[2].address);
+    cluster_print_addresses(&ids->cluster, addresses);
     const struct minters_config config = {
         .addresses = addresses,
         .seed = ids->scene.seed,

@@ -56,7 +56,7 @@ struct index {
     struct visitors *visitors;
     struct crowd *crowd;
     char crowd_name[32];
-    char addresses[256];
+    char addresses[CLUSTER_ADDRESSES_LEN];
     char sum[SUM_LEN], sum_after[SUM_LEN];
     uint32_t move_count, done_count, form_count[FORMS];
     uint32_t shards_most;
@@ -359,8 +359,7 @@ static bool begin(struct index *index)
         return false;
     }
     set_environment(index);
-    (void)snprintf(index->addresses, sizeof(index->addresses), "%s,%s,%s,%s", daemons[3].address,
-                   daemons[0].address, daemons[1].address, daemons[2].address);
+    cluster_print_addresses(&index->cluster, index->addresses);
     return true;
 }
 

@@ -264,13 +264,6 @@ static bool start_cluster(struct moves *moves)
     return moves->is_started;
 }
 
-static void print_addresses(const struct moves *moves, char text[256])
-{
-    const struct daemon *daemons = moves->cluster.daemons;
-    (void)snprintf(text, 256, "%s,%s,%s,%s", daemons[3].address, daemons[0].address,
-                   daemons[1].address, daemons[2].address);
-}
-
 static void end_round(struct moves *moves, struct mover *mover, struct crowd *crowd)
 {
     if (!mover_settle(mover, &moves->moved)) {
@@ -287,10 +280,10 @@ static void end_round(struct moves *moves, struct mover *mover, struct crowd *cr
 static void run_round(struct moves *moves, uint32_t round_ms)
 {
     char name[32];
-    char addresses[256];
+    char addresses[CLUSTER_ADDRESSES_LEN];
     uint64_t seed = moves->scene.seed * 10000 + moves->round;
     (void)snprintf(name, sizeof(name), "r%u", moves->round);
-    print_addresses(moves, addresses);
+    cluster_print_addresses(&moves->cluster, addresses);
     const struct crowd_config config = {
         .addresses = addresses,
         .name = name,

@@ -517,12 +517,11 @@ static void check_rest(struct trial *trial, struct crowd *crowd)
 
 /* --- a trial --- */
 
-static struct crowd *start_crowd(const struct trial *trial, char name[32], char addresses[256])
+static struct crowd *start_crowd(const struct trial *trial, char name[32],
+                                 char addresses[CLUSTER_ADDRESSES_LEN])
 {
-    const struct daemon *daemons = trial->cluster.daemons;
     (void)snprintf(name, 32, "t%u", trial->trial_count);
-    (void)snprintf(addresses, 256, "%s,%s,%s,%s", daemons[3].address, daemons[0].address,
-                   daemons[1].address, daemons[2].address);
+    cluster_print_addresses(&trial->cluster, addresses);
     const struct crowd_config config = {
         .addresses = addresses,
         .name = name,
@@ -570,7 +569,7 @@ static bool is_quiet(struct trial *trial)
 static void run_trial(struct trial *trial, uint32_t index)
 {
     char name[32];
-    char addresses[256];
+    char addresses[CLUSTER_ADDRESSES_LEN];
     uint64_t start_us = clock_mono_us();
     trial->phase = &phases[index / (PAIRS * WAYS)];
     trial->way = (enum way)(index % WAYS);
