@@ -18,6 +18,7 @@ class Cluster:
         self.first = addresses[0]
         self.sockets = {}
         self.redirects = 0
+        self.owner = self.first  # who answered last
 
     def send(self, address, frame):
         """The bytes of the response to the frame."""
@@ -43,8 +44,12 @@ class Cluster:
         return self.follow(b"\x94\x00\x01" + msgpack.packb(method) + bytes([0x90 | count])
                            + b"\xc4" + struct.pack("B", len(key)) + key + rest)
 
+    def ask(self, method, params):
+        """The result."""
+        return msgpack.unpackb(self.follow(msgpack.packb([0, 1, method, params])))
+
     def scan(self, point, key, options):
-        return msgpack.unpackb(self.follow(msgpack.packb([0, 1, "scan", [point, key, options]])))
+        return self.ask("scan", [point, key, options])
 
     def follow(self, frame):
         address = self.first
@@ -52,6 +57,7 @@ class Cluster:
             data = self.send(address, frame)
             assert data[:3] == b"\x94\x01\x01", data[:20]
             if data[3:4] == b"\xc0":
+                self.owner = address
                 return data[4:]
             error = msgpack.unpackb(data, strict_map_key=False)[2]
             if error[0] != WRONG_SHARD:

@@ -141,7 +141,11 @@ says() {
 await() { # COMMAND...
   local end=$((SECONDS + 30))
   until "$@" >/dev/null 2>&1; do
-    [ "$SECONDS" -lt "$end" ]
+    if [ "$SECONDS" -ge "$end" ]; then
+      echo "not before long: $*" >&2
+      "$@" >&2
+      return 1
+    fi
   done
 }
 

@@ -12,12 +12,8 @@ teardown() {
 
 # Servers a and b have half of the circle each, c has nothing.
 start_three() {
-  start_shardd a
-  start_shardd b
+  start_cluster
   start_shardd c
-  write_map
-  start_bootstrapd
-  shardkv --timeout 10000 exists founding >/dev/null || [ $? -eq 1 ]
   shardkv server add "$(address c)" >/dev/null
 }
 
@@ -329,12 +325,8 @@ start_slow() { # SHARD NAME
 }
 
 @test "a target whose capacity is taken is refused with what there is room for" {
-  start_shardd a
-  start_shardd b
+  start_cluster
   start_shardd c
-  write_map
-  start_bootstrapd
-  shardkv --timeout 10000 exists founding >/dev/null || [ $? -eq 1 ]
   expect 0 shardkv server add "$(address c)" --capacity 100MiB
   expect 4 shardkv move low --to "$(address c)"
   says capacity

@@ -5,18 +5,6 @@
 # sync of log (of bootstrapd: map store) or tree waits for as long as it is told to (tests/torture/stall.h), so that
 # nothing more becomes durable there, and nothing is said that must be.
 
-# Until COMMAND succeeds, which it must before long.
-await() { # COMMAND...
-  local end=$((SECONDS + 30))
-  until "$@" >/dev/null 2>&1; do
-    if [ "$SECONDS" -ge "$end" ]; then
-      echo "not before long: $*" >&2
-      "$@" >&2
-      return 1
-    fi
-  done
-}
-
 says_so() { # PATTERN COMMAND...
   local pattern=$1 said
   shift

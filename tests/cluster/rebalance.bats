@@ -12,12 +12,8 @@ teardown() {
 
 # Servers a and b have half of the circle each, c has nothing; COUNT records of about a hundred bytes: filled.jsonl.
 start_filled() { # COUNT
-  start_shardd a
-  start_shardd b
+  start_cluster
   start_shardd c
-  write_map
-  start_bootstrapd
-  shardkv --timeout 10000 exists founding >/dev/null || [ $? -eq 1 ]
   shardkv server add "$(address c)" >/dev/null
   seq 1 "$1" | sed 's/.*/{"key":"key&","value":"the value of & and some bytes more, so that it has about a hundred"}/' >"$home/filled.jsonl"
   shardkv import "$home/filled.jsonl" >"$home/import.out"

@@ -13,12 +13,8 @@ teardown() {
 
 # Servers a and b have half of the circle each, c has nothing; `before` has 2,000 records.
 start_three() {
-  start_shardd a
-  start_shardd b
+  start_cluster
   start_shardd c
-  write_map
-  start_bootstrapd
-  shardkv --timeout 10000 exists founding >/dev/null || [ $? -eq 1 ]
   fill 2000
   export_to before
 }

@@ -10,7 +10,7 @@ import sys
 
 import msgpack
 
-from foreign_client import WRONG_SHARD, Cluster
+from foreign_client import Cluster
 
 CLIENT = bytes(range(1, 17))
 KIND = 3
@@ -21,29 +21,14 @@ def point(shard):
     return shard << 51 | 4711
 
 
-def ask(cluster, method, params):
-    """The result, and who gave it; WRONG_SHARD is followed to the owner."""
-    address = cluster.first
-    for _ in range(3):
-        data = cluster.send(address, msgpack.packb([0, 1, method, params]))
-        _, _, error, result = msgpack.unpackb(data, strict_map_key=False)
-        if error is None:
-            return result, address
-        if error[0] != WRONG_SHARD:
-            raise RuntimeError(error)
-        entry = error[2][1]
-        address = "%s:%d" % (entry[8], entry[9])
-    raise RuntimeError("sent round in circles")
-
-
 def put_params(seq, shard):
     return [point(shard), KIND, {"n": seq}, {"client": CLIENT, "seq": seq, "done": 1}]
 
 
 def lose(cluster):
     for seq, shard in enumerate(SHARDS, 1):
-        _, owner = ask(cluster, "mint", [point(shard), 1])
-        host, port = owner.rsplit(":", 1)
+        cluster.ask("mint", [point(shard), 1])
+        host, port = cluster.owner.rsplit(":", 1)
         with socket.create_connection((host, int(port))) as sock:
             sock.sendall(msgpack.packb([0, 1, "put", put_params(seq, shard)]))
             sock.shutdown(socket.SHUT_WR)
@@ -55,10 +40,10 @@ def main():
         lose(cluster)
     for seq, shard in enumerate(SHARDS, 1):
         if sys.argv[1] == "again":
-            print(ask(cluster, "put", put_params(seq, shard))[0][0])
+            print(cluster.ask("put", put_params(seq, shard))[0])
         if sys.argv[1] == "mint":
             for _ in range(2):
-                print(ask(cluster, "mint", [point(shard), 1])[0][0][0])
+                print(cluster.ask("mint", [point(shard), 1])[0][0])
 
 
 if __name__ == "__main__":
